@@ -1,0 +1,418 @@
+// Every record in linear memory. `src/engine/layout.ts` is generated from this file at build (emit-layout.mjs).
+//
+// Addresses and ports are kept in wire order, as the bytes lie in the packet. Times are nanoseconds since 1970.
+// Pointers are u32 addresses in the one shared memory; 0 is "none".
+
+/** Limits that regions are sized by. */
+export const BATCH_PACKETS: u32 = 4096;
+export const BATCH_BYTES: u32 = 0x180000; // 1.5 MiB of capture bytes
+export const LANES_MAX: u32 = 64;
+export const WORLDS_MAX: u32 = 2;
+export const INTERFACES_MAX: u32 = 1024;
+
+// Record: one captured packet as the walker found it (48 bytes)
+//   0   8      16    20      24   28  30      32    34     36  40
+//   ts  clock  data  caplen  len  n.. link    file  iface  n   number
+@unmanaged export class Record {
+  /** Capture time, ns since 1970. */
+  ts: u64;
+  /** Replay time: the greatest ts seen so far, over all captures of the run. Never goes back. */
+  clock: u64;
+  /** Address of the first captured byte. */
+  data: u32;
+  /** Captured bytes. */
+  caplen: u32;
+  /** Bytes on the wire. */
+  len: u32;
+  /** Frame number in its file, from 1. */
+  n: u32;
+  /** Link type (LINKTYPE_*). */
+  link: u16;
+  /** File number in command-line order, from 1. */
+  file: u16;
+  /** Interface the capture names, an index into the run's interface names; 0 unknown. */
+  iface: u16;
+  /** Bytes of frame check sequence at the end of the frame, from the capture's header (0 or 4 ...). */
+  fcs: u8;
+  /** Direction that the capture states (epb_flags bits 0-1; cooked capture type 4 is outbound): 0 unknown, 1 in, 2 out. */
+  direction: u8;
+  /** Number of the packet in replay order, from 1. */
+  number: u64;
+}
+if (offsetof<Record>() != 48) ERROR("Record is 48 bytes");
+
+// Tuple: what identifies one direction of a flow (40 bytes; the first 40 bytes of Packet and of Flow)
+//   0    16   32     34     36     37     38
+//   src  dst  sport  dport  proto  l3num  zone
+// IPv4 addresses fill the first four bytes, the rest is zero. ICMP: sport is the id, dport the type and code bytes.
+@unmanaged export class Tuple {
+  src_lo: u64;
+  src_hi: u64;
+  dst_lo: u64;
+  dst_hi: u64;
+  sport: u16;
+  dport: u16;
+  protonum: u8;
+  l3num: u8;
+  zone: u16;
+}
+if (offsetof<Tuple>() != 40) ERROR("Tuple is 40 bytes");
+
+// Packet: a decoded packet, and what became of it (128 bytes, two cache lines). Line one is written by decode and read
+// by everything; line two is written by tracking and the rules and read by reports.
+@unmanaged export class Packet {
+  src_lo: u64; // 0
+  src_hi: u64;
+  dst_lo: u64; // 16
+  dst_hi: u64;
+  sport: u16; // 32
+  dport: u16;
+  protonum: u8; // 36
+  l3num: u8;
+  zone: u16;
+  /** Symmetric hash of the tuple (of the quoted packet's tuple for ICMP errors): chooses shard and table slot. */
+  hash: u32; // 40
+  /** Completes `reason` where it has a number. */
+  why_value: u32; // 44
+  /** Replay time (Record.clock). */
+  clock: u64; // 48
+  /** Address of the IP header. */
+  l3: u32; // 56
+  /** Address of the transport header (after IPv6 extension headers), 0 in later fragments. */
+  l4: u32; // 60
+  /** Captured bytes from l4 on, never more than l4_len. */
+  l4_captured: u32; // 64
+  /** Bytes of the IP packet on the wire, header included (skb->len at the hooks). */
+  ip_len: u32; // 68
+  /** Bytes from l4 to the end of the IP packet on the wire. */
+  l4_len: u32; // 72
+  /** Address of the Ethernet header, 0 if the link type has none. */
+  mac: u32; // 76
+  /** skb->mark, set by MARK and CONNMARK --restore-mark. */
+  mark: u32; // 80
+  /** Interfaces (index into the run's interface names), 0 none or unknown. */
+  iif: u16; // 84
+  oif: u16;
+  /** PacketFlag bits. */
+  flags: u16; // 88
+  /** Reason. */
+  reason: u8;
+  /** Path. */
+  path: u8;
+  ttl: u8; // 92
+  tos: u8;
+  /** PktType. */
+  pkttype: u8;
+  /** TCP flags byte (FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32, ECE 64, CWR 128); 0 for others. */
+  tcp_flags: u8;
+  /** Flow entry of the packet while it is in the hooks, 0 if none (INVALID, UNTRACKED). Meaningless afterwards. */
+  flow: u32; // 96
+  /** Rule that decided: index into the world's rules, 0xffffffff if none. */
+  rule: u32; // 100
+  /** Number of the packet that created the flow's entry (Flow.id); 0 if the packet has no entry. */
+  flow_id: u64; // 104
+  /** Status bits of the entry after the packet. */
+  status: u16; // 112
+  /** CtState. */
+  ct_state: u8;
+  /** Dir. */
+  dir: u8;
+  /** TcpConntrack state of the entry after the packet; 0 for others. */
+  tcp_state: u8; // 116
+  /** Verdict. */
+  verdict: u8;
+  /** RejectWith. */
+  reject: u8;
+  /** Kinds of events caused by this packet: bit 0 NEW, 1 UPDATE, 2 DESTROY (1 << EventKind - 1). */
+  events: u8;
+  /** Connection mark of the entry after the packet. */
+  ct_mark: u32; // 120
+  /** Number of log records (LOG, NFLOG) that this packet left in the world's log area in this batch. */
+  logs: u16; // 124
+  /** TcpConntrack state of the entry before the packet; 0 for others and for new entries. */
+  tcp_before: u8;
+  /** Non-zero once the packet was seen by connection tracking in this pass (state is final). */
+  tracked: u8;
+}
+if (offsetof<Packet>() != 128) ERROR("Packet is 128 bytes");
+if (offsetof<Packet>("flow") != 96) ERROR("Packet line two starts at rule output");
+
+// Peer: what one side of a TCP connection has shown (20 bytes, kernel: struct ip_ct_tcp_state)
+//   0        4           8           12          16      17     18
+//   td_end   td_maxend   td_maxwin   td_maxack   scale   flags  pad
+@unmanaged export class Peer {
+  /** Highest seq + len sent by this side. */
+  td_end: u32;
+  /** Highest ack + window that the other side granted to this side. */
+  td_maxend: u32;
+  /** Largest window (scaled) that this side announced, at least 1 once anything was seen. */
+  td_maxwin: u32;
+  /** Highest ack sent by this side. */
+  td_maxack: u32;
+  /** Window scale of this side. */
+  td_scale: u8;
+  /** PeerFlag bits (track/tcp-states.ts). */
+  flags: u8;
+  pad: u16;
+}
+if (offsetof<Peer>() != 20) ERROR("Peer is 20 bytes");
+
+// Flow: one entry of the connection table (192 bytes, three cache lines)
+//   line 0   tuple of the original direction, hash, status, expiry, mark, protocol state: all a UDP packet touches
+//   line 1   TCP window state of both sides
+//   line 2   reply tuple, identity, timer links: touched when an entry is created, armed or dies
+@unmanaged export class Flow {
+  src_lo: u64; // 0: Tuple
+  src_hi: u64;
+  dst_lo: u64;
+  dst_hi: u64;
+  sport: u16;
+  dport: u16;
+  protonum: u8;
+  l3num: u8;
+  zone: u16;
+  hash: u32; // 40
+  /** Status bits. */
+  status: u32;
+  /** Expiry, ns since 1970. Before confirm: the timeout in ns. */
+  expires: u64; // 48
+  mark: u32; // 56
+  /** TcpConntrack. */
+  tcp_state: u8; // 60
+  /** 1 while the entry sits on the timing wheel. */
+  armed: u8;
+  /** EventBit bits that wait for the next accepted packet (kernel: nf_conntrack_ecache.cache). */
+  pending_events: u16;
+
+  // line 1 (64): both peers inline, ORIGINAL first; see peer().
+  peers_0: u64;
+  peers_1: u64;
+  peers_2: u64;
+  peers_3: u64;
+  peers_4: u64;
+  /** Last packet that was accepted or ignored: its seq, ack, end, raw window (kernel: struct ip_ct_tcp.last_*). */
+  last_seq: u32; // 104
+  last_ack: u32;
+  last_end: u32;
+  last_win: u16;
+  /** Flag class (TcpFlagClass) and direction of that packet. */
+  last_index: u8; // 118
+  last_dir: u8;
+  last_wscale: u8;
+  last_flags: u8;
+  /** Identical ACKs in a row. */
+  retrans: u8;
+  pad_0: u8;
+  pad_1: u32; // 124
+
+  // line 2 (128): reply tuple in the order of Tuple.
+  reply_src_lo: u64;
+  reply_src_hi: u64;
+  reply_dst_lo: u64;
+  reply_dst_hi: u64;
+  reply_sport: u16;
+  reply_dport: u16;
+  reply_protonum: u8;
+  reply_l3num: u8;
+  reply_zone: u16;
+  /** Number of the packet that created the entry (Record.number): its identity in every output. */
+  id: u64; // 168
+  /** Neighbours on the timing wheel's bucket list; flow addresses. next also links the free list. */
+  next: u32; // 176
+  prev: u32;
+  /** Bucket the entry sits in: address of the bucket's head. */
+  bucket: u32;
+  pad_2: u32;
+
+  @inline peer(dir: u32): Peer {
+    return changetype<Peer>(changetype<usize>(this) + offsetof<Flow>("peers_0") + <usize>dir * 20);
+  }
+}
+if (offsetof<Flow>() != 192) ERROR("Flow is 192 bytes");
+if (offsetof<Flow>("peers_0") != 64) ERROR("Flow line 1 starts with the peers");
+if (offsetof<Flow>("reply_src_lo") != 128) ERROR("Flow line 2 starts with the reply tuple");
+
+// Account: what accounting and timestamps add to a flow (48 bytes, parallel to the flows; nf_conntrack_acct, _timestamp)
+@unmanaged export class Account {
+  packets_original: u64;
+  bytes_original: u64;
+  packets_reply: u64;
+  bytes_reply: u64;
+  /** Creation time, ns since 1970. */
+  start: u64;
+  pad: u64;
+}
+if (offsetof<Account>() != 48) ERROR("Account is 48 bytes");
+
+// Slot: one place of the open-addressing index (8 bytes, eight to a cache line)
+@unmanaged export class Slot {
+  /** Hash of the flow's tuple. */
+  tag: u32;
+  /** Address of the flow, 0 if the slot is empty. */
+  flow: u32;
+}
+if (offsetof<Slot>() != 8) ERROR("Slot is 8 bytes");
+
+// Event: one line of `conntrack -E`, complete in itself (192 bytes)
+@unmanaged export class Event {
+  /** Replay time of the event: the packet's clock, or the exact expiry. */
+  time: u64;
+  /** Order among events of one time: 0 expiry, 1 packet; then `order`, then `sequence`. */
+  order: u64; // 8: packet number, or the dying flow's id
+  klass: u8; // 16
+  /** EventKind. */
+  kind: u8;
+  sequence: u16;
+  /** EventBit bits: which parts of the entry the kernel puts into the message. */
+  bits: u32;
+  /** Seconds left at that time. */
+  timeout_s: u32; // 24
+  status: u32;
+  mark: u32; // 32
+  /** TcpConntrack. */
+  tcp_state: u8;
+  pad_0: u8;
+  pad_1: u16;
+  /** Original tuple, then reply tuple, as in Tuple. */
+  original_0: u64; // 40
+  original_1: u64;
+  original_2: u64;
+  original_3: u64;
+  original_4: u64;
+  reply_0: u64; // 80
+  reply_1: u64;
+  reply_2: u64;
+  reply_3: u64;
+  reply_4: u64;
+  /** Flow.id. */
+  id: u64; // 120
+  packets_original: u64; // 128
+  bytes_original: u64;
+  packets_reply: u64;
+  bytes_reply: u64;
+  /** Creation time of the entry, ns since 1970 (nf_conntrack_timestamp), 0 if not kept. */
+  start: u64; // 160
+  pad_2: u64;
+  pad_3: u64;
+  pad_4: u64;
+}
+if (offsetof<Event>() != 192) ERROR("Event is 192 bytes");
+
+// LogRecord: a LOG or NFLOG rule that a packet met (16 bytes)
+@unmanaged export class LogRecord {
+  /** Address of the packet (world's copy). */
+  packet: u32;
+  /** Rule index. */
+  rule: u32;
+  pad: u64;
+}
+if (offsetof<LogRecord>() != 16) ERROR("LogRecord is 16 bytes");
+
+// Counter: hits of one rule or policy (16 bytes), an array per lane and world, indexed by rule
+@unmanaged export class Counter {
+  packets: u64;
+  bytes: u64;
+}
+if (offsetof<Counter>() != 16) ERROR("Counter is 16 bytes");
+
+// Step: one stage of a hook (8 bytes); a hook's steps are in priority order and end with StepKind.END
+@unmanaged export class Step {
+  /** StepKind (hook.ts): a chain to call, connection tracking, or the end. */
+  kind: u32;
+  /** Chain: slot in the engine's function table. */
+  slot: u32;
+}
+if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
+
+// Route4 / Route6: one interval of destination addresses, sorted by start; a lookup takes the last interval whose start
+// is not above the address. Addresses as numbers (host order) so that they compare.
+@unmanaged export class Route4 {
+  start: u32;
+  /** AddrType. */
+  type: u8;
+  pad: u8;
+  /** Interface the route leaves by. */
+  oif: u16;
+}
+if (offsetof<Route4>() != 8) ERROR("Route4 is 8 bytes");
+@unmanaged export class Route6 {
+  start_hi: u64;
+  start_lo: u64;
+  type: u8;
+  pad: u8;
+  oif: u16;
+  pad_1: u32;
+}
+if (offsetof<Route6>() != 24) ERROR("Route6 is 24 bytes");
+
+// World: one firewall as one lane sees it. A lane of `replay` has one, a lane of `diff` has two (old, new).
+// Pointers to what is shared by all lanes (sysctls, steps, routes) and to what is the lane's own.
+@unmanaged export class World {
+  /** u32[Sysctl.COUNT] */
+  sysctls: u32; // 0
+  /** Step[2][5][STEPS_MAX]: family (IPv4, IPv6), then hook. */
+  steps: u32;
+  /** Route4[], count. */
+  routes4: u32;
+  routes4_count: u32;
+  /** Route6[], count. */
+  routes6: u32; // 16
+  routes6_count: u32;
+  /** 1 if the host has a topology (addresses or routes); otherwise every packet is forwarded. */
+  topology: u32;
+  /** Checksums: 0 ignore, 1 verify. */
+  checksums: u32;
+
+  /** Counter[rules]: this lane's. */
+  counters: u32; // 32
+  /** Rule state shared by packets of the lane (limit buckets ...), laid out by the rule compiler. */
+  rule_state: u32;
+  /** Flow pool: first flow, end of the reservation, high-water mark, head of the free list. */
+  flows: u32; // 40
+  flows_end: u32;
+  flows_top: u32;
+  flows_free: u32;
+  /** Account[] parallel to the flows, 0 if neither accounting nor timestamps are on. */
+  accounts: u32; // 56
+  /** Confirmed entries. */
+  flow_count: u32;
+  /** Index: Slot[mask + 1]; two reservations, grown into alternately. */
+  index: u32; // 64
+  index_mask: u32;
+  index_spare: u32;
+  index_mask_max: u32;
+  /** Timing wheel: bucket heads, and the second up to which it was swept. */
+  wheel: u32; // 80
+  wheel_pad: u32;
+  wheel_now: u64; // 88
+  /** Entry of a flow that is not confirmed yet (one per world: a packet is judged to its end before the next). */
+  unconfirmed: u32; // 96
+  /** Event area: start, end, write position. */
+  events: u32;
+  events_end: u32;
+  events_top: u32;
+  /** Log area: start, end, write position. */
+  logs: u32; // 112
+  logs_end: u32;
+  logs_top: u32;
+  /** Totals (Totals record). */
+  totals: u32;
+  /** Trace area: 0 when not tracing. */
+  trace: u32; // 128
+  trace_end: u32;
+  trace_top: u32;
+  /** Next event's sequence within its packet. */
+  event_sequence: u32;
+  /** Number of the packet in work (Record.number) and its time. */
+  number: u64; // 144
+  now: u64; // 152
+  /** Packets dropped (per flow creation) because the lane's table is full. */
+  table_full: u32; // 160
+  pad_0: u32;
+  pad_1: u64;
+  pad_2: u64;
+  pad_3: u64;
+}
+if (offsetof<World>() != 192) ERROR("World is 192 bytes");
+
+export const STEPS_MAX: u32 = 16;

@@ -1,0 +1,261 @@
+// Names and numbers that the engine (AssemblyScript) and the rest (TypeScript) share.
+//
+// Plain enums compile under both compilers, so a state has one number and one name everywhere. Numbers that the
+// kernel exposes (hooks, status bits, TCP states, event bits) are the kernel's.
+
+/** Layer 3 families (NFPROTO_*). */
+export enum L3 {
+  NONE = 0,
+  IPV4 = 2,
+  IPV6 = 10,
+}
+
+/** IP protocol numbers that the engine treats by name (IANA). */
+export enum Proto {
+  ICMP = 1,
+  TCP = 6,
+  UDP = 17,
+  DCCP = 33,
+  GRE = 47,
+  ESP = 50,
+  AH = 51,
+  ICMPV6 = 58,
+  SCTP = 132,
+  UDPLITE = 136,
+}
+
+/** Netfilter hooks in the kernel's numbering (NF_INET_*). */
+export enum Hook {
+  PREROUTING = 0,
+  INPUT = 1,
+  FORWARD = 2,
+  OUTPUT = 3,
+  POSTROUTING = 4,
+}
+
+/** Which hooks a packet meets. */
+export enum Path {
+  NONE = 0,
+  FORWARD = 1,
+  INPUT = 2,
+  OUTPUT = 3,
+}
+
+/** What happened to a packet in the end. NONE: it was not judged, `Reason` says why. */
+export enum Verdict {
+  NONE = 0,
+  ACCEPT = 1,
+  DROP = 2,
+  REJECT = 3,
+  QUEUE = 4,
+}
+
+/** What a base chain or a user chain returned (the emitted rule code and the hook loop speak it). */
+export enum ChainVerdict {
+  /** Fell off the end of a user chain or met RETURN: the caller goes on. Never returned by a base chain. */
+  CONTINUE = 0,
+  ACCEPT = 1,
+  DROP = 2,
+  REJECT = 3,
+  QUEUE = 4,
+}
+
+/** The state that `--ctstate` would match. NONE: the packet never reached connection tracking. */
+export enum CtState {
+  NONE = 0,
+  NEW = 1,
+  ESTABLISHED = 2,
+  RELATED = 3,
+  INVALID = 4,
+  UNTRACKED = 5,
+}
+
+/** Direction of a packet within its flow (IP_CT_DIR_*). */
+export enum Dir {
+  ORIGINAL = 0,
+  REPLY = 1,
+}
+
+/** TCP connection states (TCP_CONNTRACK_*); MAX marks an invalid transition, IGNORE one that is let through unjudged. */
+export enum TcpConntrack {
+  NONE = 0,
+  SYN_SENT = 1,
+  SYN_RECV = 2,
+  ESTABLISHED = 3,
+  FIN_WAIT = 4,
+  CLOSE_WAIT = 5,
+  LAST_ACK = 6,
+  TIME_WAIT = 7,
+  CLOSE = 8,
+  SYN_SENT2 = 9,
+  MAX = 10,
+  IGNORE = 11,
+}
+
+/** Status bits of an entry (IPS_*). */
+export enum Status {
+  EXPECTED = 1,
+  SEEN_REPLY = 2,
+  ASSURED = 4,
+  CONFIRMED = 8,
+  SRC_NAT = 16,
+  DST_NAT = 32,
+  DYING = 512,
+  FIXED_TIMEOUT = 1024,
+}
+
+/** Kinds of lines that `conntrack -E` prints. */
+export enum EventKind {
+  NONE = 0,
+  NEW = 1,
+  UPDATE = 2,
+  DESTROY = 3,
+}
+
+/** Event bits (1 << IPCT_*). */
+export enum EventBit {
+  NEW = 1,
+  RELATED = 2,
+  DESTROY = 4,
+  REPLY = 8,
+  ASSURED = 16,
+  PROTOINFO = 32,
+  HELPER = 64,
+  MARK = 128,
+}
+
+/** Bits of Packet.flags. */
+export enum PacketFlag {
+  /** Any fragment of an IP packet that is not whole (offset or more-fragments set). */
+  FRAGMENT = 1,
+  /** A fragment that is not the first one: there is no transport header in it. */
+  LATER_FRAGMENT = 2,
+  /** The IP header has options (IPv4) or extension headers (IPv6). */
+  IP_OPTIONS = 4,
+  /** The packet carries an ICMP or ICMPv6 error: its flow is found by the packet it quotes. */
+  ICMP_ERROR = 8,
+}
+
+/** Link-layer destination as `-m pkttype` names it (PACKET_*). */
+export enum PktType {
+  HOST = 0,
+  BROADCAST = 1,
+  MULTICAST = 2,
+  OTHERHOST = 3,
+}
+
+/** Kinds of addresses as `-m addrtype` names them (RTN_*); NONE: no route leads there. */
+export enum AddrType {
+  UNSPEC = 0,
+  UNICAST = 1,
+  LOCAL = 2,
+  BROADCAST = 3,
+  ANYCAST = 4,
+  MULTICAST = 5,
+  BLACKHOLE = 6,
+  UNREACHABLE = 7,
+  PROHIBIT = 8,
+}
+
+/** What REJECT answers with. */
+export enum RejectWith {
+  NONE = 0,
+  ICMP_NET_UNREACHABLE = 1,
+  ICMP_HOST_UNREACHABLE = 2,
+  ICMP_PROTO_UNREACHABLE = 3,
+  ICMP_PORT_UNREACHABLE = 4,
+  ICMP_NET_PROHIBITED = 5,
+  ICMP_HOST_PROHIBITED = 6,
+  ICMP_ADMIN_PROHIBITED = 7,
+  TCP_RESET = 8,
+  ICMP6_NO_ROUTE = 9,
+  ICMP6_ADM_PROHIBITED = 10,
+  ICMP6_ADDR_UNREACHABLE = 11,
+  ICMP6_PORT_UNREACHABLE = 12,
+  ICMP6_POLICY_FAIL = 13,
+  ICMP6_REJECT_ROUTE = 14,
+}
+
+/**
+ * Why a packet has no verdict, is INVALID, or was dropped without a rule. `src/report/reason.ts` has the words; a
+ * number in Packet.why_value completes those marked (value).
+ */
+export enum Reason {
+  NONE = 0,
+
+  // Not judged (verdict NONE): no IP stack would see it, or it is beyond what is tracked so far.
+  NOT_IP = 1,
+  UNKNOWN_LINK_HEADER = 2,
+  CUT_SHORT = 3,
+  BAD_IP_HEADER = 4,
+  BAD_IP_CHECKSUM = 5,
+  FRAGMENT_UNSUPPORTED = 6,
+  SCTP_UNSUPPORTED = 7,
+  GRE_UNSUPPORTED = 8,
+  PROTOCOL_UNSUPPORTED = 9,
+  NOT_FOR_US = 10,
+  MARTIAN = 11,
+
+  // Dropped without a rule.
+  NO_ROUTE = 32,
+  TTL_EXCEEDED = 33,
+  ROUTE_BLACKHOLE = 34,
+  ROUTE_UNREACHABLE = 35,
+  ROUTE_PROHIBIT = 36,
+  TABLE_FULL = 37,
+  PACKET_TOO_BIG = 38,
+
+  // INVALID, or let through without being believed (kernel: nf_conntrack_log_invalid).
+  TRUNCATED_L4 = 64,
+  BAD_CHECKSUM = 65,
+  TCP_FLAGS = 66,
+  TCP_INVALID_NEW = 67,
+  TCP_NOT_LOOSE = 68,
+  TCP_INVALID_STATE = 69, // (value: index << 16 | dir << 8 | old state)
+  TCP_IGNORED_STATE = 70, // (value: as above)
+  TCP_CHALLENGE_ACK = 71,
+  TCP_INVALID_RST = 72,
+  TCP_OVERSHOT = 73, // (value: bytes)
+  TCP_SEQ_OVER = 74, // (value: bound)
+  TCP_ACK_OVER = 75, // (value: bound)
+  TCP_SEQ_UNDER = 76, // (value: bound)
+  TCP_ACK_UNDER = 77, // (value: bound)
+  ICMP_INVALID_NEW = 78, // (value: type)
+  ICMP_BAD_TYPE = 79, // (value: type)
+  ICMP_ERROR_SHORT = 80,
+  ICMP_ERROR_UNKNOWN_PROTO = 81,
+  ICMP_ERROR_NO_FLOW = 82,
+  ICMP_ERROR_WRONG_SENDER = 83,
+}
+
+/** Sysctls the engine reads, in the order of the Sysctls record; `src/topology/sysctl.ts` has names and defaults. */
+export enum Sysctl {
+  TCP_TIMEOUT_NONE = 0, // unused: keeps TCP timeouts indexed by TcpConntrack
+  TCP_TIMEOUT_SYN_SENT = 1,
+  TCP_TIMEOUT_SYN_RECV = 2,
+  TCP_TIMEOUT_ESTABLISHED = 3,
+  TCP_TIMEOUT_FIN_WAIT = 4,
+  TCP_TIMEOUT_CLOSE_WAIT = 5,
+  TCP_TIMEOUT_LAST_ACK = 6,
+  TCP_TIMEOUT_TIME_WAIT = 7,
+  TCP_TIMEOUT_CLOSE = 8,
+  TCP_TIMEOUT_SYN_SENT2 = 9,
+  TCP_TIMEOUT_MAX_RETRANS = 10,
+  TCP_TIMEOUT_UNACKNOWLEDGED = 11,
+  UDP_TIMEOUT = 12,
+  UDP_TIMEOUT_STREAM = 13,
+  ICMP_TIMEOUT = 14,
+  ICMPV6_TIMEOUT = 15,
+  GENERIC_TIMEOUT = 16,
+  TCP_LOOSE = 17,
+  TCP_BE_LIBERAL = 18,
+  TCP_IGNORE_INVALID_RST = 19,
+  TCP_MAX_RETRANS = 20,
+  CHECKSUM = 21,
+  ACCT = 22,
+  TIMESTAMP = 23,
+  MAX = 24,
+  IP_FORWARD = 25,
+  IPV6_FORWARDING = 26,
+  COUNT = 27,
+}

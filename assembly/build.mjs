@@ -2,7 +2,7 @@
 //
 // Options that both builds share stand in asconfig.json; the transform is named here because asconfig.json resolves
 // relative transform paths against the package, not the project.
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, renameSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
 
@@ -20,9 +20,13 @@ for (const target of ['debug', 'release']) {
     target,
     '--transform',
     './assembly/emit-layout.mjs',
+    '--outFile',
+    `build/engine/.${target}.wasm`,
   ]);
   if (error) {
     process.stderr.write(stderr.toString());
     process.exit(1);
   }
+  // Whoever starts an engine meanwhile finds the old one or the new one, never half of it.
+  renameSync(`build/engine/.${target}.wasm`, `build/engine/${target}.wasm`);
 }

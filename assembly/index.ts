@@ -1,2 +1,10 @@
-import { BATCH_PACKETS, BATCH_BYTES, LANES_MAX, WORLDS_MAX, INTERFACES_MAX, STEPS_MAX, Flow, Record, Packet, World, Event, Step, Route4, Route6, Counter, LogRecord, Slot, Account, Peer, Tuple } from "./layout";
-export function t(): u32 {return BATCH_PACKETS+LANES_MAX; }
+// What the engine offers to src/engine/engine.ts, its only caller. No logic here.
+
+export {
+  copy_packets, decode_batch, describe_flow, init_instance, next_flow, SHARDS, sweep_world, track_queue,
+} from "./process";
+export { hash_tuple, preload_flow } from "./conntrack";
+export { WHEEL_BYTES } from "./timer";
+export { trace_rule } from "./trace";
+export { merge, walk } from "./walk";
+export * from "./rules/index";

@@ -131,8 +131,7 @@ if (offsetof<Tuple>() != 40) ERROR("Tuple is 40 bytes");
   logs: u16; // 124
   /** TcpConntrack state of the entry before the packet; 0 for others and for new entries. */
   tcp_before: u8;
-  /** Non-zero once the packet was seen by connection tracking in this pass (state is final). */
-  tracked: u8;
+  pad_0: u8;
 }
 if (offsetof<Packet>() != 128) ERROR("Packet is 128 bytes");
 if (offsetof<Packet>("flow") != 96) ERROR("Packet line two starts at rule output");
@@ -184,8 +183,9 @@ if (offsetof<Peer>() != 20) ERROR("Peer is 20 bytes");
   /** EventBit bits that wait for the next accepted packet (kernel: nf_conntrack_ecache.cache). */
   pending_events: u16;
 
-  // line 1 (64): both peers inline, ORIGINAL first; see peer().
-  peers_0: u64;
+  // line 1 (64): TCP: both peers inline, ORIGINAL first; see peer(). UDP: a time.
+  /** UDP: an answered flow that is active after this time (ns) is a stream. */
+  udp_stream_after: u64;
   peers_1: u64;
   peers_2: u64;
   peers_3: u64;
@@ -203,7 +203,8 @@ if (offsetof<Peer>() != 20) ERROR("Peer is 20 bytes");
   /** Identical ACKs in a row. */
   retrans: u8;
   pad_0: u8;
-  pad_1: u32; // 124
+  /** Second for which the entry sits on the timing wheel; its expiry may be later, never earlier. */
+  armed_s: u32; // 124
 
   // line 2 (128): reply tuple in the order of Tuple.
   reply_src_lo: u64;
@@ -225,11 +226,11 @@ if (offsetof<Peer>() != 20) ERROR("Peer is 20 bytes");
   pad_2: u32;
 
   @inline peer(dir: u32): Peer {
-    return changetype<Peer>(changetype<usize>(this) + offsetof<Flow>("peers_0") + <usize>dir * 20);
+    return changetype<Peer>(changetype<usize>(this) + offsetof<Flow>("udp_stream_after") + <usize>dir * 20);
   }
 }
 if (offsetof<Flow>() != 192) ERROR("Flow is 192 bytes");
-if (offsetof<Flow>("peers_0") != 64) ERROR("Flow line 1 starts with the peers");
+if (offsetof<Flow>("udp_stream_after") != 64) ERROR("Flow line 1 starts with the peers");
 if (offsetof<Flow>("reply_src_lo") != 128) ERROR("Flow line 2 starts with the reply tuple");
 
 // Account: what accounting and timestamps add to a flow (48 bytes, parallel to the flows; nf_conntrack_acct, _timestamp)
@@ -360,8 +361,7 @@ if (offsetof<Route6>() != 24) ERROR("Route6 is 24 bytes");
   routes6_count: u32;
   /** 1 if the host has a topology (addresses or routes); otherwise every packet is forwarded. */
   topology: u32;
-  /** Checksums: 0 ignore, 1 verify. */
-  checksums: u32;
+  pad_4: u32;
 
   /** Counter[rules]: this lane's. */
   counters: u32; // 32
@@ -383,7 +383,8 @@ if (offsetof<Route6>() != 24) ERROR("Route6 is 24 bytes");
   index_mask_max: u32;
   /** Timing wheel: bucket heads, and the second up to which it was swept. */
   wheel: u32; // 80
-  wheel_pad: u32;
+  /** Flow killed by the packet in work: out of the table, but still the packet's until it is judged. */
+  dying: u32;
   wheel_now: u64; // 88
   /** Entry of a flow that is not confirmed yet (one per world: a packet is judged to its end before the next). */
   unconfirmed: u32; // 96
@@ -401,18 +402,43 @@ if (offsetof<Route6>() != 24) ERROR("Route6 is 24 bytes");
   trace: u32; // 128
   trace_end: u32;
   trace_top: u32;
+  /** Log records that one packet may need room for. */
+  logs_reserve: u32;
+  /** Number of the packet to trace (Record.number), 0 for none; `trace` is set while it is in work. */
+  trace_number: u64;
+  trace_area: u32;
   /** Next event's sequence within its packet. */
   event_sequence: u32;
   /** Number of the packet in work (Record.number) and its time. */
-  number: u64; // 144
-  now: u64; // 152
-  /** Packets dropped (per flow creation) because the lane's table is full. */
-  table_full: u32; // 160
+  number: u64; // 160
+  now: u64; // 168
+  /** Set when an entry found no room in the lane's table: the run cannot go on. */
+  table_full: u32; // 176
   pad_0: u32;
-  pad_1: u64;
-  pad_2: u64;
-  pad_3: u64;
+  /** What fetch_lines() read: stored, so that the optimiser keeps the loads. */
+  fetched: u64;
 }
 if (offsetof<World>() != 192) ERROR("World is 192 bytes");
 
 export const STEPS_MAX: u32 = 16;
+
+// TraceRecord: one step of the traced packet (64 bytes); TraceKind says which numbers mean what (trace.ts)
+@unmanaged export class TraceRecord {
+  kind: u32;
+  a: u32;
+  b: u32;
+  c: u32;
+  d: u32;
+  e: u32;
+  f: u32;
+  g: u32;
+  h: u32;
+  i: u32;
+  j: u32;
+  k: u32;
+  l: u32;
+  m: u32;
+  n: u32;
+  o: u32;
+}
+if (offsetof<TraceRecord>() != 64) ERROR("TraceRecord is 64 bytes");

@@ -134,6 +134,18 @@ export enum PacketFlag {
   IP_OPTIONS = 4,
   /** The packet carries an ICMP or ICMPv6 error: its flow is found by the packet it quotes. */
   ICMP_ERROR = 8,
+  /** The transport checksum is wrong. */
+  BAD_CHECKSUM = 16,
+  /** A checksum (IP or transport) that was left to the network card: wrong on the wire of the capture, not in truth. */
+  OFFLOADED = 32,
+}
+
+/** What to do about checksums (`--checksums`). */
+export enum Checksums {
+  IGNORE = 0,
+  VERIFY = 1,
+  /** As VERIFY, but a checksum that bears the marks of transmit offload counts as right. */
+  AUTO = 2,
 }
 
 /** Link-layer destination as `-m pkttype` names it (PACKET_*). */
@@ -193,8 +205,9 @@ export enum Reason {
   SCTP_UNSUPPORTED = 7,
   GRE_UNSUPPORTED = 8,
   PROTOCOL_UNSUPPORTED = 9,
-  NOT_FOR_US = 10,
-  MARTIAN = 11,
+  IP_TRUNCATED = 12,
+  /** Loopback or multicast addresses where none may be: IPv6 packets like that are dropped on receipt. */
+  MARTIAN_ADDRESS = 13,
 
   // Dropped without a rule.
   NO_ROUTE = 32,
@@ -203,7 +216,8 @@ export enum Reason {
   ROUTE_UNREACHABLE = 35,
   ROUTE_PROHIBIT = 36,
   TABLE_FULL = 37,
-  PACKET_TOO_BIG = 38,
+  NOT_FOR_US = 39,
+  MARTIAN = 40,
 
   // INVALID, or let through without being believed (kernel: nf_conntrack_log_invalid).
   TRUNCATED_L4 = 64,
@@ -258,4 +272,27 @@ export enum Sysctl {
   IP_FORWARD = 25,
   IPV6_FORWARDING = 26,
   COUNT = 27,
+}
+
+/** Records of a traced packet (TraceRecord); the numbers each kind holds stand in assembly/trace.ts. */
+export enum TraceKind {
+  HOOK = 1,
+  CHAIN = 2,
+  RULE = 3,
+  CONNTRACK = 4,
+  WINDOW = 5,
+  FLOW = 6,
+  PEERS = 7,
+  ROUTE = 8,
+  CHAIN_END = 9,
+}
+
+/** Kinds of steps in a hook's list (Step). */
+export enum StepKind {
+  END = 0,
+  /** A base chain. */
+  CHAIN = 1,
+  /** A base chain of the filter table: its decision is the one that is reported for an accepted packet. */
+  FILTER_CHAIN = 2,
+  CONNTRACK = 3,
 }

@@ -1,0 +1,79 @@
+// Events: what `conntrack -E` would print, filled into the world's event area as records that are complete in
+// themselves. The caller of process() keeps room for one packet's worth; what order they come in among lanes is decided
+// by (time, klass, order, sequence) afterwards.
+
+import { account_of } from "./account";
+import { Event, Flow, Packet, World } from "./layout";
+import { sysctl } from "./sysctl";
+import { EventKind, Proto, Status, Sysctl } from "./vocabulary";
+
+const SECOND: u64 = 1_000_000_000;
+
+/** Most events that one packet can cause: an expired entry found, a killed one, a new one, an update; rounded up. */
+export const EVENTS_PER_PACKET: usize = 8;
+
+/** An event of the packet in work. */
+export function packet_event(w: World, flow: Flow, p: Packet, kind: u32, bits: u32): void {
+  p.events |= <u8>(1 << <u8>(kind - 1));
+  if (w.events == 0) return;
+  const event = changetype<Event>(<usize>w.events_top);
+  w.events_top += <u32>offsetof<Event>();
+  assert(w.events_top <= w.events_end, "process() keeps room for one packet's events");
+  fill_event(w, event, flow, w.now);
+  if (kind == EventKind.DESTROY) event.status |= <u32>Status.DYING;
+  event.klass = 1;
+  event.order = w.number;
+  event.sequence = <u16>w.event_sequence;
+  w.event_sequence++;
+  event.kind = <u8>kind;
+  event.bits = bits;
+}
+
+/** The death of an entry at its expiry. False if there is no room for the event. */
+export function expiry_event(w: World, flow: Flow): bool {
+  if (w.events == 0) return true;
+  if (<usize>w.events_top + offsetof<Event>() > <usize>w.events_end) return false;
+  const event = changetype<Event>(<usize>w.events_top);
+  w.events_top += <u32>offsetof<Event>();
+  fill_event(w, event, flow, flow.expires);
+  event.status |= <u32>Status.DYING;
+  event.klass = 0;
+  event.order = flow.id;
+  event.sequence = 0;
+  event.kind = <u8>EventKind.DESTROY;
+  event.bits = 1 << 2;
+  return true;
+}
+
+/** The part of an event that describes the entry as it is at `now`. */
+export function fill_event(w: World, event: Event, flow: Flow, now: u64): void {
+  const target = changetype<usize>(event);
+  const source = changetype<usize>(flow);
+  event.time = now;
+  event.timeout_s = flow.expires > now ? <u32>((flow.expires - now) / SECOND) : 0;
+  event.status = flow.status;
+  event.mark = flow.mark;
+  event.tcp_state = flow.protonum == Proto.TCP ? flow.tcp_state : 0;
+  v128.store(target + offsetof<Event>("original_0"), v128.load(source));
+  v128.store(target + offsetof<Event>("original_2"), v128.load(source, 16));
+  event.original_4 = load<u64>(source, 32);
+  const reply = source + offsetof<Flow>("reply_src_lo");
+  v128.store(target + offsetof<Event>("reply_0"), v128.load(reply));
+  v128.store(target + offsetof<Event>("reply_2"), v128.load(reply, 16));
+  event.reply_4 = load<u64>(reply, 32);
+  event.id = flow.id;
+  if (w.accounts == 0) {
+    event.packets_original = 0;
+    event.bytes_original = 0;
+    event.packets_reply = 0;
+    event.bytes_reply = 0;
+    event.start = 0;
+    return;
+  }
+  const account = account_of(w, flow);
+  event.packets_original = account.packets_original;
+  event.bytes_original = account.bytes_original;
+  event.packets_reply = account.packets_reply;
+  event.bytes_reply = account.bytes_reply;
+  event.start = sysctl(w, Sysctl.TIMESTAMP) ? account.start : 0;
+}

@@ -1,0 +1,108 @@
+// Batches: decode one and deal its packets to lanes; track a lane's share of one; sweep at its end.
+//
+// Every function takes a bounded amount of work and returns, because V8 optimises a function only when it is called
+// again.
+
+import { fill_event, EVENTS_PER_PACKET } from "./event";
+import { fetch_lines } from "./flow-table";
+import { judge } from "./hook";
+import { BATCH_PACKETS, Event, Flow, LogRecord, Packet, Record, World } from "./layout";
+import { decode, set_inner_scratch } from "./packet";
+import { set_error_scratch } from "./conntrack";
+import { sweep } from "./timer";
+import { set_peer_scratch } from "./track/tcp";
+import { seed_hash } from "./tuple";
+import { Status } from "./vocabulary";
+
+const PACKET: usize = offsetof<Packet>();
+const RECORD: usize = offsetof<Record>();
+
+/** Packets whose table lines are fetched together. */
+const FETCH: u32 = 64;
+
+/** Shards: far more than lanes, so that load can be dealt evenly. */
+export const SHARDS: u32 = 4096;
+
+/** Prepares this instance: 256 bytes of scratch memory of its own, and the run's hash seed. */
+export function init_instance(scratch: usize, seed_lo: u32, seed_hi: u32): void {
+  set_inner_scratch(scratch);
+  set_error_scratch(scratch + 64);
+  set_peer_scratch(scratch + 128);
+  seed_hash(((<u64>seed_hi) << 32) | seed_lo);
+}
+
+/**
+ * Decodes `count` records into packets and appends each that goes on to the queue of its lane: `queues` holds a
+ * u16[BATCH_PACKETS] of packet indices per lane, `lengths` a u32 per lane, `lanes` a u8 per shard.
+ */
+export function decode_batch(records: usize, count: u32, packets: usize, checksums: u32, queues: usize, lengths: usize, lanes: usize): void {
+  for (let i: u32 = 0; i < count; i++) {
+    const p = changetype<Packet>(packets + <usize>i * PACKET);
+    if (!decode(p, changetype<Record>(records + <usize>i * RECORD), checksums)) continue;
+    const lane = <usize>load<u8>(lanes + (p.hash & (SHARDS - 1)));
+    const length = load<u32>(lengths + lane * 4);
+    store<u16>(queues + (lane * BATCH_PACKETS + length) * 2, <u16>i);
+    store<u32>(lengths + lane * 4, length + 1);
+  }
+}
+
+/** A second firewall judges a copy of each packet. */
+export function copy_packets(target: usize, source: usize, count: u32): void {
+  const end = source + <usize>count * PACKET;
+  while (source < end) {
+    v128.store(target, v128.load(source));
+    source += 16;
+    target += 16;
+  }
+}
+
+/**
+ * Tracks the packets `from` to `length` of a lane's queue. `first` is the number of the batch's first packet. Returns
+ * where it stopped: `length`, or earlier if the event or log area has no room for another packet, or if the table is full.
+ */
+export function track_queue(world: usize, packets: usize, queue: usize, from: u32, length: u32, first: f64): u32 {
+  const w = changetype<World>(world);
+  const base = <u64>first;
+  const events_room = <u32>(EVENTS_PER_PACKET * offsetof<Event>());
+  const logs_room = w.logs_reserve * <u32>offsetof<LogRecord>();
+  let fetched = from;
+  for (let i = from; i < length; i++) {
+    if (i == fetched) {
+      fetched = min(i + FETCH, length);
+      fetch_lines(w, packets, queue, i, fetched);
+    }
+    if (w.events && w.events_end - w.events_top < events_room) return i;
+    if (w.logs_end - w.logs_top < logs_room) return i;
+    const index = <u32>load<u16>(queue + <usize>i * 2);
+    const p = changetype<Packet>(packets + <usize>index * PACKET);
+    w.number = base + index;
+    w.now = p.clock;
+    w.event_sequence = 0;
+    w.trace = w.number == w.trace_number ? w.trace_area : 0;
+    judge(w, p);
+    if (w.table_full) return i;
+  }
+  w.trace = 0;
+  return length;
+}
+
+/** Lets everything expire that is due at `clock` (ns, as two words). False if the event area filled up: call again. */
+export function sweep_world(world: usize, clock_lo: u32, clock_hi: u32): bool {
+  return sweep(changetype<World>(world), ((<u64>clock_hi) << 32) | clock_lo);
+}
+
+/** The first live entry at or behind `flow`, 0 if there is none: walks the table. */
+export function next_flow(world: usize, flow: usize): usize {
+  const end: usize = changetype<World>(world).flows_top;
+  while (flow < end) {
+    const status = changetype<Flow>(flow).status;
+    if (status & Status.CONFIRMED && !(status & Status.DYING)) return flow;
+    flow += offsetof<Flow>();
+  }
+  return 0;
+}
+
+/** Describes an entry as it is at `now` (ns, as two words) in an Event record. */
+export function describe_flow(world: usize, flow: usize, event: usize, now_lo: u32, now_hi: u32): void {
+  fill_event(changetype<World>(world), changetype<Event>(event), changetype<Flow>(flow), ((<u64>now_hi) << 32) | now_lo);
+}

@@ -1,0 +1,89 @@
+// Tuples: hash, equality, inverse.
+//
+// The hash is symmetric: both directions of a flow without NAT hash alike, so one slot of the index serves both and a
+// packet's shard does not depend on its direction. ICMP takes part with its id alone, because a query and its answer
+// differ in type.
+
+import { Tuple } from "./layout";
+import { icmp_inverse, icmpv6_inverse } from "./wire/icmp";
+import { Proto } from "./vocabulary";
+
+const MIX_1: u64 = 0x9e3779b97f4a7c15;
+const MIX_2: u64 = 0xff51afd7ed558ccd;
+
+/** Hashing is seeded per run, so that a capture cannot be built to collide. Set by init(); no output depends on it. */
+let seed: u64 = 0;
+
+export function seed_hash(value: u64): void {
+  seed = value;
+}
+
+// @ts-ignore: decorator
+@inline function endpoint(lo: u64, hi: u64, port: u64): u64 {
+  let h = (lo ^ seed) * MIX_1;
+  h = (h ^ (h >> 32) ^ hi) * MIX_2;
+  return (h ^ (h >> 29) ^ port) * MIX_1;
+}
+
+/** Symmetric hash of a tuple; never 0. */
+export function tuple_hash(t: Tuple): u32 {
+  const icmp = t.protonum == Proto.ICMP || t.protonum == Proto.ICMPV6;
+  const source = endpoint(t.src_lo, t.src_hi, t.sport);
+  const target = endpoint(t.dst_lo, t.dst_hi, icmp ? t.sport : t.dport);
+  let h = source + target;
+  h = (h ^ (h >> 32) ^ t.protonum) * MIX_2;
+  const folded = <u32>(h >> 32) ^ <u32>h;
+  return folded == 0 ? 1 : folded;
+}
+
+// @ts-ignore: decorator
+@inline export function tuple_equal(a: usize, b: usize): bool {
+  return v128.any_true(v128.or(
+    v128.or(v128.xor(v128.load(a), v128.load(b)), v128.xor(v128.load(a, 16), v128.load(b, 16))),
+    i64x2.splat(load<u64>(a, 32) ^ load<u64>(b, 32)),
+  )) == false;
+}
+
+/** Is `a` the packet that goes back on `b`, where the inverse of `b` is its addresses and ports swapped? */
+export function tuple_is_inverse(a: Tuple, b: Tuple): bool {
+  if (((a.src_lo ^ b.dst_lo) | (a.src_hi ^ b.dst_hi) | (a.dst_lo ^ b.src_lo) | (a.dst_hi ^ b.src_hi)) != 0) return false;
+  if (a.protonum != b.protonum || a.l3num != b.l3num || a.zone != b.zone) return false;
+  if (a.protonum == Proto.ICMP) return a.sport == b.sport && icmp_inverse_dport(b.dport) == <i32>a.dport;
+  if (a.protonum == Proto.ICMPV6) return a.sport == b.sport && icmpv6_inverse_dport(b.dport) == <i32>a.dport;
+  return a.sport == b.dport && a.dport == b.sport;
+}
+
+/** ICMP keeps type (low byte) and code (high byte) in dport. -1 if the type has no inverse. */
+function icmp_inverse_dport(dport: u32): i32 {
+  const type = icmp_inverse(dport & 0xff);
+  return type < 0 ? -1 : type | <i32>(dport & 0xff00);
+}
+
+function icmpv6_inverse_dport(dport: u32): i32 {
+  const type = icmpv6_inverse(dport & 0xff);
+  return type < 0 ? -1 : type | <i32>(dport & 0xff00);
+}
+
+/** Writes the tuple of the opposite direction to `target`; false if the protocol has none (an ICMP type without answer). */
+export function tuple_invert(target: Tuple, source: Tuple): bool {
+  let sport = source.dport;
+  let dport = source.sport;
+  if (source.protonum == Proto.ICMP || source.protonum == Proto.ICMPV6) {
+    const inverse = source.protonum == Proto.ICMP ? icmp_inverse_dport(source.dport) : icmpv6_inverse_dport(source.dport);
+    if (inverse < 0) return false;
+    sport = source.sport;
+    dport = <u16>inverse;
+  }
+  const src_lo = source.src_lo;
+  const src_hi = source.src_hi;
+  target.src_lo = source.dst_lo;
+  target.src_hi = source.dst_hi;
+  target.dst_lo = src_lo;
+  target.dst_hi = src_hi;
+  target.sport = sport;
+  target.dport = dport;
+  target.protonum = source.protonum;
+  target.l3num = source.l3num;
+  target.zone = source.zone;
+  return true;
+}

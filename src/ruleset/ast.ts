@@ -1,0 +1,198 @@
+// The tree of a ruleset: tables, chains, rules, matches and targets, typed, each with its place in the text.
+import type { Hook, RejectWith } from '../../assembly/vocabulary.ts';
+import type { TextPosition } from '../errors.ts';
+import type { Family, Line } from './source.ts';
+
+export type TableName = 'raw' | 'mangle' | 'nat' | 'filter' | 'security';
+
+/** An inclusive range of numbers; empty if low > high. */
+export interface Range {
+  low: number;
+  high: number;
+}
+
+export interface InvertedRange extends Range {
+  invert: boolean;
+}
+
+/** Address bytes in wire order (4 or 16), already masked; the mask may have holes. */
+export interface AddressTest {
+  address: Uint8Array;
+  mask: Uint8Array;
+  invert: boolean;
+}
+
+export interface AddressRange {
+  low: Uint8Array;
+  high: Uint8Array;
+  invert: boolean;
+}
+
+/** What ip_tables and ip6_tables test themselves, before any extension (struct ipt_ip, struct ip6t_ip6). */
+export interface Header {
+  source?: AddressTest;
+  destination?: AddressTest;
+  input?: { pattern: string; invert: boolean };
+  output?: { pattern: string; invert: boolean };
+  protocol?: { number: number; invert: boolean };
+  fragment?: { invert: boolean };
+}
+
+export interface ConntrackTest {
+  /** Bits by CtState (1 << state); `status` has the NAT bits (IPS_*) that SNAT and DNAT stand for. */
+  state?: { states: number; status: number; invert: boolean };
+  protocol?: { number: number; invert: boolean };
+  originalSource?: AddressTest;
+  originalDestination?: AddressTest;
+  replySource?: AddressTest;
+  replyDestination?: AddressTest;
+  originalSourcePort?: InvertedRange;
+  originalDestinationPort?: InvertedRange;
+  replySourcePort?: InvertedRange;
+  replyDestinationPort?: InvertedRange;
+  /** IPS_* bits, any of which matches. */
+  status?: { bits: number; invert: boolean };
+  /** Seconds left. */
+  expires?: InvertedRange;
+  direction?: number;
+}
+
+export interface AddressTypeTest {
+  /** Bits by AddrType (1 << type). */
+  source?: { types: number; invert: boolean };
+  destination?: { types: number; invert: boolean };
+  limit?: 'in' | 'out';
+}
+
+export type MatchTest =
+  | {
+      kind: 'tcp';
+      sport?: InvertedRange;
+      dport?: InvertedRange;
+      flags?: { mask: number; compare: number; invert: boolean };
+      option?: { number: number; invert: boolean };
+    }
+  | { kind: 'udp'; sport?: InvertedRange; dport?: InvertedRange }
+  | { kind: 'multiport'; side: 'source' | 'destination' | 'either'; ports: Range[]; invert: boolean }
+  | { kind: 'icmp' /** 255: any type. */; type: number; codes: Range; invert: boolean }
+  | { kind: 'icmp6'; type: number; codes: Range; invert: boolean }
+  | { kind: 'conntrack'; test: ConntrackTest }
+  | { kind: 'mark'; value: number; mask: number; invert: boolean }
+  | { kind: 'connmark'; value: number; mask: number; invert: boolean }
+  | { kind: 'comment'; comment: string }
+  | { kind: 'addrtype'; test: AddressTypeTest }
+  | { kind: 'iprange'; source?: AddressRange; destination?: AddressRange }
+  | { kind: 'mac'; address: Uint8Array; invert: boolean }
+  | { kind: 'pkttype'; type: number; invert: boolean }
+  | { kind: 'length'; range: InvertedRange }
+  | { kind: 'ttl'; range: InvertedRange }
+  | { kind: 'tcpmss'; range: InvertedRange }
+  | {
+      kind: 'limit' /** XT_LIMIT_SCALE / rate per second, as user space hands it to the kernel. */;
+      average: number;
+      burst: number;
+    };
+
+export type Match = MatchTest & { /** Name after -m. */ name: string; at: TextPosition };
+
+/** What LOG and NFLOG were told. */
+export interface LogOptions {
+  kind: 'LOG' | 'NFLOG';
+  prefix?: string;
+  /** syslog level 0 to 7 (LOG). */
+  level?: number;
+  /** --log-tcp-sequence, --log-tcp-options, --log-ip-options, --log-uid, --log-macdecode, without dashes (LOG). */
+  flags?: string[];
+  /** Netlink group (NFLOG). */
+  group?: number;
+  /** Bytes to copy (NFLOG). */
+  size?: number;
+  /** Queue threshold (NFLOG). */
+  threshold?: number;
+}
+
+export type TargetAction =
+  | { kind: 'none' }
+  | { kind: 'verdict'; verdict: 'ACCEPT' | 'DROP' | 'QUEUE' | 'RETURN' }
+  | { kind: 'jump'; chain: string; goto: boolean }
+  | { kind: 'reject'; with: RejectWith }
+  | { kind: 'log'; log: LogOptions }
+  /** mark = (mark & ~mask) ^ value */
+  | { kind: 'mark'; value: number; mask: number }
+  | { kind: 'connmark'; mode: 'set' | 'save' | 'restore'; value: number; ctmask: number; nfmask: number }
+  | { kind: 'notrack' }
+  /** Changes bytes of the packet that no verdict depends on: TCPMSS, CHECKSUM. */
+  | { kind: 'mangle'; clamp: boolean };
+
+export type Target = TargetAction & {
+  /** Name after -j or -g, '' for a rule without target. */ name: string;
+  at: TextPosition;
+};
+
+export interface Counters {
+  packets: bigint;
+  bytes: bigint;
+}
+
+export interface Rule {
+  header: Header;
+  matches: Match[];
+  target: Target;
+  /** Counters that the input stated: kept for information, a replay counts from zero. */
+  counters?: Counters;
+  /** The rule as written, without counters. */
+  text: string;
+  line: Line;
+  /** Position in its chain, from 1. */
+  number: number;
+  /** Index over the whole ruleset. */
+  index: number;
+  /** False behind an unconditional verdict, where the kernel's own check does not look either. */
+  reachable: boolean;
+}
+
+export interface Chain {
+  name: string;
+  /** Hook of a base chain. */
+  hook?: Hook;
+  /** Policy of a base chain. */
+  policy?: { verdict: 'ACCEPT' | 'DROP'; index: number };
+  counters?: Counters;
+  rules: Rule[];
+  /** Where it is declared; absent for a base chain that the text does not mention. */
+  at?: TextPosition;
+  line: Line;
+  /** Hooks it can be reached from (1 << Hook). */
+  hooks: number;
+}
+
+export interface Table {
+  family: Family;
+  name: TableName;
+  line: Line;
+  /** Base chains in hook order first for those unmentioned, then in the order of the text. */
+  chains: Chain[];
+}
+
+/** What stands on a line of the source, for printing it again. */
+export type Item =
+  | { kind: 'text'; text: string }
+  | { kind: 'table'; table: Table }
+  | { kind: 'chain'; table: Table; chain: Chain }
+  | { kind: 'rules'; rules: Rule[] };
+
+export interface SourceTree {
+  file: string;
+  family: Family;
+  tables: Table[];
+  items: Item[];
+}
+
+/** A checked ruleset. */
+export interface Ruleset {
+  sources: SourceTree[];
+  /** Rules and policies in index order. */
+  entries: Entry[];
+}
+
+export type Entry = { table: Table; chain: Chain; rule?: Rule };

@@ -1,0 +1,256 @@
+// Would the kernel take this ruleset? Jumps, loops, and what matches and targets demand of their rule.
+//
+// What iptables leaves to the kernel: mark_source_chains in net/ipv4/netfilter/ip_tables.c (loops, hooks a rule can be
+// reached from), xt_check_match and xt_check_target in net/netfilter/x_tables.c (table, hooks, protocol), and the
+// checkentry functions of the extensions.
+import { AddrType, Hook, L3, Proto, RejectWith } from '../../assembly/vocabulary.ts';
+import type { TextPosition } from '../errors.ts';
+import type { Chain, Match, Rule, Ruleset, SourceTree, Table } from './ast.ts';
+import { hookName } from './iptables/parse.ts';
+import { position, refuse } from './source.ts';
+
+/** Jumps on the way to a rule. The kernel has no limit; ours keeps the stack of the emitted code small. */
+const DEPTH_MAX = 512;
+
+const MAC_HOOKS = (1 << Hook.PREROUTING) | (1 << Hook.INPUT) | (1 << Hook.FORWARD);
+const CLAMP_HOOKS = (1 << Hook.FORWARD) | (1 << Hook.OUTPUT) | (1 << Hook.POSTROUTING);
+const NO_OUTPUT_INTERFACE = (1 << Hook.PREROUTING) | (1 << Hook.INPUT);
+const NO_INPUT_INTERFACE = (1 << Hook.OUTPUT) | (1 << Hook.POSTROUTING);
+const PORT_PROTOCOLS: readonly number[] = [Proto.TCP, Proto.UDP, Proto.UDPLITE, Proto.SCTP, Proto.DCCP];
+/** Address types that xt_addrtype refuses for IPv6. */
+const NOT_IPV6 = ~((1 << AddrType.PROHIBIT) - 1) | (1 << AddrType.BLACKHOLE) | (1 << AddrType.BROADCAST);
+
+/** Numbers rules and policies, checks everything, and returns the whole. Throws RulesetError. */
+export function checkRuleset(sources: SourceTree[]): Ruleset {
+  const ruleset: Ruleset = { sources, entries: [] };
+  const given = new Map<string, Table>();
+  for (const source of sources) {
+    for (const table of source.tables) {
+      const key = `${table.family}/${table.name}`;
+      const other = given.get(key);
+      if (other) {
+        const at = `${other.line.file}:${other.line.number}`;
+        refuse('RULESET_INVALID', `table '${table.name}' is already given in ${at}`, position(table.line));
+      }
+      given.set(key, table);
+      number(ruleset, table);
+      new TableCheck(table).check();
+    }
+  }
+  return ruleset;
+}
+
+function number(ruleset: Ruleset, table: Table): void {
+  if (table.name === 'nat') return;
+  for (const chain of table.chains) {
+    for (const [position, rule] of chain.rules.entries()) {
+      rule.number = position + 1;
+      rule.index = ruleset.entries.length;
+      ruleset.entries.push({ table, chain, rule });
+    }
+    if (chain.policy) {
+      chain.policy.index = ruleset.entries.length;
+      ruleset.entries.push({ table, chain });
+    }
+  }
+}
+
+/** Whether the rule ends every packet's way through the chain: no test at all, and a verdict or RETURN. */
+function isUnconditionalVerdict(rule: Rule): boolean {
+  const { header, matches, target } = rule;
+  if (Object.keys(header).length > 0 || matches.length > 0) return false;
+  return target.kind === 'verdict' && target.name !== 'NFQUEUE';
+}
+
+class TableCheck {
+  private readonly chains: Map<string, Chain>;
+  /** Longest way below a chain in jumps, once known. */
+  private readonly depth = new Map<Chain, number>();
+
+  constructor(private readonly table: Table) {
+    this.chains = new Map(table.chains.map((chain) => [chain.name, chain]));
+  }
+
+  check(): void {
+    for (const chain of this.table.chains) for (const rule of chain.rules) this.checkJump(rule);
+    for (const chain of this.table.chains) {
+      for (const rule of chain.rules) {
+        rule.reachable = true;
+        if (isUnconditionalVerdict(rule)) break;
+      }
+    }
+    for (const chain of this.table.chains) {
+      if (chain.hook === undefined) continue;
+      this.depth.clear();
+      this.reach(chain, 1 << chain.hook, [], undefined);
+    }
+    for (const chain of this.table.chains) for (const rule of chain.rules) this.checkRule(chain, rule);
+  }
+
+  private checkJump(rule: Rule): void {
+    const { target } = rule;
+    if (target.kind !== 'jump') return;
+    const chain = this.chains.get(target.chain);
+    if (!chain) {
+      if (target.goto || /^[^A-Z]|[a-z]/.test(target.chain)) {
+        refuse('RULESET_INVALID', `chain '${target.chain}' does not exist in table '${this.table.name}'`, target.at);
+      }
+      refuse(
+        'RULESET_UNSUPPORTED',
+        `'${target.chain}' is neither a supported target nor a chain of table '${this.table.name}'`,
+        target.at,
+      );
+    } else if (chain.hook !== undefined) {
+      refuse('RULESET_INVALID', `'${target.chain}' is a base chain and cannot be jumped to`, target.at);
+    }
+  }
+
+  /** Marks what a hook reaches; refuses loops and ways that are too deep. Returns the longest way below. */
+  private reach(chain: Chain, hook: number, way: Chain[], from: TextPosition | undefined): number {
+    if (way.includes(chain)) {
+      const loop = [...way.slice(way.indexOf(chain)), chain].map(({ name }) => name).join(' -> ');
+      refuse('RULESET_INVALID', `the chains form a loop: ${loop}`, from ?? position(chain.line));
+    }
+    const known = this.depth.get(chain);
+    if (way.length + (known ?? 0) > DEPTH_MAX) {
+      refuse('RULESET_UNSUPPORTED', `chains nest deeper than ${DEPTH_MAX} jumps`, from ?? position(chain.line));
+    }
+    if (known !== undefined) return known;
+    chain.hooks |= hook;
+    let deepest = 0;
+    const next = [...way, chain];
+    for (const rule of chain.rules) {
+      if (!rule.reachable) break;
+      if (rule.target.kind !== 'jump') continue;
+      const callee = this.chains.get(rule.target.chain);
+      if (callee) deepest = Math.max(deepest, 1 + this.reach(callee, hook, next, rule.target.at));
+    }
+    this.depth.set(chain, deepest);
+    return deepest;
+  }
+
+  private checkRule(chain: Chain, rule: Rule): void {
+    const hooks = rule.reachable ? chain.hooks : 0;
+    // iptables itself refuses these in base chains; in user chains they just never match.
+    if (chain.hook !== undefined) {
+      if (rule.header.input && NO_INPUT_INTERFACE & (1 << chain.hook)) {
+        refuse('RULESET_INVALID', `-i cannot be used in chain '${chain.name}'`, position(rule.line));
+      }
+      if (rule.header.output && NO_OUTPUT_INTERFACE & (1 << chain.hook)) {
+        refuse('RULESET_INVALID', `-o cannot be used in chain '${chain.name}'`, position(rule.line));
+      }
+    }
+    for (const match of rule.matches) this.checkMatch(rule, match, hooks);
+    this.checkTarget(rule, hooks);
+  }
+
+  private protocol(rule: Rule): number {
+    const { protocol } = rule.header;
+    return protocol && !protocol.invert ? protocol.number : 0;
+  }
+
+  private needProtocol(rule: Rule, match: Match, protocol: number, option: string): void {
+    if (this.protocol(rule) !== protocol) {
+      refuse('RULESET_INVALID', `match '${match.name}' needs '-p ${option}' in the same rule`, match.at);
+    }
+  }
+
+  private needHooks(what: string, at: TextPosition, hooks: number, allowed: number): void {
+    for (let hook = Hook.PREROUTING; hook <= Hook.POSTROUTING; hook++) {
+      if (hooks & ~allowed & (1 << hook)) {
+        refuse('RULESET_INVALID', `${what} is not valid in ${hookName(hook)}, which this rule is reached from`, at);
+      }
+    }
+  }
+
+  private checkMatch(rule: Rule, match: Match, hooks: number): void {
+    switch (match.kind) {
+      case 'tcp':
+      case 'tcpmss':
+        this.needProtocol(rule, match, Proto.TCP, 'tcp');
+        break;
+      case 'udp':
+        this.needProtocol(rule, match, Proto.UDP, 'udp');
+        break;
+      case 'icmp':
+        this.needProtocol(rule, match, Proto.ICMP, 'icmp');
+        break;
+      case 'icmp6':
+        this.needProtocol(rule, match, Proto.ICMPV6, 'ipv6-icmp');
+        break;
+      case 'multiport':
+        if (!PORT_PROTOCOLS.includes(this.protocol(rule))) {
+          refuse(
+            'RULESET_INVALID',
+            "match 'multiport' needs -p tcp, udp, udplite, sctp or dccp in the same rule",
+            match.at,
+          );
+        }
+        break;
+      case 'mac':
+        this.needHooks("match 'mac'", match.at, hooks, MAC_HOOKS);
+        break;
+      case 'addrtype': {
+        const { limit, source, destination } = match.test;
+        if (limit === 'in') this.needHooks('--limit-iface-in', match.at, hooks, ~NO_INPUT_INTERFACE);
+        if (limit === 'out') this.needHooks('--limit-iface-out', match.at, hooks, ~NO_OUTPUT_INTERFACE);
+        if (this.table.family === L3.IPV6 && ((source?.types ?? 0) | (destination?.types ?? 0)) & NOT_IPV6) {
+          refuse('RULESET_INVALID', 'an address type that IPv6 does not have', match.at);
+        }
+        break;
+      }
+      case 'limit':
+        if (limitCost(match.average, match.burst) === undefined) {
+          refuse('RULESET_INVALID', 'the kernel refuses this rate with this burst (overflow)', match.at);
+        }
+        break;
+      default:
+        break;
+    }
+  }
+
+  private checkTarget(rule: Rule, hooks: number): void {
+    const { target } = rule;
+    const needTable = (name: string): void => {
+      if (this.table.name !== name) {
+        refuse('RULESET_INVALID', `target '${target.name}' is valid only in table '${name}'`, target.at);
+      }
+    };
+    if (target.name === 'CT' || target.name === 'NOTRACK') needTable('raw');
+    if (target.name === 'CHECKSUM') needTable('mangle');
+    if (target.kind === 'reject') {
+      needTable('filter');
+      if (target.with === RejectWith.TCP_RESET && this.protocol(rule) !== Proto.TCP) {
+        refuse('RULESET_INVALID', "--reject-with tcp-reset needs '-p tcp' in the same rule", target.at);
+      }
+    }
+    if (target.name === 'TCPMSS') {
+      if (this.protocol(rule) !== Proto.TCP) {
+        refuse('RULESET_INVALID', "target 'TCPMSS' needs '-p tcp' in the same rule", target.at);
+      }
+      if (target.kind === 'mangle' && target.clamp)
+        this.needHooks('--clamp-mss-to-pmtu', target.at, hooks, CLAMP_HOOKS);
+    }
+  }
+}
+
+/** Ticks of the kernel's clock per second, as distributions configure it; xt_limit counts in them. */
+export const HZ = 250;
+
+/** CREDITS_PER_JIFFY of net/netfilter/xt_limit.c: the greatest power of two that one a day still allows. */
+export const CREDITS_PER_JIFFY = 2 ** Math.floor(Math.log2(Math.floor(0xffffffff / (HZ * 86400))));
+
+/**
+ * What xt_limit charges per packet and holds at most, in credits, computed as user2credits does in 32 bits.
+ * undefined where limit_mt_check refuses.
+ */
+export function limitCost(average: number, burst: number): { cost: number; cap: number } | undefined {
+  const credits = (user: number): number => {
+    const perSecond = HZ * CREDITS_PER_JIFFY;
+    if (user > Math.floor(0xffffffff / perSecond)) return (Math.floor(user / 10_000) * perSecond) % 2 ** 32;
+    return Math.floor((user * perSecond) / 10_000);
+  };
+  const cost = credits(average);
+  const cap = credits((average * burst) % 2 ** 32);
+  return burst === 0 || cap < cost ? undefined : { cost, cap };
+}

@@ -1,0 +1,241 @@
+// What does the engine get of a ruleset, and what do reports need to know of its rules?
+
+import type { Hook } from '../../assembly/vocabulary.ts';
+import { EngineError } from '../errors.ts';
+import type { Counters, Entry, LogOptions, Ruleset, TableName } from './ast.ts';
+import { HZ } from './check.ts';
+import { emitProgram, IMPORT_MODULE, TABLE_LENGTH_SECTION } from './emit.ts';
+import { type ChainProgram, LIMIT_STATE, type Program } from './expression.ts';
+import { lowerRuleset } from './lower.ts';
+import type { Family } from './source.ts';
+
+export interface RuleInfo {
+  family: Family;
+  table: TableName;
+  chain: string;
+  /** From 1 within the chain. */
+  number: number | 'policy';
+  /** The rule as written; for a policy the line that sets it. */
+  text: string;
+  file: string;
+  /** Line in the file, from 1. */
+  line: number;
+  /** Name of the target or chain, '' for a rule without; a policy's verdict. */
+  target: string;
+  /** What a LOG or NFLOG rule logs with. */
+  log?: LogOptions;
+  /** Whether a packet can come to it: not behind an unconditional verdict, nor in a chain that nothing jumps to. */
+  reachable: boolean;
+  /** Counters that the input stated. */
+  input?: Counters;
+}
+
+export interface BaseChain {
+  family: Family;
+  table: TableName;
+  chain: string;
+  hook: Hook;
+  /** Lower comes first at a hook. */
+  priority: number;
+  /** Slot in the engine's function table, counted from `tableBase`. */
+  slot: number;
+}
+
+/** What a ruleset demands of the way packets are dealt to lanes. */
+export interface RulesetKey {
+  key: 'tuple' | 'one-lane';
+  /** The rule that demands it. */
+  rule?: RuleInfo;
+  reason?: string;
+}
+
+export interface CompiledRuleset {
+  wasm: Uint8Array;
+  chains: BaseChain[];
+  /** Slots of the function table that the module fills. */
+  slots: number;
+  /** By rule index: what Packet.rule and Counter count by. */
+  rules: RuleInfo[];
+  /** Rows of the pattern-by-interface table. */
+  interfacePatterns: string[];
+  /** Bytes of World.rule_state. */
+  stateBytes: number;
+  /** Fills World.rule_state for a lane whose clock starts at `startClockNs` (ns since 1970). */
+  initState(bytes: Uint8Array, startClockNs: bigint): void;
+  key: RulesetKey;
+  usesInterfaces: boolean;
+  /** Families for which some rule needs connection tracking: without one the kernel does not track at all. */
+  usesConntrack: ReadonlySet<Family>;
+  /** Log records that one packet can cause at most. */
+  logsPerPacket: number;
+}
+
+export interface CompileOptions {
+  /** Build the variant that calls the engine's trace_rule for every rule looked at. */
+  trace?: boolean;
+  /** Address of the table of patterns by interface: INTERFACES_MAX bytes a pattern, 1 where the pattern matches. */
+  interfaceTable: number;
+  /** First slot of the engine's function table to fill. */
+  tableBase: number;
+}
+
+const NANOSECONDS_PER_JIFFY = 1_000_000_000n / BigInt(HZ);
+
+/** "filter/FORWARD/2", "filter/FORWARD/policy" */
+export function ruleName(info: Pick<RuleInfo, 'table' | 'chain' | 'number'>): string {
+  return `${info.table}/${info.chain}/${info.number}`;
+}
+
+/** Lowers and emits a checked ruleset. The code is a pure function of ruleset and options. */
+export function compileRuleset(ruleset: Ruleset, options: CompileOptions): CompiledRuleset {
+  const program = lowerRuleset(ruleset);
+  const { wasm, slots } = emitProgram(program, { ...options, trace: options.trace ?? false });
+  const rules = ruleset.entries.map((entry) => ruleInfo(entry));
+  return {
+    wasm,
+    chains: slots.map((chain, slot) => baseChain(chain, slot)),
+    slots: slots.length,
+    rules,
+    interfacePatterns: program.patterns,
+    stateBytes: program.stateBytes,
+    initState: (bytes, startClockNs) => initState(program, bytes, startClockNs),
+    key: shardKey(program, rules),
+    usesInterfaces: program.patterns.length > 0 || usesInterfaceAddresses(program),
+    usesConntrack: conntrackFamilies(ruleset),
+    logsPerPacket: logsPerPacket(program),
+  };
+}
+
+/**
+ * Instantiates emitted code over the engine's memory and puts its chains into the engine's table.
+ * Throws EngineError if the engine lacks something that the rules call.
+ */
+export function instantiateRuleset(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  engine: WebAssembly.Exports,
+): WebAssembly.Instance {
+  const { table } = engine;
+  if (!(table instanceof WebAssembly.Table)) throw new EngineError('ENGINE_LINK', 'the engine exports no table');
+  const imports: WebAssembly.ModuleImports = { memory, table };
+  for (const { name, kind } of WebAssembly.Module.imports(module)) {
+    if (kind !== 'function') continue;
+    const exported = engine[name];
+    if (typeof exported !== 'function') {
+      throw new EngineError('ENGINE_LINK', `the engine does not export ${name}, which the rules call`);
+    }
+    imports[name] = exported;
+  }
+  const [wanted] = WebAssembly.Module.customSections(module, TABLE_LENGTH_SECTION);
+  const needed = wanted ? new DataView(wanted).getUint32(0, true) : 0;
+  if (table.length < needed) table.grow(needed - table.length);
+  return new WebAssembly.Instance(module, { [IMPORT_MODULE]: imports });
+}
+
+/** Whether an interface's name matches a pattern: '+' at its end stands for anything (xtables). No name is ''. */
+export function matchesInterface(pattern: string, name: string): boolean {
+  return pattern.endsWith('+') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
+}
+
+function ruleInfo({ table, chain, rule }: Entry): RuleInfo {
+  const where = { family: table.family, table: table.name, chain: chain.name };
+  if (!rule) {
+    const verdict = chain.policy?.verdict ?? 'ACCEPT';
+    const { line } = chain;
+    const text = chain.at ? line.text.trim() : `:${chain.name} ${verdict}`;
+    const info: RuleInfo = {
+      ...where,
+      number: 'policy',
+      text,
+      file: line.file,
+      line: line.number,
+      target: verdict,
+      reachable: true,
+    };
+    if (chain.counters) info.input = chain.counters;
+    return info;
+  }
+  const { line, target } = rule;
+  const info: RuleInfo = {
+    ...where,
+    number: rule.number,
+    text: rule.text,
+    file: line.file,
+    line: line.number,
+    target: target.name,
+    reachable: rule.reachable && chain.hooks !== 0,
+  };
+  if (target.kind === 'log') info.log = target.log;
+  if (rule.counters) info.input = rule.counters;
+  return info;
+}
+
+function baseChain(chain: ChainProgram, slot: number): BaseChain {
+  const { base } = chain;
+  if (!base) throw new EngineError('ENGINE_LINK', `chain ${chain.name} is in a slot and is no base chain`);
+  return {
+    family: chain.family,
+    table: chain.table,
+    chain: chain.name,
+    hook: base.hook,
+    priority: base.priority,
+    slot,
+  };
+}
+
+function initState(program: Program, bytes: Uint8Array, startClockNs: bigint): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const { state, cap } of program.limits) {
+    view.setBigUint64(state + LIMIT_STATE.previous, startClockNs / NANOSECONDS_PER_JIFFY, true);
+    view.setUint32(state + LIMIT_STATE.credit, cap, true);
+  }
+}
+
+/** Every limit bucket counts all packets that come to its rule, of whatever flow. */
+function shardKey(program: Program, rules: RuleInfo[]): RulesetKey {
+  const [limit] = program.limits;
+  const rule = limit && rules[limit.rule];
+  if (!rule) return { key: 'tuple' };
+  return { key: 'one-lane', rule, reason: `${ruleName(rule)} has -m limit, whose tokens all flows share` };
+}
+
+function usesInterfaceAddresses(program: Program): boolean {
+  return program.chains.some(({ rules }) =>
+    rules.some(({ tests }) => tests.some((test) => test.op === 'fib' && test.interface !== undefined)),
+  );
+}
+
+/** Extensions whose checkentry calls nf_ct_netns_get(), whether or not a packet ever comes to the rule. */
+function conntrackFamilies(ruleset: Ruleset): Set<Family> {
+  const families = new Set<Family>();
+  for (const { table, rule } of ruleset.entries) {
+    if (!rule) continue;
+    const matched = rule.matches.some(({ kind }) => kind === 'conntrack' || kind === 'connmark');
+    const { kind, name } = rule.target;
+    if (matched || kind === 'connmark' || (name === 'CT' && kind !== 'notrack')) families.add(table.family);
+  }
+  return families;
+}
+
+/** Counts the LOG and NFLOG rules on the longest way: every chain once per jump to it, every base chain of a family. */
+function logsPerPacket(program: Program): number {
+  const below = new Map<number, number>();
+  const count = (number: number): number => {
+    const known = below.get(number);
+    if (known !== undefined) return known;
+    let logs = 0;
+    for (const { actions } of program.chains[number]?.rules ?? []) {
+      for (const action of actions) {
+        if (action.op === 'log') logs++;
+        else if (action.op === 'jump' || action.op === 'goto') logs += count(action.chain);
+      }
+    }
+    below.set(number, logs);
+    return logs;
+  };
+  const byFamily = new Map<Family, number>();
+  for (const [number, chain] of program.chains.entries()) {
+    if (chain.base) byFamily.set(chain.family, (byFamily.get(chain.family) ?? 0) + count(number));
+  }
+  return Math.max(0, ...byFamily.values());
+}

@@ -1,0 +1,133 @@
+// The expression list: what a rule tests and does, in the kernel's words, as plain data.
+//
+// A rule is a list of expressions that is read from the left; the first test that is false ends the rule. Lists are
+// printed by print.ts as `nft --debug=netlink` prints its own, run in production by the WebAssembly that emit.ts makes
+// of them, and interpreted by test/model/rule-interpreter.ts to check that.
+import type { Hook, RejectWith } from '../../assembly/vocabulary.ts';
+import type { LogOptions, TableName } from './ast.ts';
+import type { Family } from './source.ts';
+
+/** Numbers of up to 32 bits that a packet or its connection has. Ports, ids and lengths are in host order. */
+export type PacketField =
+  /** Transport protocol (IPv6: of the last header). */
+  | 'l4proto'
+  /** Ports as the decoder found them (TCP, UDP). */
+  | 'sport'
+  | 'dport'
+  /** The first two 16 bit words of the transport header, read from memory (UDP-Lite, SCTP, DCCP). */
+  | 'th sport'
+  | 'th dport'
+  /** Flags byte of the TCP header. */
+  | 'tcp flags'
+  | 'icmp type'
+  /** Type << 8 | code. */
+  | 'icmp type and code'
+  /** Bytes of the IP packet. */
+  | 'length'
+  /** TTL or hop limit. */
+  | 'ttl'
+  | 'pkttype'
+  | 'mark'
+  /** 1 in a later fragment, else 0. */
+  | 'later fragment';
+
+/** Numbers of the connection; a test of them is `absent` when the packet has none. */
+export type ConntrackField =
+  | 'ct mark'
+  /** IPS_* bits. */
+  | 'ct status'
+  | 'ct direction'
+  /** Seconds left, 0 before confirmation. */
+  | 'ct expiration'
+  | 'ct protocol'
+  | 'ct original proto-src'
+  | 'ct original proto-dst'
+  | 'ct reply proto-src'
+  | 'ct reply proto-dst';
+
+export type NumberField = PacketField | ConntrackField;
+
+export type ConntrackAddressField = 'ct original saddr' | 'ct original daddr' | 'ct reply saddr' | 'ct reply daddr';
+export type AddressField = 'saddr' | 'daddr' | ConntrackAddressField;
+
+/** What a test of the connection says about a packet without one (kernel: nf_ct_get returns NULL). */
+interface Connection {
+  absent?: boolean;
+}
+
+export type Test =
+  /** (field & mask) == value */
+  | ({ op: 'cmp'; field: NumberField; mask: number; value: number; invert: boolean } & Connection)
+  /** low <= field <= high, unsigned; nothing if low > high. */
+  | ({ op: 'range'; field: NumberField; low: number; high: number; invert: boolean } & Connection)
+  /** Any of the fields lies in any of the ranges. */
+  | { op: 'lookup'; fields: PacketField[]; ranges: [low: number, high: number][]; invert: boolean }
+  /** (field & mask) == value over 4 or 16 bytes in wire order. */
+  | ({ op: 'address'; field: AddressField; mask: Uint8Array; value: Uint8Array; invert: boolean } & Connection)
+  /** low <= field <= high over 4 or 16 bytes in wire order, compared from the left. */
+  | { op: 'address range'; field: 'saddr' | 'daddr'; low: Uint8Array; high: Uint8Array; invert: boolean }
+  /** Source address of the Ethernet header; false, also inverted, without such a header. */
+  | { op: 'ether saddr'; value: Uint8Array; invert: boolean }
+  /** The interface's name matches the pattern. */
+  | { op: 'ifname'; field: 'iif' | 'oif'; pattern: number; invert: boolean }
+  /** The packet's CtState is one of `states` (bits), or the connection has one of the `status` bits. */
+  | { op: 'ct state'; states: number; status: number; invert: boolean }
+  /** Type of an address by the routes, `types` as bits by AddrType; `interface` limits it to that interface. */
+  | { op: 'fib'; field: 'saddr' | 'daddr'; types: number; interface?: 'iif' | 'oif'; invert: boolean }
+  /** The TCP header has the option. Drops the packet if the header is longer than the packet (hotdrop). */
+  | { op: 'tcp option'; option: number; invert: boolean }
+  /** The MSS option lies in the range; a missing option counts as outside. Drops as 'tcp option' does. */
+  | { op: 'tcp mss'; low: number; high: number; invert: boolean }
+  /** A token bucket of its own; `state` is its offset in World.rule_state. */
+  | { op: 'limit'; state: number; cost: number; cap: number }
+  /**
+   * What extensions demand of the packet before they look at the transport header: in a later fragment the rule does
+   * not match, and with fewer than `need` bytes of transport the packet is dropped (hotdrop). With `evil`, a fragment
+   * at offset 8 is dropped too (RFC 1858, section 4.2).
+   */
+  | { op: 'guard'; need: number; evil: boolean };
+
+export type Action =
+  | { op: 'counter' }
+  | { op: 'log'; log: LogOptions }
+  /** mark = (mark & ~mask) ^ value */
+  | { op: 'set mark'; mask: number; value: number }
+  /** ct mark = (ct mark & ~mask) ^ value */
+  | { op: 'set ct mark'; mask: number; value: number }
+  /** ct mark = (ct mark & ~ctmask) ^ (mark & nfmask) */
+  | { op: 'save mark'; ctmask: number; nfmask: number }
+  /** mark = (mark & ~nfmask) ^ (ct mark & ctmask) */
+  | { op: 'restore mark'; ctmask: number; nfmask: number }
+  | { op: 'notrack' }
+  | { op: 'verdict'; verdict: 'accept' | 'drop' | 'queue' | 'return' }
+  | { op: 'reject'; with: RejectWith }
+  /** `chain` is an index into Program.chains. */
+  | { op: 'jump' | 'goto'; chain: number };
+
+export interface RuleProgram {
+  /** Index over the whole ruleset. */
+  index: number;
+  tests: Test[];
+  actions: Action[];
+}
+
+export interface ChainProgram {
+  family: Family;
+  table: TableName;
+  name: string;
+  rules: RuleProgram[];
+  base?: { hook: Hook; priority: number; policy: 'accept' | 'drop'; index: number };
+}
+
+export interface Program {
+  /** Chains that some hook reaches. */
+  chains: ChainProgram[];
+  /** Interface name patterns: a name, or a beginning with '+' at its end. */
+  patterns: string[];
+  /** Bytes of World.rule_state, and the state of each bucket at the start. */
+  stateBytes: number;
+  limits: { state: number; cap: number; rule: number }[];
+}
+
+/** Layout of a bucket in World.rule_state: jiffies of the last packet (u64), credits (u32), padding. */
+export const LIMIT_STATE = { size: 16, previous: 0, credit: 8 } as const;

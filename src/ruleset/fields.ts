@@ -1,0 +1,419 @@
+// How is a field of the packet or its connection read, and a cheap test of it written, in WebAssembly?
+//
+// What a function reads of the packet, and rules cannot change, is loaded once into a local (the prologue). Marks and
+// the ct state can change on the way and are loaded where they are tested. A connection that is not there reads as
+// whatever lies at the bottom of memory, harmlessly: the test's `absent` decides then.
+import { PacketFlag, Status } from '../../assembly/vocabulary.ts';
+import { FLOW, INTERFACES_MAX, PACKET } from '../engine/layout.ts';
+import { HZ } from './check.ts';
+import type { AddressField, ConntrackField, NumberField, Test } from './expression.ts';
+import type { Family } from './source.ts';
+import { Code, I32, I64, type ValueType } from './wasm.ts';
+
+const P = 0;
+const PARAMETERS = 2;
+
+const NANOSECONDS_PER_JIFFY = BigInt(1_000_000_000 / HZ);
+/** No Ethernet header: no address has more than 48 bits. */
+const NO_MAC = -1n;
+
+export class Fields {
+  /** Types of the locals behind the parameters; grows while the function is written. */
+  readonly locals: ValueType[] = [];
+  private readonly cached = new Map<string, number>();
+  private readonly loads = new Code();
+
+  constructor(
+    private readonly interfaceTable: number,
+    readonly family: Family,
+  ) {}
+
+  /** The code that fills the locals. To be put before the function's own code, once that is complete. */
+  prologue(): Code {
+    return new Code().append(this.loads);
+  }
+
+  /** A local for an intermediate value, one per type: its value lasts until the next use. */
+  scratch(type: ValueType): number {
+    return this.local(`scratch ${type}`, type, undefined);
+  }
+
+  private local(key: string, type: ValueType, load: ((code: Code) => void) | undefined): number {
+    const found = this.cached.get(key);
+    if (found !== undefined) return found;
+    // The load may need other locals, which must be filled before.
+    const code = new Code();
+    load?.(code);
+    const index = PARAMETERS + this.locals.push(type) - 1;
+    this.cached.set(key, index);
+    if (load) this.loads.append(code.set(index));
+    return index;
+  }
+
+  private field(key: string, offset: number, load: 'i32.load' | 'i32.load16_u' | 'i32.load8_u' = 'i32.load'): number {
+    return this.local(key, I32, (code) => code.get(P).memory(load, offset));
+  }
+
+  private flow(): number {
+    return this.field('flow', PACKET.flow);
+  }
+
+  /** 1 in a later fragment. */
+  later(): number {
+    return this.local('later', I32, (code) => {
+      const bit = Math.log2(PacketFlag.LATER_FRAGMENT);
+      code.get(P).memory('i32.load16_u', PACKET.flags).i32(bit).op('i32.shr_u').i32(1).op('i32.and');
+    });
+  }
+
+  /** 1 if extensions that need so many bytes of transport header cannot look at the packet. */
+  odd(need: number): number {
+    return this.local(`odd ${need}`, I32, (code) => {
+      const later = this.later();
+      code.get(later).get(P).memory('i32.load', PACKET.l4_len).i32(need).op('i32.lt_u', 'i32.or');
+    });
+  }
+
+  /** Compares a test costs, undefined if it calls the engine. */
+  cost(test: Test): number | undefined {
+    switch (test.op) {
+      case 'limit':
+      case 'fib':
+      case 'tcp option':
+      case 'tcp mss':
+        return undefined;
+      case 'lookup':
+        return test.fields.length * test.ranges.length;
+      case 'address':
+        return this.family === 2 ? 1 : 2;
+      case 'address range':
+        return this.family === 2 ? 1 : 6;
+      case 'guard':
+        return 1;
+      case 'cmp':
+      case 'range':
+        return test.field === 'ct expiration' ? 8 : 1;
+      default:
+        return 1;
+    }
+  }
+
+  /** Leaves 1 or 0 on the stack: whether the test holds. */
+  test(code: Code, test: Test): void {
+    switch (test.op) {
+      case 'cmp': {
+        const width = test.field === 'icmp type' || BYTES.has(test.field) ? 0xff : 0xffffffff;
+        this.number(code, test.field);
+        if ((test.mask & width) >>> 0 !== width) code.i32(test.mask).op('i32.and');
+        if (test.value === 0) code.op('i32.eqz');
+        else code.i32(test.value).op('i32.eq');
+        this.finish(code, test.field, test);
+        return;
+      }
+      case 'range':
+        this.inRange(code, (each) => this.number(each, test.field), test.low, test.high);
+        this.finish(code, test.field, test);
+        return;
+      case 'lookup': {
+        let first = true;
+        for (const field of test.fields) {
+          for (const [low, high] of test.ranges) {
+            this.inRange(code, (each) => this.number(each, field), low, high);
+            if (!first) code.op('i32.or');
+            first = false;
+          }
+        }
+        if (test.invert) code.op('i32.eqz');
+        return;
+      }
+      case 'address':
+        this.address(code, test.field, test.mask, test.value);
+        this.finish(code, test.field, test);
+        return;
+      case 'address range':
+        if (this.family === 2) this.range4(code, test.field, test.low, test.high);
+        else this.range6(code, test.field, test.low, test.high);
+        if (test.invert) code.op('i32.eqz');
+        return;
+      case 'ether saddr': {
+        const mac = this.mac();
+        const value = littleEndian(test.value, 0, 6);
+        if (test.invert) code.get(mac).i64(value).op('i64.ne').get(mac).i64(NO_MAC).op('i64.ne', 'i32.and');
+        else code.get(mac).i64(value).op('i64.eq');
+        return;
+      }
+      case 'ifname': {
+        const name = test.field === 'iif' ? 'iif' : 'oif';
+        code.get(this.field(name, PACKET[name], 'i32.load16_u'));
+        code.memory('i32.load8_u', this.interfaceTable + test.pattern * INTERFACES_MAX);
+        if (test.invert) code.op('i32.eqz');
+        return;
+      }
+      case 'ct state':
+        code.i32(test.states).get(P).memory('i32.load8_u', PACKET.ct_state).op('i32.shr_u').i32(1).op('i32.and');
+        if (test.status !== 0) {
+          const flow = this.flow();
+          code.get(flow).memory('i32.load', FLOW.status).i32(test.status).op('i32.and').i32(0).op('i32.ne');
+          code.get(flow).i32(0).op('i32.ne', 'i32.and', 'i32.or');
+        }
+        if (test.invert) code.op('i32.eqz');
+        return;
+      default:
+        throw new Error(`${test.op} is not a cheap test`);
+    }
+  }
+
+  /** Applies `invert`, and what a missing connection means. */
+  private finish(code: Code, field: NumberField | AddressField, test: { invert: boolean; absent?: boolean }): void {
+    if (test.invert) code.op('i32.eqz');
+    if (!field.startsWith('ct ')) return;
+    code.get(this.flow());
+    if (test.absent) code.op('i32.eqz', 'i32.or');
+    else code.i32(0).op('i32.ne', 'i32.and');
+  }
+
+  /** low <= value <= high, unsigned. `push` leaves the value on the stack. */
+  inRange(code: Code, push: (code: Code) => void, low: number, high: number): void {
+    if (low > high) {
+      code.i32(0);
+      return;
+    }
+    push(code);
+    if (low === high) code.i32(low).op('i32.eq');
+    else if (low === 0) code.i32(high).op('i32.le_u');
+    else if (high === 0xffffffff) code.i32(low).op('i32.ge_u');
+    else
+      code
+        .i32(low)
+        .op('i32.sub')
+        .i32(high - low)
+        .op('i32.le_u');
+  }
+
+  private number(code: Code, field: NumberField): void {
+    switch (field) {
+      case 'l4proto':
+        code.get(this.field(field, PACKET.protonum, 'i32.load8_u'));
+        return;
+      case 'sport':
+        code.get(this.port(field, P, PACKET.sport));
+        return;
+      case 'dport':
+        code.get(this.port(field, P, PACKET.dport));
+        return;
+      case 'th sport':
+      case 'icmp type and code':
+        code.get(this.port('th 0', this.field('l4', PACKET.l4), 0));
+        return;
+      case 'th dport':
+        code.get(this.port('th 2', this.field('l4', PACKET.l4), 2));
+        return;
+      case 'tcp flags':
+        code.get(this.field(field, PACKET.tcp_flags, 'i32.load8_u'));
+        return;
+      case 'icmp type': {
+        const l4 = this.field('l4', PACKET.l4);
+        code.get(this.local(field, I32, (load) => load.get(l4).memory('i32.load8_u', 0)));
+        return;
+      }
+      case 'length':
+        code.get(this.field(field, PACKET.ip_len));
+        return;
+      case 'ttl':
+        code.get(this.field(field, PACKET.ttl, 'i32.load8_u'));
+        return;
+      case 'pkttype':
+        code.get(this.field(field, PACKET.pkttype, 'i32.load8_u'));
+        return;
+      case 'mark':
+        code.get(P).memory('i32.load', PACKET.mark);
+        return;
+      case 'later fragment':
+        code.get(this.later());
+        return;
+      default:
+        this.connection(code, field);
+    }
+  }
+
+  private connection(code: Code, field: ConntrackField): void {
+    const port = (offset: number): void => {
+      code.get(this.port(field, this.flow(), offset));
+    };
+    switch (field) {
+      case 'ct mark':
+        code.get(this.flow()).memory('i32.load', FLOW.mark);
+        return;
+      case 'ct status':
+        code.get(this.flow()).memory('i32.load', FLOW.status);
+        return;
+      case 'ct direction':
+        code.get(P).memory('i32.load8_u', PACKET.dir);
+        return;
+      case 'ct protocol':
+        code.get(this.flow()).memory('i32.load8_u', FLOW.protonum);
+        return;
+      case 'ct original proto-src':
+        port(FLOW.sport);
+        return;
+      case 'ct original proto-dst':
+        port(FLOW.dport);
+        return;
+      case 'ct reply proto-src':
+        port(FLOW.reply_sport);
+        return;
+      case 'ct reply proto-dst':
+        port(FLOW.reply_dport);
+        return;
+      case 'ct expiration':
+        this.expiration(code);
+        return;
+    }
+  }
+
+  /**
+   * nf_ct_expires() / HZ. The kernel subtracts ticks, so that an entry that was just refreshed has all its seconds.
+   * Before confirmation it subtracts the clock from a mere duration; that is 0 here.
+   */
+  private expiration(code: Code): void {
+    const flow = this.flow();
+    const jiffies = (base: number, offset: number): void => {
+      code.get(base).memory('i64.load', offset).i64(NANOSECONDS_PER_JIFFY).op('i64.div_u');
+    };
+    code.get(flow).memory('i32.load', FLOW.status).i32(Status.CONFIRMED).op('i32.and').i32(0).op('i32.ne');
+    code.get(flow).memory('i64.load', FLOW.expires).get(P).memory('i64.load', PACKET.clock).op('i64.gt_u', 'i32.and');
+    code.if(I32);
+    jiffies(flow, FLOW.expires);
+    jiffies(P, PACKET.clock);
+    code.op('i64.sub').i64(BigInt(HZ)).op('i64.div_u', 'i32.wrap_i64', 'else').i32(0).op('end');
+  }
+
+  /** A 16 bit number in wire order, as a local in host order. */
+  private port(key: string, base: number, offset: number): number {
+    return this.local(key, I32, (code) => {
+      const word = this.scratch(I32);
+      code.get(base).memory('i32.load16_u', offset).tee(word).i32(8).op('i32.shr_u');
+      code.get(word).i32(0xff).op('i32.and').i32(8).op('i32.shl', 'i32.or');
+    });
+  }
+
+  private mac(): number {
+    return this.local('mac', I64, (code) => {
+      const header = this.field('mac header', PACKET.mac);
+      code.get(header).if(I64).get(header).memory('i64.load', 6).i64(0xffff_ffff_ffffn).op('i64.and', 'else');
+      code.i64(NO_MAC).op('end');
+    });
+  }
+
+  /** Base and offset of an address. */
+  private place(field: AddressField): { base: number; offset: number } {
+    switch (field) {
+      case 'saddr':
+        return { base: P, offset: PACKET.src_lo };
+      case 'daddr':
+        return { base: P, offset: PACKET.dst_lo };
+      case 'ct original saddr':
+        return { base: this.flow(), offset: FLOW.src_lo };
+      case 'ct original daddr':
+        return { base: this.flow(), offset: FLOW.dst_lo };
+      case 'ct reply saddr':
+        return { base: this.flow(), offset: FLOW.reply_src_lo };
+      case 'ct reply daddr':
+        return { base: this.flow(), offset: FLOW.reply_dst_lo };
+    }
+  }
+
+  private address(code: Code, field: AddressField, mask: Uint8Array, value: Uint8Array): void {
+    const { base, offset } = this.place(field);
+    if (this.family === 2) {
+      const bits = littleEndian(mask, 0, 4);
+      code.get(this.local(field, I32, (load) => load.get(base).memory('i32.load', offset)));
+      if (bits !== 0xffff_ffffn) code.i32(Number(bits)).op('i32.and');
+      code.i32(Number(littleEndian(value, 0, 4))).op('i32.eq');
+      return;
+    }
+    let halves = 0;
+    for (const half of [0, 8]) {
+      const bits = littleEndian(mask, half, 8);
+      if (bits === 0n) continue;
+      code.get(this.half(field, base, offset, half));
+      if (bits !== 0xffff_ffff_ffff_ffffn) code.i64(bits).op('i64.and');
+      code.i64(littleEndian(value, half, 8)).op('i64.eq');
+      if (halves++ > 0) code.op('i32.and');
+    }
+    if (halves === 0) code.i32(1);
+  }
+
+  private half(field: AddressField, base: number, offset: number, half: number): number {
+    return this.local(`${field} ${half}`, I64, (load) => load.get(base).memory('i64.load', offset + half));
+  }
+
+  private range4(code: Code, field: 'saddr' | 'daddr', low: Uint8Array, high: Uint8Array): void {
+    const { base, offset } = this.place(field);
+    const host = this.local(`${field} host`, I32, (load) => {
+      const word = this.local(field, I32, (each) => each.get(base).memory('i32.load', offset));
+      load.get(word).i32(8).op('i32.rotl').i32(0x00ff00ff).op('i32.and');
+      load.get(word).i32(24).op('i32.rotl').i32(0xff00ff00).op('i32.and', 'i32.or');
+    });
+    this.inRange(code, (each) => each.get(host), Number(bigEndian(low, 0, 4)), Number(bigEndian(high, 0, 4)));
+  }
+
+  private range6(code: Code, field: 'saddr' | 'daddr', low: Uint8Array, high: Uint8Array): void {
+    const { base, offset } = this.place(field);
+    const [upper = 0, lower = 0] = [0, 8].map((half) =>
+      this.local(`${field} ${half} host`, I64, (load) =>
+        swap64(load, this.half(field, base, offset, half), this.scratch(I64)),
+      ),
+    );
+    const beyond = (bound: Uint8Array, strict: 'i64.gt_u' | 'i64.lt_u', loose: 'i64.ge_u' | 'i64.le_u'): void => {
+      const first = bigEndian(bound, 0, 8);
+      code.get(upper).i64(first).op(strict);
+      code
+        .get(upper)
+        .i64(first)
+        .op('i64.eq')
+        .get(lower)
+        .i64(bigEndian(bound, 8, 8))
+        .op(loose, 'i32.and', 'i32.or');
+    };
+    beyond(low, 'i64.gt_u', 'i64.ge_u');
+    beyond(high, 'i64.lt_u', 'i64.le_u');
+    code.op('i32.and');
+  }
+}
+
+/** Fields that are one byte. */
+const BYTES: ReadonlySet<NumberField> = new Set<NumberField>([
+  'l4proto',
+  'tcp flags',
+  'ttl',
+  'pkttype',
+  'later fragment',
+  'ct direction',
+  'ct protocol',
+]);
+
+/** Leaves the bytes of a 64 bit local in reverse order on the stack. */
+function swap64(code: Code, word: number, scratch: number): void {
+  const step = (source: number, mask: bigint, shift: bigint): void => {
+    code.get(source).i64(mask).op('i64.and').i64(shift).op('i64.shl');
+    code.get(source).i64(shift).op('i64.shr_u').i64(mask).op('i64.and', 'i64.or');
+  };
+  // Bytes within 16 bits, those within 32, then the halves.
+  step(word, 0x00ff_00ff_00ff_00ffn, 8n);
+  code.set(scratch);
+  step(scratch, 0x0000_ffff_0000_ffffn, 16n);
+  code.i64(32n).op('i64.rotl');
+}
+
+function littleEndian(bytes: Uint8Array, start: number, count: number): bigint {
+  let value = 0n;
+  for (let index = count - 1; index >= 0; index--) value = (value << 8n) | BigInt(bytes[start + index] ?? 0);
+  return value;
+}
+
+function bigEndian(bytes: Uint8Array, start: number, count: number): bigint {
+  let value = 0n;
+  for (let index = 0; index < count; index++) value = (value << 8n) | BigInt(bytes[start + index] ?? 0);
+  return value;
+}

@@ -1,0 +1,279 @@
+// How does a checked tree become an expression list?
+//
+// The order of tests is the kernel's: the header of the rule first (ip_packet_match: source, destination, interfaces,
+// protocol, fragment), then the extensions in the order of the rule. It matters where a test drops or keeps state.
+import { Proto } from '../../assembly/vocabulary.ts';
+import type { AddressTest, Chain, ConntrackTest, Header, InvertedRange, Match, Rule, Ruleset, Table } from './ast.ts';
+import { limitCost } from './check.ts';
+import {
+  type Action,
+  type AddressField,
+  type ChainProgram,
+  LIMIT_STATE,
+  type NumberField,
+  type PacketField,
+  type Program,
+  type RuleProgram,
+  type Test,
+} from './expression.ts';
+
+/** Priorities of the tables at their hooks (enum nf_ip_hook_priorities). */
+const PRIORITIES: Readonly<Record<Table['name'], number>> = {
+  raw: -300,
+  mangle: -150,
+  nat: -100,
+  filter: 0,
+  security: 50,
+};
+
+/** Bytes of transport header that the extensions ask for (sizeof of the kernel's header structs). */
+const TCP_HEADER = 20;
+const UDP_HEADER = 8;
+const ICMP_HEADER = 8;
+const PORTS = 4;
+const PORT_MAX = 65535;
+
+export function lowerRuleset(ruleset: Ruleset): Program {
+  const lowering = new Lowering();
+  for (const source of ruleset.sources) {
+    for (const table of source.tables) if (table.name !== 'nat') lowering.table(table);
+  }
+  return lowering.program;
+}
+
+class Lowering {
+  readonly program: Program = { chains: [], patterns: [], stateBytes: 0, limits: [] };
+  private readonly patterns = new Map<string, number>();
+
+  table(table: Table): void {
+    const reached = table.chains.filter((chain) => chain.hooks !== 0);
+    const numbers = new Map(reached.map((chain, index) => [chain.name, this.program.chains.length + index]));
+    // Chains are appended as one block, so that jumps know their numbers before the chains are lowered.
+    this.program.chains.push(...reached.map((chain) => this.chain(table, chain, numbers)));
+  }
+
+  private chain(table: Table, chain: Chain, numbers: Map<string, number>): ChainProgram {
+    const rules = chain.rules.filter((rule) => rule.reachable).map((rule) => this.rule(rule, numbers));
+    const program: ChainProgram = { family: table.family, table: table.name, name: chain.name, rules };
+    if (chain.hook !== undefined && chain.policy) {
+      const policy = chain.policy.verdict === 'ACCEPT' ? 'accept' : 'drop';
+      program.base = { hook: chain.hook, priority: PRIORITIES[table.name], policy, index: chain.policy.index };
+    }
+    return program;
+  }
+
+  private rule(rule: Rule, numbers: Map<string, number>): RuleProgram {
+    const protocol = rule.header.protocol;
+    const transport = protocol && !protocol.invert ? protocol.number : 0;
+    const tests = this.header(rule.header);
+    for (const match of rule.matches) tests.push(...this.match(match, rule, transport));
+    return { index: rule.index, tests, actions: [{ op: 'counter' }, ...this.target(rule, numbers)] };
+  }
+
+  private header(header: Header): Test[] {
+    const tests: Test[] = [];
+    if (header.source) tests.push(address('saddr', header.source));
+    if (header.destination) tests.push(address('daddr', header.destination));
+    if (header.input) tests.push(...this.interface('iif', header.input));
+    if (header.output) tests.push(...this.interface('oif', header.output));
+    if (header.protocol) {
+      const { number, invert } = header.protocol;
+      tests.push({ op: 'cmp', field: 'l4proto', mask: 0xff, value: number, invert });
+    }
+    if (header.fragment) {
+      tests.push({ op: 'cmp', field: 'later fragment', mask: 1, value: 1, invert: header.fragment.invert });
+    }
+    return tests;
+  }
+
+  private interface(field: 'iif' | 'oif', { pattern, invert }: { pattern: string; invert: boolean }): Test[] {
+    if (pattern === '+' && !invert) return [];
+    let number = this.patterns.get(pattern);
+    if (number === undefined) {
+      number = this.program.patterns.length;
+      this.patterns.set(pattern, number);
+      this.program.patterns.push(pattern);
+    }
+    return [{ op: 'ifname', field, pattern: number, invert }];
+  }
+
+  private match(match: Match, rule: Rule, protocol: number): Test[] {
+    switch (match.kind) {
+      case 'comment':
+        return [];
+      case 'tcp': {
+        const tests: Test[] = [{ op: 'guard', need: TCP_HEADER, evil: true }, ...ports(match)];
+        if (match.flags) {
+          const { mask, compare, invert } = match.flags;
+          tests.push({ op: 'cmp', field: 'tcp flags', mask, value: compare, invert });
+        }
+        if (match.option) tests.push({ op: 'tcp option', option: match.option.number, invert: match.option.invert });
+        return tests;
+      }
+      case 'udp':
+        return [{ op: 'guard', need: UDP_HEADER, evil: false }, ...ports(match)];
+      case 'multiport': {
+        const decoded = protocol === Proto.TCP || protocol === Proto.UDP;
+        const source: PacketField = decoded ? 'sport' : 'th sport';
+        const destination: PacketField = decoded ? 'dport' : 'th dport';
+        const fields = { source: [source], destination: [destination], either: [source, destination] }[match.side];
+        const list = match.ports.map(({ low, high }): [number, number] => [low, high]);
+        return [
+          { op: 'guard', need: PORTS, evil: false },
+          { op: 'lookup', fields, ranges: list, invert: match.invert },
+        ];
+      }
+      case 'icmp':
+      case 'icmp6':
+        return [{ op: 'guard', need: ICMP_HEADER, evil: false }, ...icmp(match)];
+      case 'conntrack':
+        return conntrack(match.test);
+      case 'mark':
+        return [{ op: 'cmp', field: 'mark', mask: match.mask, value: match.value, invert: match.invert }];
+      case 'connmark':
+        return [
+          { op: 'cmp', field: 'ct mark', mask: match.mask, value: match.value, invert: match.invert, absent: false },
+        ];
+      case 'addrtype': {
+        const { source, destination, limit } = match.test;
+        const tests: Test[] = [];
+        const on = limit && ({ interface: limit === 'in' ? 'iif' : 'oif' } as const);
+        if (source) tests.push({ op: 'fib', field: 'saddr', ...source, ...on });
+        if (destination) tests.push({ op: 'fib', field: 'daddr', ...destination, ...on });
+        return tests;
+      }
+      case 'iprange': {
+        const tests: Test[] = [];
+        if (match.source) tests.push({ op: 'address range', field: 'saddr', ...match.source });
+        if (match.destination) tests.push({ op: 'address range', field: 'daddr', ...match.destination });
+        return tests;
+      }
+      case 'mac':
+        return [{ op: 'ether saddr', value: match.address, invert: match.invert }];
+      case 'pkttype':
+        return [{ op: 'cmp', field: 'pkttype', mask: 0xff, value: match.type, invert: match.invert }];
+      case 'length':
+        return range('length', match.range);
+      case 'ttl':
+        return range('ttl', match.range);
+      case 'tcpmss':
+        return [
+          { op: 'guard', need: TCP_HEADER, evil: false },
+          { op: 'tcp mss', ...match.range },
+        ];
+      case 'limit': {
+        const limit = limitCost(match.average, match.burst) ?? { cost: 0, cap: 0 };
+        const state = this.program.stateBytes;
+        this.program.stateBytes += LIMIT_STATE.size;
+        this.program.limits.push({ state, cap: limit.cap, rule: rule.index });
+        return [{ op: 'limit', state, ...limit }];
+      }
+    }
+  }
+
+  private target(rule: Rule, numbers: Map<string, number>): Action[] {
+    const { target } = rule;
+    switch (target.kind) {
+      case 'none':
+      case 'mangle':
+        return [];
+      case 'verdict':
+        return [{ op: 'verdict', verdict: VERDICTS[target.verdict] }];
+      case 'jump':
+        return [{ op: target.goto ? 'goto' : 'jump', chain: numbers.get(target.chain) ?? 0 }];
+      case 'reject':
+        return [{ op: 'reject', with: target.with }];
+      case 'log':
+        return [{ op: 'log', log: target.log }];
+      case 'mark':
+        return [{ op: 'set mark', mask: target.mask, value: target.value }];
+      case 'connmark': {
+        const { ctmask, nfmask } = target;
+        if (target.mode === 'set') return [{ op: 'set ct mark', mask: ctmask, value: target.value }];
+        return [{ op: target.mode === 'save' ? 'save mark' : 'restore mark', ctmask, nfmask }];
+      }
+      case 'notrack':
+        return [{ op: 'notrack' }];
+    }
+  }
+}
+
+const VERDICTS = { ACCEPT: 'accept', DROP: 'drop', QUEUE: 'queue', RETURN: 'return' } as const;
+
+function address(field: AddressField, { mask, address: value, invert }: AddressTest): Test {
+  return { op: 'address', field, mask, value, invert };
+}
+
+function range(field: PacketField, test: InvertedRange): Test[] {
+  return [{ op: 'range', field, low: test.low, high: test.high, invert: test.invert }];
+}
+
+function ports(match: { sport?: InvertedRange; dport?: InvertedRange }): Test[] {
+  return [...portRange('sport', match.sport), ...portRange('dport', match.dport)];
+}
+
+/** A range of ports; one that is inverted and reaches an end is the other side of it. */
+function portRange(field: 'sport' | 'dport', test: InvertedRange | undefined): Test[] {
+  if (!test) return [];
+  const { low, high, invert } = test;
+  if (low === 0 && high === PORT_MAX) return invert ? range(field, { low: 1, high: 0, invert: false }) : [];
+  if (invert && low === 0) return range(field, { low: high + 1, high: PORT_MAX, invert: false });
+  if (invert && high === PORT_MAX) return range(field, { low: 0, high: low - 1, invert: false });
+  return range(field, test);
+}
+
+/** icmp_type_code_match and icmp6_type_code_match: type 255 is "any" for IPv4 only. */
+function icmp(match: Extract<Match, { kind: 'icmp' | 'icmp6' }>): Test[] {
+  const { type, codes, invert } = match;
+  if (match.kind === 'icmp' && type === 255) {
+    return invert ? [{ op: 'range', field: 'icmp type', low: 1, high: 0, invert: false }] : [];
+  }
+  if (codes.low === 0 && codes.high === 255)
+    return [{ op: 'cmp', field: 'icmp type', mask: 0xff, value: type, invert }];
+  // Type and code lie side by side, so that both are one number.
+  if (codes.low === codes.high) {
+    return [{ op: 'cmp', field: 'icmp type and code', mask: 0xffff, value: (type << 8) | codes.low, invert }];
+  }
+  const low = (type << 8) | codes.low;
+  return [{ op: 'range', field: 'icmp type and code', low, high: (type << 8) | codes.high, invert }];
+}
+
+/**
+ * conntrack_mt of net/netfilter/xt_conntrack.c. Without an entry only the state is looked at: if it is asked for and
+ * fits, the whole match is true whatever else it asks, and if it is not asked for, the match is false.
+ */
+function conntrack(test: ConntrackTest): Test[] {
+  const absent = test.state !== undefined;
+  const tests: Test[] = [];
+  const number = (field: NumberField, wanted: InvertedRange | undefined): void => {
+    if (wanted) tests.push({ op: 'range', field, low: wanted.low, high: wanted.high, invert: wanted.invert, absent });
+  };
+  const tuple = (field: AddressField, wanted: AddressTest | undefined): void => {
+    if (!wanted) return;
+    const { mask, address: value, invert } = wanted;
+    tests.push({ op: 'address', field, mask, value, invert, absent });
+  };
+  if (test.state) tests.push({ op: 'ct state', ...test.state });
+  if (test.direction !== undefined) {
+    tests.push({ op: 'cmp', field: 'ct direction', mask: 0xff, value: test.direction, invert: false, absent });
+  }
+  tuple('ct original saddr', test.originalSource);
+  tuple('ct original daddr', test.originalDestination);
+  tuple('ct reply saddr', test.replySource);
+  tuple('ct reply daddr', test.replyDestination);
+  if (test.protocol) {
+    const { number: value, invert } = test.protocol;
+    tests.push({ op: 'cmp', field: 'ct protocol', mask: 0xff, value, invert, absent });
+  }
+  number('ct original proto-src', test.originalSourcePort);
+  number('ct original proto-dst', test.originalDestinationPort);
+  number('ct reply proto-src', test.replySourcePort);
+  number('ct reply proto-dst', test.replyDestinationPort);
+  if (test.status) {
+    // Any of the bits: "not none of them".
+    const { bits, invert } = test.status;
+    tests.push({ op: 'cmp', field: 'ct status', mask: bits, value: 0, invert: !invert, absent });
+  }
+  number('ct expiration', test.expires);
+  return tests;
+}

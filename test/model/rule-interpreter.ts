@@ -1,0 +1,354 @@
+// What does an expression list say about a packet? The plain reading of src/ruleset/expression.ts, one expression after
+// the other over the engine's memory, that the emitted code is checked against.
+import { ChainVerdict, CtState, EventBit, L3, PacketFlag, Status } from '../../assembly/vocabulary.ts';
+import { COUNTER, FLOW, LOG_RECORD, PACKET, WORLD } from '../../src/engine/layout.ts';
+import { matchesInterface } from '../../src/ruleset/compile.ts';
+import {
+  type Action,
+  type AddressField,
+  type ChainProgram,
+  LIMIT_STATE,
+  type NumberField,
+  type Program,
+  type RuleProgram,
+  type Test,
+} from '../../src/ruleset/expression.ts';
+
+export interface Surroundings {
+  /** Name of an interface by index; index 0 has none. */
+  interfaceName(index: number): string;
+  /** Types of an address as bits by AddrType (assembly/rules/route.ts). */
+  routeTypes(l3num: number, address: Uint8Array, iface: number): number;
+}
+
+const JIFFY_NS = 4_000_000n;
+const CREDITS_PER_JIFFY = 128n;
+const U32 = 0xffff_ffffn;
+
+/** A rule's packet cannot be examined: the packet is dropped by that rule. */
+class Hotdrop extends Error {}
+
+type Outcome = ChainVerdict | 'return';
+
+export class RuleInterpreter {
+  private readonly view: DataView;
+  private readonly bytes: Uint8Array;
+  /** Rules looked at, as trace_rule is told of them. */
+  readonly trace: [rule: number, matched: boolean][] = [];
+
+  constructor(
+    memory: WebAssembly.Memory,
+    private readonly program: Program,
+    private readonly surroundings: Surroundings,
+  ) {
+    this.view = new DataView(memory.buffer);
+    this.bytes = new Uint8Array(memory.buffer);
+  }
+
+  /** Runs a base chain. */
+  run(chain: ChainProgram, p: number, w: number): ChainVerdict {
+    const { base } = chain;
+    if (!base) throw new Error('not a base chain');
+    const verdict = this.rules(chain, p, w);
+    if (verdict !== ChainVerdict.CONTINUE) return verdict;
+    this.trace.push([base.index, true]);
+    this.count(p, w, base.index);
+    this.view.setUint32(p + PACKET.rule, base.index, true);
+    return base.policy === 'accept' ? ChainVerdict.ACCEPT : ChainVerdict.DROP;
+  }
+
+  private rules(chain: ChainProgram, p: number, w: number): ChainVerdict {
+    for (const rule of chain.rules) {
+      const outcome = this.rule(chain, rule, p, w);
+      if (outcome === 'return') return ChainVerdict.CONTINUE;
+      if (outcome !== ChainVerdict.CONTINUE) return outcome;
+    }
+    return ChainVerdict.CONTINUE;
+  }
+
+  private rule(chain: ChainProgram, rule: RuleProgram, p: number, w: number): Outcome {
+    try {
+      for (const test of rule.tests) {
+        if (this.holds(chain, test, p, w)) continue;
+        this.trace.push([rule.index, false]);
+        return ChainVerdict.CONTINUE;
+      }
+    } catch (error) {
+      if (!(error instanceof Hotdrop)) throw error;
+      this.trace.push([rule.index, false]);
+      this.view.setUint32(p + PACKET.rule, rule.index, true);
+      return ChainVerdict.DROP;
+    }
+    this.trace.push([rule.index, true]);
+    for (const action of rule.actions) {
+      const outcome = this.act(action, rule.index, p, w);
+      if (outcome !== ChainVerdict.CONTINUE) return outcome;
+    }
+    return ChainVerdict.CONTINUE;
+  }
+
+  private u16be(at: number): number {
+    return this.view.getUint16(at, false);
+  }
+
+  private flow(p: number): number {
+    return this.view.getUint32(p + PACKET.flow, true);
+  }
+
+  private number(field: NumberField, p: number): number {
+    const { view } = this;
+    const l4 = view.getUint32(p + PACKET.l4, true);
+    const flow = this.flow(p);
+    switch (field) {
+      case 'l4proto':
+        return view.getUint8(p + PACKET.protonum);
+      case 'sport':
+        return this.u16be(p + PACKET.sport);
+      case 'dport':
+        return this.u16be(p + PACKET.dport);
+      case 'th sport':
+        return this.u16be(l4);
+      case 'th dport':
+        return this.u16be(l4 + 2);
+      case 'tcp flags':
+        return view.getUint8(p + PACKET.tcp_flags);
+      case 'icmp type':
+        return view.getUint8(l4);
+      case 'icmp type and code':
+        return view.getUint8(l4) * 256 + view.getUint8(l4 + 1);
+      case 'length':
+        return view.getUint32(p + PACKET.ip_len, true);
+      case 'ttl':
+        return view.getUint8(p + PACKET.ttl);
+      case 'pkttype':
+        return view.getUint8(p + PACKET.pkttype);
+      case 'mark':
+        return view.getUint32(p + PACKET.mark, true);
+      case 'later fragment':
+        return this.later(p) ? 1 : 0;
+      case 'ct mark':
+        return view.getUint32(flow + FLOW.mark, true);
+      case 'ct status':
+        return view.getUint32(flow + FLOW.status, true);
+      case 'ct direction':
+        return view.getUint8(p + PACKET.dir);
+      case 'ct protocol':
+        return view.getUint8(flow + FLOW.protonum);
+      case 'ct original proto-src':
+        return this.u16be(flow + FLOW.sport);
+      case 'ct original proto-dst':
+        return this.u16be(flow + FLOW.dport);
+      case 'ct reply proto-src':
+        return this.u16be(flow + FLOW.reply_sport);
+      case 'ct reply proto-dst':
+        return this.u16be(flow + FLOW.reply_dport);
+      case 'ct expiration': {
+        if (!(view.getUint32(flow + FLOW.status, true) & Status.CONFIRMED)) return 0;
+        const end = view.getBigUint64(flow + FLOW.expires, true) / JIFFY_NS;
+        const now = view.getBigUint64(p + PACKET.clock, true) / JIFFY_NS;
+        return end > now ? Number((end - now) / 250n) : 0;
+      }
+    }
+  }
+
+  private later(p: number): boolean {
+    return (this.view.getUint16(p + PACKET.flags, true) & PacketFlag.LATER_FRAGMENT) !== 0;
+  }
+
+  private address(field: AddressField, length: number, p: number): Uint8Array {
+    const flow = this.flow(p);
+    const at = {
+      saddr: p + PACKET.src_lo,
+      daddr: p + PACKET.dst_lo,
+      'ct original saddr': flow + FLOW.src_lo,
+      'ct original daddr': flow + FLOW.dst_lo,
+      'ct reply saddr': flow + FLOW.reply_src_lo,
+      'ct reply daddr': flow + FLOW.reply_dst_lo,
+    }[field];
+    return this.bytes.slice(at, at + length);
+  }
+
+  private holds(chain: ChainProgram, test: Test, p: number, w: number): boolean {
+    const { view } = this;
+    const field = 'field' in test ? test.field : '';
+    if (field.startsWith('ct ') && this.flow(p) === 0) return ('absent' in test && test.absent) ?? false;
+    switch (test.op) {
+      case 'cmp':
+        return ((this.number(test.field, p) & test.mask) >>> 0 === test.value >>> 0) !== test.invert;
+      case 'range': {
+        const number = this.number(test.field, p);
+        return (number >= test.low && number <= test.high) !== test.invert;
+      }
+      case 'lookup': {
+        const numbers = test.fields.map((each) => this.number(each, p));
+        const found = test.ranges.some(([low, high]) => numbers.some((number) => number >= low && number <= high));
+        return found !== test.invert;
+      }
+      case 'address': {
+        const address = this.address(test.field, test.value.length, p);
+        return address.every((byte, index) => (byte & (test.mask[index] ?? 0)) === test.value[index]) !== test.invert;
+      }
+      case 'address range': {
+        const address = Buffer.from(this.address(test.field, test.low.length, p));
+        const inside = Buffer.compare(address, test.low) >= 0 && Buffer.compare(address, test.high) <= 0;
+        return inside !== test.invert;
+      }
+      case 'ether saddr': {
+        const header = view.getUint32(p + PACKET.mac, true);
+        if (header === 0) return false;
+        return test.value.every((byte, index) => this.bytes[header + 6 + index] === byte) !== test.invert;
+      }
+      case 'ifname': {
+        const index = view.getUint16(p + (test.field === 'iif' ? PACKET.iif : PACKET.oif), true);
+        const name = index === 0 ? '' : this.surroundings.interfaceName(index);
+        return matchesInterface(this.program.patterns[test.pattern] ?? '', name) !== test.invert;
+      }
+      case 'ct state': {
+        const state = view.getUint8(p + PACKET.ct_state);
+        const flow = this.flow(p);
+        const translated = flow !== 0 && (view.getUint32(flow + FLOW.status, true) & test.status) !== 0;
+        return ((test.states & (1 << state)) !== 0 || translated) !== test.invert;
+      }
+      case 'fib':
+        return this.fib(chain, test, p);
+      case 'guard':
+        if (this.later(p)) {
+          const l3 = view.getUint32(p + PACKET.l3, true);
+          if (test.evil && chain.family === L3.IPV4 && (this.u16be(l3 + 6) & 0x1fff) === 1) throw new Hotdrop();
+          return false;
+        }
+        if (view.getUint32(p + PACKET.l4_len, true) < test.need) throw new Hotdrop();
+        return true;
+      case 'tcp option':
+        return this.options(p).some(({ kind }) => kind === test.option) !== test.invert;
+      case 'tcp mss': {
+        const mss = this.options(p).find(({ kind, body }) => kind === 2 && body.length === 4);
+        if (!mss) return test.invert;
+        const value = (mss.body[2] ?? 0) * 256 + (mss.body[3] ?? 0);
+        return (value >= test.low && value <= test.high) !== test.invert;
+      }
+      case 'limit':
+        return this.limit(test, p, w);
+    }
+  }
+
+  private fib(chain: ChainProgram, test: Extract<Test, { op: 'fib' }>, p: number): boolean {
+    const address = this.address(test.field, chain.family === L3.IPV4 ? 4 : 16, p);
+    const iface = test.interface ? this.view.getUint16(p + PACKET[test.interface], true) : 0;
+    const types = this.surroundings.routeTypes(chain.family, address, iface);
+    if (chain.family === L3.IPV4) return ((types & test.types) !== 0) !== test.invert;
+    const own = [0, 1, 5].filter((bit) => test.types & (1 << bit)).every((bit) => types & (1 << bit));
+    const asked = [2, 3, 4, 6, 7, 8, 9, 10, 11].filter((bit) => test.types & (1 << bit));
+    const routed = asked.length === 0 || asked.some((bit) => types & (1 << bit));
+    return (own && routed) !== test.invert;
+  }
+
+  /** Options with their kind, the claimed length included, as far as they lie in the header. */
+  private options(p: number): { kind: number; body: Uint8Array }[] {
+    const l4 = this.view.getUint32(p + PACKET.l4, true);
+    const header = (this.view.getUint8(l4 + 12) >> 4) * 4;
+    if (header < 20 || header > this.view.getUint32(p + PACKET.l4_len, true)) throw new Hotdrop();
+    const area = this.bytes.slice(l4 + 20, l4 + header);
+    const found: { kind: number; body: Uint8Array }[] = [];
+    let at = 0;
+    while (at < area.length) {
+      const kind = area[at] ?? 0;
+      const long = kind >= 2 && at + 1 < area.length;
+      const length = long ? area[at + 1] || 1 : 1;
+      // A length of 0 counts as one byte for going on, and is not the 4 that an MSS option needs.
+      found.push({ kind, body: area.slice(at, at + (long ? (area[at + 1] ?? 0) : 1)) });
+      at += length;
+    }
+    return found;
+  }
+
+  private limit(test: Extract<Test, { op: 'limit' }>, p: number, w: number): boolean {
+    const bucket = this.view.getUint32(w + WORLD.rule_state, true) + test.state;
+    const now = this.view.getBigUint64(p + PACKET.clock, true) / JIFFY_NS;
+    const previous = this.view.getBigUint64(bucket + LIMIT_STATE.previous, true);
+    const gained = ((now - previous) * CREDITS_PER_JIFFY) & U32;
+    let credit = (BigInt(this.view.getUint32(bucket + LIMIT_STATE.credit, true)) + gained) & U32;
+    if (credit > BigInt(test.cap)) credit = BigInt(test.cap);
+    const passes = credit >= BigInt(test.cost);
+    if (passes) credit -= BigInt(test.cost);
+    this.view.setBigUint64(bucket + LIMIT_STATE.previous, now, true);
+    this.view.setUint32(bucket + LIMIT_STATE.credit, Number(credit), true);
+    return passes;
+  }
+
+  private count(p: number, w: number, rule: number): void {
+    const at = this.view.getUint32(w + WORLD.counters, true) + rule * COUNTER.size;
+    const length = BigInt(this.view.getUint32(p + PACKET.ip_len, true));
+    const add = (offset: number, amount: bigint) =>
+      this.view.setBigUint64(at + offset, this.view.getBigUint64(at + offset, true) + amount, true);
+    add(COUNTER.packets, 1n);
+    add(COUNTER.bytes, length);
+  }
+
+  private setConnectionMark(p: number, change: (mark: number) => number): void {
+    const flow = this.flow(p);
+    if (flow === 0) return;
+    const before = this.view.getUint32(flow + FLOW.mark, true);
+    const after = change(before) >>> 0;
+    if (before === after) return;
+    this.view.setUint32(flow + FLOW.mark, after, true);
+    const pending = this.view.getUint16(flow + FLOW.pending_events, true);
+    this.view.setUint16(flow + FLOW.pending_events, pending | EventBit.MARK, true);
+  }
+
+  private act(action: Action, rule: number, p: number, w: number): Outcome {
+    const { view } = this;
+    const decide = (verdict: ChainVerdict): ChainVerdict => {
+      view.setUint32(p + PACKET.rule, rule, true);
+      return verdict;
+    };
+    const mark = view.getUint32(p + PACKET.mark, true);
+    switch (action.op) {
+      case 'counter':
+        this.count(p, w, rule);
+        return ChainVerdict.CONTINUE;
+      case 'log': {
+        const top = view.getUint32(w + WORLD.logs_top, true);
+        view.setUint32(top + LOG_RECORD.packet, p, true);
+        view.setUint32(top + LOG_RECORD.rule, rule, true);
+        view.setUint32(w + WORLD.logs_top, top + LOG_RECORD.size, true);
+        view.setUint16(p + PACKET.logs, view.getUint16(p + PACKET.logs, true) + 1, true);
+        return ChainVerdict.CONTINUE;
+      }
+      case 'set mark':
+        view.setUint32(p + PACKET.mark, ((mark & ~action.mask) ^ action.value) >>> 0, true);
+        return ChainVerdict.CONTINUE;
+      case 'set ct mark':
+        this.setConnectionMark(p, (before) => (before & ~action.mask) ^ action.value);
+        return ChainVerdict.CONTINUE;
+      case 'save mark':
+        this.setConnectionMark(p, (before) => (before & ~action.ctmask) ^ (mark & action.nfmask));
+        return ChainVerdict.CONTINUE;
+      case 'restore mark': {
+        const flow = this.flow(p);
+        if (flow === 0) return ChainVerdict.CONTINUE;
+        const connection = view.getUint32(flow + FLOW.mark, true);
+        view.setUint32(p + PACKET.mark, ((mark & ~action.nfmask) ^ (connection & action.ctmask)) >>> 0, true);
+        return ChainVerdict.CONTINUE;
+      }
+      case 'notrack':
+        view.setUint8(p + PACKET.ct_state, CtState.UNTRACKED);
+        return ChainVerdict.CONTINUE;
+      case 'reject':
+        view.setUint8(p + PACKET.reject, action.with);
+        return decide(ChainVerdict.REJECT);
+      case 'verdict':
+        if (action.verdict === 'return') return 'return';
+        return decide(
+          { accept: ChainVerdict.ACCEPT, drop: ChainVerdict.DROP, queue: ChainVerdict.QUEUE }[action.verdict],
+        );
+      case 'jump':
+      case 'goto': {
+        const callee = this.program.chains[action.chain];
+        if (!callee) throw new Error('no such chain');
+        const verdict = this.rules(callee, p, w);
+        return verdict === ChainVerdict.CONTINUE && action.op === 'goto' ? 'return' : verdict;
+      }
+    }
+  }
+}

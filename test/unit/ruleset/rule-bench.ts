@@ -1,0 +1,368 @@
+// How do tests run emitted rule code without the rest of the engine? A memory, a table, worlds and packets of our own,
+// and assembly/rules/ compiled by itself.
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import asc from 'assemblyscript/asc';
+import { AddrType, type ChainVerdict, CtState, L3, PacketFlag, Proto } from '../../../assembly/vocabulary.ts';
+import { COUNTER, FLOW, INTERFACES_MAX, LOG_RECORD, PACKET, WORLD } from '../../../src/engine/layout.ts';
+import {
+  type CompiledRuleset,
+  compileRuleset,
+  instantiateRuleset,
+  matchesInterface,
+  parseRulesets,
+  type Ruleset,
+} from '../../../src/ruleset/index.ts';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+
+/** Where things lie in the memory of a bench. */
+const HEADERS = 0x4000;
+const PACKETS = 0x8000;
+const FLOWS = 0xa000;
+const WORLDS = 0xc000;
+const LOGS = 0x10000;
+const COUNTERS = 0x20000;
+const STATES = 0x80000;
+const INTERFACE_TABLE = 0x100000;
+const LOG_BYTES = 0x4000;
+const COUNTER_BYTES = 0x30000;
+const STATE_BYTES = 0x10000;
+
+let rulesModule: Promise<WebAssembly.Module> | undefined;
+
+/** assembly/rules/ as a module of its own. */
+function compileRuleFunctions(): Promise<WebAssembly.Module> {
+  rulesModule ??= (async () => {
+    let wasm: Uint8Array | undefined;
+    const { error, stderr } = await asc.main(
+      [
+        ...['assembly/rules/index.ts', '--runtime', 'assembly/runtime/index', '-O3', '--noAssert', '--bindings', 'raw'],
+        ...['--importMemory', '--sharedMemory', '--initialMemory', '1', '--maximumMemory', '65536', '--noExportMemory'],
+        ...['--exportTable', '--enable', 'threads', '--enable', 'simd', '--outFile', 'rules.wasm'],
+      ],
+      {
+        readFile: (name, base) => {
+          try {
+            return readFileSync(`${base || ROOT}/${name}`.replace(/^\.\//, `${ROOT}/`), 'utf8');
+          } catch {
+            return null;
+          }
+        },
+        writeFile: (name, contents) => {
+          if (name.endsWith('.wasm')) wasm = contents as Uint8Array;
+        },
+        listFiles: () => [],
+      },
+    );
+    if (error || !wasm) throw new Error(`assembly/rules does not compile: ${error?.message}\n${stderr.toString()}`);
+    return WebAssembly.compile(wasm as BufferSource);
+  })();
+  return rulesModule;
+}
+
+/** What decode would have found in a packet. Addresses are bytes; ports and lengths numbers in host order. */
+export interface TestPacket {
+  family: 2 | 10;
+  source: Uint8Array;
+  destination: Uint8Array;
+  sport?: number;
+  dport?: number;
+  protocol: number;
+  /** Transport header as captured. */
+  transport?: Uint8Array;
+  /** Bytes of transport on the wire; as captured if absent. */
+  transportLength?: number;
+  length?: number;
+  /** Fragment offset field of the IPv4 header, in units of eight bytes. */
+  fragmentOffset?: number;
+  mac?: Uint8Array;
+  mark?: number;
+  iif?: number;
+  oif?: number;
+  ttl?: number;
+  pkttype?: number;
+  /** ns since 1970 */
+  clock?: bigint;
+  ctState?: CtState;
+  direction?: number;
+  flow?: TestFlow;
+}
+
+/** A connection: the original tuple is the packet's unless it says otherwise. */
+export interface TestFlow {
+  mark?: number;
+  status?: number;
+  /** ns since 1970 */
+  expires?: bigint;
+  protocol?: number;
+  original?: { source: Uint8Array; destination: Uint8Array; sport: number; dport: number };
+  reply?: { source: Uint8Array; destination: Uint8Array; sport: number; dport: number };
+}
+
+/** What a packet and its world look like after a chain. */
+export interface Outcome {
+  verdict: ChainVerdict;
+  rule: number;
+  reject: number;
+  mark: number;
+  ctState: number;
+  ctMark: number;
+  pending: number;
+  /** Rules of log records. */
+  logs: number[];
+}
+
+export const EXPECTED_INTERFACES = ['', 'lo', 'eth0', 'eth1', 'ppp0', 'wlan0'];
+
+/** IPv4: 127/8 and 10.0.0.1 are local, 10.0.0.255 broadcast, 224/4 multicast. IPv6: ::1 and 2001:db8::1 are local. */
+export function routeTypes(l3num: number, address: Uint8Array, iface: number): number {
+  const [a = 0, b = 0, c = 0, d = 0] = address;
+  if (l3num === L3.IPV4) {
+    if (a === 127) return 1 << AddrType.LOCAL;
+    if (a >= 224 && a < 240) return 1 << AddrType.MULTICAST;
+    if (a === 10 && b === 0 && c === 0 && d === 1)
+      return 1 << (iface === 0 || iface === 2 ? AddrType.LOCAL : AddrType.UNICAST);
+    if (a === 10 && b === 0 && c === 0 && d === 255) return 1 << AddrType.BROADCAST;
+    return 1 << AddrType.UNICAST;
+  }
+  if (a === 255) return 1 << AddrType.MULTICAST;
+  if (address.every((byte) => byte === 0)) return 1 << AddrType.UNSPEC;
+  const local = address.slice(4, 15).every((byte) => byte === 0) && address[15] === 1;
+  if (local && (iface === 0 || iface === 2)) return (1 << AddrType.UNICAST) | (1 << AddrType.LOCAL);
+  return a === 0xfd ? (1 << AddrType.UNICAST) | (1 << AddrType.UNREACHABLE) : 1 << AddrType.UNICAST;
+}
+
+export class RuleBench {
+  readonly view: DataView;
+  readonly bytes: Uint8Array;
+  private readonly calls = new Map<string, (p: number, w: number) => number>();
+  /** Rules looked at by the traced build. */
+  trace: [rule: number, matched: boolean][] = [];
+  private logMark = [LOGS, LOGS + LOG_BYTES];
+
+  private constructor(
+    readonly memory: WebAssembly.Memory,
+    readonly ruleset: Ruleset,
+    readonly compiled: CompiledRuleset,
+  ) {
+    this.view = new DataView(memory.buffer);
+    this.bytes = new Uint8Array(memory.buffer);
+  }
+
+  /** Parses, compiles and instantiates. Throws RulesetError. */
+  static async open(
+    text: string,
+    options: { family?: 2 | 10; trace?: boolean; start?: bigint } = {},
+  ): Promise<RuleBench> {
+    const ruleset = parseRulesets([{ file: 'test', text, ...(options.family && { family: options.family }) }]);
+    return RuleBench.of(ruleset, options);
+  }
+
+  static async of(ruleset: Ruleset, options: { trace?: boolean; start?: bigint } = {}): Promise<RuleBench> {
+    const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536, shared: true });
+    const abort = () => {
+      throw new Error('abort');
+    };
+    const functions = new WebAssembly.Instance(await compileRuleFunctions(), { env: { memory, abort } }).exports;
+    const table = functions.table as WebAssembly.Table;
+    const tableBase = table.length;
+    const compiled = compileRuleset(ruleset, {
+      interfaceTable: INTERFACE_TABLE,
+      tableBase,
+      trace: options.trace ?? false,
+    });
+    const bench = new RuleBench(memory, ruleset, compiled);
+    const module = new WebAssembly.Module(compiled.wasm as BufferSource);
+    instantiateRuleset(module, memory, {
+      ...functions,
+      rule_route_types: bench.imported((_w, l3num, address, iface) => {
+        const bytes = bench.bytes.slice(address, address + (l3num === L3.IPV4 ? 4 : 16));
+        return routeTypes(l3num, bytes, iface);
+      }),
+      trace_rule: bench.imported((_p, _w, rule, matched) => {
+        bench.trace.push([rule, matched === 1]);
+        return 0;
+      }),
+    });
+    for (const { family, table: name, chain, slot } of compiled.chains) {
+      const call = table.get(tableBase + slot) as (p: number, w: number) => number;
+      bench.calls.set(`${family}/${name}/${chain}`, call);
+    }
+    compiled.interfacePatterns.forEach((pattern, row) => {
+      EXPECTED_INTERFACES.forEach((name, index) => {
+        bench.bytes[INTERFACE_TABLE + row * INTERFACES_MAX + index] = matchesInterface(pattern, name) ? 1 : 0;
+      });
+    });
+    for (const index of [0, 1]) bench.initWorld(index, options.start ?? 0n);
+    return bench;
+  }
+
+  /** A JavaScript function as an export that another module may import. */
+  private imported(call: (a: number, b: number, c: number, d: number) => number): WebAssembly.ExportValue {
+    return call as unknown as WebAssembly.ExportValue;
+  }
+
+  /** Address of one of two worlds, which share nothing. */
+  world(index: number): number {
+    return WORLDS + index * 0x200;
+  }
+
+  private initWorld(index: number, start: bigint): void {
+    const w = this.world(index);
+    this.view.setUint32(w + WORLD.counters, COUNTERS + index * COUNTER_BYTES, true);
+    const state = STATES + index * STATE_BYTES;
+    this.view.setUint32(w + WORLD.rule_state, state, true);
+    this.compiled.initState(this.bytes.subarray(state, state + this.compiled.stateBytes), start);
+    const logs = LOGS + index * LOG_BYTES;
+    this.view.setUint32(w + WORLD.logs, logs, true);
+    this.view.setUint32(w + WORLD.logs_top, logs, true);
+    this.view.setUint32(w + WORLD.logs_end, logs + LOG_BYTES, true);
+    this.logMark[index] = logs;
+  }
+
+  /** Writes a packet with its headers and flow; returns its address. */
+  place(packet: TestPacket, index = 0): number {
+    const { view, bytes } = this;
+    const p = PACKETS + index * 0x100;
+    const l3 = HEADERS + index * 0x400;
+    const transport = packet.transport ?? defaultTransport(packet);
+    const l4 = l3 + 64;
+    bytes.fill(0, p, p + PACKET.size);
+    bytes.fill(0, l3, l3 + 0x400);
+    bytes.set(packet.source, p + PACKET.src_lo);
+    bytes.set(packet.destination, p + PACKET.dst_lo);
+    view.setUint16(p + PACKET.sport, packet.sport ?? 0, false);
+    view.setUint16(p + PACKET.dport, packet.dport ?? 0, false);
+    view.setUint8(p + PACKET.protonum, packet.protocol);
+    view.setUint8(p + PACKET.l3num, packet.family);
+    view.setBigUint64(p + PACKET.clock, packet.clock ?? 0n, true);
+    const offset = packet.fragmentOffset ?? 0;
+    if (packet.family === L3.IPV4) view.setUint16(l3 + 6, offset, false);
+    if (offset > 0) view.setUint16(p + PACKET.flags, PacketFlag.FRAGMENT | PacketFlag.LATER_FRAGMENT, true);
+    bytes.set(transport, l4);
+    view.setUint32(p + PACKET.l3, l3, true);
+    view.setUint32(p + PACKET.l4, offset > 0 ? 0 : l4, true);
+    view.setUint32(p + PACKET.l4_captured, transport.length, true);
+    const wire = packet.transportLength ?? transport.length;
+    view.setUint32(p + PACKET.l4_len, wire, true);
+    view.setUint32(p + PACKET.ip_len, packet.length ?? wire + (packet.family === L3.IPV4 ? 20 : 40), true);
+    if (packet.mac) {
+      bytes.set(packet.mac, l3 + 0x200 + 6);
+      view.setUint32(p + PACKET.mac, l3 + 0x200, true);
+    }
+    view.setUint32(p + PACKET.mark, packet.mark ?? 0, true);
+    view.setUint16(p + PACKET.iif, packet.iif ?? 0, true);
+    view.setUint16(p + PACKET.oif, packet.oif ?? 0, true);
+    view.setUint8(p + PACKET.ttl, packet.ttl ?? 64);
+    view.setUint8(p + PACKET.pkttype, packet.pkttype ?? 0);
+    if (packet.protocol === Proto.TCP && offset === 0) view.setUint8(p + PACKET.tcp_flags, transport[13] ?? 0);
+    view.setUint32(p + PACKET.rule, 0xffffffff, true);
+    view.setUint8(p + PACKET.ct_state, packet.ctState ?? CtState.NONE);
+    view.setUint8(p + PACKET.dir, packet.direction ?? 0);
+    if (packet.flow) view.setUint32(p + PACKET.flow, this.placeFlow(packet, packet.flow, index), true);
+    return p;
+  }
+
+  private placeFlow(packet: TestPacket, flow: TestFlow, index: number): number {
+    const { view, bytes } = this;
+    const at = FLOWS + index * 0x100;
+    bytes.fill(0, at, at + FLOW.size);
+    const original = flow.original ?? {
+      source: packet.source,
+      destination: packet.destination,
+      sport: packet.sport ?? 0,
+      dport: packet.dport ?? 0,
+    };
+    const reply = flow.reply ?? {
+      source: original.destination,
+      destination: original.source,
+      sport: original.dport,
+      dport: original.sport,
+    };
+    bytes.set(original.source, at + FLOW.src_lo);
+    bytes.set(original.destination, at + FLOW.dst_lo);
+    view.setUint16(at + FLOW.sport, original.sport, false);
+    view.setUint16(at + FLOW.dport, original.dport, false);
+    bytes.set(reply.source, at + FLOW.reply_src_lo);
+    bytes.set(reply.destination, at + FLOW.reply_dst_lo);
+    view.setUint16(at + FLOW.reply_sport, reply.sport, false);
+    view.setUint16(at + FLOW.reply_dport, reply.dport, false);
+    view.setUint8(at + FLOW.protonum, flow.protocol ?? packet.protocol);
+    view.setUint32(at + FLOW.status, flow.status ?? 0, true);
+    view.setBigUint64(at + FLOW.expires, flow.expires ?? 0n, true);
+    view.setUint32(at + FLOW.mark, flow.mark ?? 0, true);
+    return at;
+  }
+
+  /** Runs the emitted code of a chain (`filter/INPUT`) on a placed packet. */
+  call(chain: string, p: number, w: number, family: 2 | 10 = 2): ChainVerdict {
+    const call = this.calls.get(`${family}/${chain}`);
+    if (!call) throw new Error(`no chain ${chain}`);
+    return call(p, w);
+  }
+
+  /** Places a packet, runs a chain on it and reads what became of it. */
+  run(chain: string, packet: TestPacket): Outcome {
+    const p = this.place(packet);
+    return this.outcome(this.call(chain, p, this.world(0), packet.family), p, 0);
+  }
+
+  outcome(verdict: ChainVerdict, p: number, index: number): Outcome {
+    const { view } = this;
+    const flow = view.getUint32(p + PACKET.flow, true);
+    const logs: number[] = [];
+    const top = view.getUint32(this.world(index) + WORLD.logs_top, true);
+    for (let at = this.logMark[index] ?? 0; at < top; at += LOG_RECORD.size) {
+      if (view.getUint32(at + LOG_RECORD.packet, true) === p) logs.push(view.getUint32(at + LOG_RECORD.rule, true));
+    }
+    if (logs.length !== view.getUint16(p + PACKET.logs, true)) throw new Error('Packet.logs is wrong');
+    view.setUint32(this.world(index) + WORLD.logs_top, this.logMark[index] ?? 0, true);
+    return {
+      verdict,
+      rule: view.getUint32(p + PACKET.rule, true),
+      reject: view.getUint8(p + PACKET.reject),
+      mark: view.getUint32(p + PACKET.mark, true),
+      ctState: view.getUint8(p + PACKET.ct_state),
+      ctMark: flow === 0 ? 0 : view.getUint32(flow + FLOW.mark, true),
+      pending: flow === 0 ? 0 : view.getUint16(flow + FLOW.pending_events, true),
+      logs,
+    };
+  }
+
+  counter(rule: number, index = 0): { packets: bigint; bytes: bigint } {
+    const at = this.view.getUint32(this.world(index) + WORLD.counters, true) + rule * COUNTER.size;
+    return {
+      packets: this.view.getBigUint64(at + COUNTER.packets, true),
+      bytes: this.view.getBigUint64(at + COUNTER.bytes, true),
+    };
+  }
+
+  /** Bucket bytes of a world. */
+  state(index: number): Uint8Array {
+    return this.bytes.slice(STATES + index * STATE_BYTES, STATES + index * STATE_BYTES + this.compiled.stateBytes);
+  }
+}
+
+/** A transport header with ports where the protocol has them, TCP with an ACK and no options. */
+function defaultTransport({ protocol, sport = 0, dport = 0 }: TestPacket): Uint8Array {
+  const bytes = new Uint8Array(protocol === Proto.TCP ? 20 : 8);
+  bytes.set([sport >> 8, sport & 255, dport >> 8, dport & 255]);
+  if (protocol === Proto.TCP) bytes.set([0x50, 0x10], 12);
+  return bytes;
+}
+
+export function ipv4(text: string): Uint8Array {
+  return Uint8Array.from(text.split('.'), Number);
+}
+
+/** Sixteen bytes from eight groups. */
+export function ipv6(text: string): Uint8Array {
+  const [head = '', tail] = text.split('::');
+  const groups = (part: string): number[] =>
+    part === '' ? [] : part.split(':').map((each) => Number.parseInt(each, 16));
+  const first = groups(head);
+  const last = tail === undefined ? [] : groups(tail);
+  const all = [...first, ...new Array<number>(8 - first.length - last.length).fill(0), ...last];
+  return Uint8Array.from(all.flatMap((group) => [group >> 8, group & 255]));
+}

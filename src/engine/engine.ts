@@ -1,0 +1,63 @@
+// The engine's module, compiled once per run, and its instances, one per lane. The only place that calls its exports by
+// name is typed here; numbers that mean failure become errors here and in the pool.
+
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+/** Exports of assembly/index.ts. Addresses are unsigned 32-bit numbers that V8 hands out signed: see `unsigned`. */
+export interface EngineExports extends WebAssembly.Exports {
+  readonly table: WebAssembly.Table;
+  init_instance(scratch: number, seedLow: number, seedHigh: number): void;
+  decode_batch(
+    records: number,
+    count: number,
+    packets: number,
+    checksums: number,
+    queues: number,
+    lengths: number,
+    lanes: number,
+  ): void;
+  copy_packets(target: number, source: number, count: number): void;
+  track_queue(world: number, packets: number, queue: number, from: number, length: number, firstNumber: number): number;
+  sweep_world(world: number, clockLow: number, clockHigh: number): number;
+  next_flow(world: number, flow: number): number;
+  describe_flow(world: number, flow: number, event: number, nowLow: number, nowHigh: number): void;
+  preload_flow(world: number, template: number): number;
+  hash_tuple(tuple: number): number;
+}
+
+/** Shards that packets are dealt into (assembly/process.ts). */
+export const SHARDS = 4096;
+/** Bytes of scratch memory that init_instance() wants. */
+export const SCRATCH_BYTES = 256;
+/** Bytes of a timing wheel (assembly/timer.ts). */
+export const WHEEL_BYTES = 4096;
+
+/** An address as JavaScript counts it: wasm hands out i32. */
+export function unsigned(address: number): number {
+  return address >>> 0;
+}
+
+export type EngineBuild = 'release' | 'debug';
+
+export async function compileEngine(build: EngineBuild = 'release'): Promise<WebAssembly.Module> {
+  // Sources lie in src/engine, compiled files in build/src/engine: the engine is in build/engine for both.
+  const compiled = import.meta.url.endsWith('.js');
+  const file = new URL(compiled ? `../../engine/${build}.wasm` : `../../build/engine/${build}.wasm`, import.meta.url);
+  return WebAssembly.compile(await readFile(fileURLToPath(file)));
+}
+
+/** A fresh instance over the run's memory. `scratch`: SCRATCH_BYTES of its own; `seed`: the run's hash seed. */
+export function instantiateEngine(
+  module: WebAssembly.Module,
+  memory: WebAssembly.Memory,
+  scratch: number,
+  seed: readonly [number, number],
+): EngineExports {
+  const abort = (_message: number, _file: number, line: number, column: number): never => {
+    throw new Error(`engine assertion failed at line ${line}, column ${column}`);
+  };
+  const exports = new WebAssembly.Instance(module, { env: { memory, abort } }).exports as EngineExports;
+  exports.init_instance(scratch, seed[0], seed[1]);
+  return exports;
+}

@@ -1,0 +1,51 @@
+// The connection table that a run starts with (the host's `conntrack -L`).
+//
+// What the tool prints is not all there is: window state is lost, so such a TCP flow is tracked like one picked up in
+// mid-stream. Entries are numbered -1, -2, ... in the order of the file.
+
+import { Status } from '../../assembly/vocabulary.ts';
+import { EngineError } from '../errors.ts';
+import type { LanePlan } from '../pool/lane.ts';
+import type { ConntrackEntry, EntryTuple } from '../topology/conntrack-table.ts';
+import { type EngineExports, SHARDS } from './engine.ts';
+import { FLOW, TUPLE, WORLD } from './layout.ts';
+import type { WorldImage } from './world.ts';
+
+const SECOND = 1_000_000_000n;
+
+/** Puts the host's entries into the lanes' tables; their timeouts count from `start` (ns since 1970). */
+export function preloadTable(image: WorldImage, engine: EngineExports, plan: LanePlan, start: bigint): void {
+  const view = new DataView(plan.memory.buffer);
+  const bytes = new Uint8Array(plan.memory.buffer);
+  image.plan.host.conntrack.forEach((entry, index) => {
+    // The unconfirmed entry of the first lane is free while nothing is tracked yet.
+    const template = view.getUint32(image.lanes[0]! + WORLD.unconfirmed, true);
+    bytes.fill(0, template, template + FLOW.size);
+    writeTuple(view, bytes, template, entry, entry.original);
+    writeTuple(view, bytes, template + FLOW.reply_src_lo, entry, entry.reply);
+    view.setUint32(template + FLOW.status, statusBits(entry), true);
+    view.setUint32(template + FLOW.mark, entry.mark ?? 0, true);
+    view.setUint8(template + FLOW.tcp_state, entry.tcpState ?? 0);
+    view.setBigUint64(template + FLOW.expires, start + BigInt(entry.timeout) * SECOND, true);
+    view.setBigInt64(template + FLOW.id, BigInt(-1 - index), true);
+    const lane = bytes[plan.shardLanes + (engine.hash_tuple(template) & (SHARDS - 1))]!;
+    const world = image.lanes[lane]!;
+    view.setBigUint64(world + WORLD.wheel_now, start / SECOND, true);
+    if (!engine.preload_flow(world, template)) {
+      throw new EngineError('table-full', `the host's conntrack table does not fit into memory (entry ${index + 1})`);
+    }
+  });
+}
+
+function statusBits(entry: ConntrackEntry): number {
+  return (entry.unreplied ? 0 : Status.SEEN_REPLY) | (entry.assured ? Status.ASSURED : 0);
+}
+
+function writeTuple(view: DataView, bytes: Uint8Array, at: number, entry: ConntrackEntry, tuple: EntryTuple): void {
+  bytes.set(tuple.src, at + TUPLE.src_lo);
+  bytes.set(tuple.dst, at + TUPLE.dst_lo);
+  view.setUint16(at + TUPLE.sport, tuple.sport, false);
+  view.setUint16(at + TUPLE.dport, tuple.dport, false);
+  view.setUint8(at + TUPLE.protonum, entry.protocol);
+  view.setUint8(at + TUPLE.l3num, entry.family);
+}

@@ -1,0 +1,191 @@
+// One firewall in linear memory: what a host and its compiled rules become for the engine.
+//
+// What all lanes share (sysctls, hook steps, routes, interface tables) is written once; each lane gets a World record
+// with its own counters, rule state, wheel and connection table.
+
+import { Hook, StepKind, Sysctl } from '../../assembly/vocabulary.ts';
+import type { InterfaceNames } from '../capture/interfaces.ts';
+import { EngineError } from '../errors.ts';
+import type { Host } from '../host.ts';
+import { type CompiledRuleset, matchesInterface } from '../ruleset/index.ts';
+import { compileTopology } from '../topology/compile.ts';
+import { WHEEL_BYTES } from './engine.ts';
+import {
+  ACCOUNT,
+  COUNTER,
+  FLOW,
+  INTERFACES_MAX,
+  ROUTE4,
+  ROUTE6,
+  SLOT,
+  STEP,
+  STEPS_MAX,
+  TRACE_RECORD,
+  WORLD,
+} from './layout.ts';
+import type { Allocator } from './memory.ts';
+
+const FAMILIES = [2, 10] as const;
+const HOOKS = 5;
+const STEPS_BYTES = FAMILIES.length * HOOKS * STEPS_MAX * STEP.size;
+
+/** Priority of connection tracking (NF_IP_PRI_CONNTRACK), and the hooks it sits in. */
+const CONNTRACK_PRIORITY = -200;
+const CONNTRACK_HOOKS: readonly number[] = [Hook.PREROUTING, Hook.OUTPUT];
+
+const TRACE_RECORDS = 65536;
+/** Smallest and largest index: slots, powers of two. */
+const INDEX_MIN = 1 << 14;
+
+export interface WorldPlan {
+  host: Host;
+  rules: CompiledRuleset;
+  /** Address of the pattern-by-interface byte table given to the rule compiler. */
+  interfaceTable: number;
+}
+
+/** Interface names (with `+`) that the rules of one host may use. */
+const PATTERNS_MAX = 4096;
+/** Bytes of the pattern-by-interface table. */
+export const INTERFACE_TABLE_BYTES = PATTERNS_MAX * INTERFACES_MAX;
+
+/** The lanes' World records of one firewall. */
+export class WorldImage {
+  /** World record per lane. */
+  readonly lanes: number[] = [];
+  private readonly view: DataView;
+  private readonly bytes: Uint8Array;
+  private named = 0;
+  private slotBase = 0;
+
+  constructor(
+    memory: WebAssembly.Memory,
+    readonly plan: WorldPlan,
+    private readonly names: InterfaceNames,
+  ) {
+    this.view = new DataView(memory.buffer);
+    this.bytes = new Uint8Array(memory.buffer);
+  }
+
+  /** Writes everything but the connection tables, for `lanes` lanes, with room for a trace if there will be one. */
+  build(allocator: Allocator, lanes: number, options: { slotBase: number; trace: boolean }): void {
+    const { host, rules } = this.plan;
+    if (rules.interfacePatterns.length > PATTERNS_MAX) {
+      throw new EngineError('too-many-interfaces', `the rules name more than ${PATTERNS_MAX} different interfaces`);
+    }
+    this.slotBase = options.slotBase;
+    const sysctls = this.copy(
+      allocator,
+      new Uint8Array(host.sysctls.buffer, host.sysctls.byteOffset, Sysctl.COUNT * 4),
+    );
+    const steps = this.steps(allocator, options.slotBase);
+    const routes = host.topology && compileTopology(host.topology, this.names);
+    const routes4 = routes ? this.copy(allocator, routes.routes4) : 0;
+    const routes6 = routes ? this.copy(allocator, routes.routes6) : 0;
+    for (let lane = 0; lane < lanes; lane++) {
+      const world = allocator.take(WORLD.size);
+      const set = (field: number, value: number) => this.view.setUint32(world + field, value, true);
+      const state = allocator.take(rules.stateBytes);
+      rules.initState(this.bytes.subarray(state, state + rules.stateBytes), 0n);
+      set(WORLD.sysctls, sysctls);
+      set(WORLD.steps, steps);
+      set(WORLD.routes4, routes4);
+      set(WORLD.routes4_count, routes ? routes.routes4.length / ROUTE4.size : 0);
+      set(WORLD.routes6, routes6);
+      set(WORLD.routes6_count, routes ? routes.routes6.length / ROUTE6.size : 0);
+      set(WORLD.topology, routes ? 1 : 0);
+      set(WORLD.counters, allocator.take(rules.rules.length * COUNTER.size));
+      set(WORLD.rule_state, state);
+      set(WORLD.wheel, allocator.take(WHEEL_BYTES));
+      set(WORLD.unconfirmed, allocator.take(FLOW.size + ACCOUNT.size));
+      set(WORLD.logs_reserve, rules.logsPerPacket);
+      if (options.trace) {
+        const area = allocator.take(TRACE_RECORDS * TRACE_RECORD.size);
+        set(WORLD.trace_area, area);
+        set(WORLD.trace_top, area);
+        set(WORLD.trace_end, area + TRACE_RECORDS * TRACE_RECORD.size);
+      }
+      this.lanes.push(world);
+    }
+  }
+
+  /** Gives each lane a connection table of at most `bytes`. */
+  buildTables(allocator: Allocator, bytes: number): void {
+    const { sysctls } = this.plan.host;
+    const accounting = sysctls[Sysctl.ACCT] !== 0 || sysctls[Sysctl.TIMESTAMP] !== 0;
+    const perFlow = FLOW.size + (accounting ? ACCOUNT.size : 0);
+    // The largest index is never more than three quarters full, so the pool is what runs out.
+    const slots = 2 ** Math.ceil(Math.log2((bytes / (perFlow + 2 * SLOT.size)) * (4 / 3)));
+    const flows = Math.floor(Math.min((bytes - 2 * slots * SLOT.size) / perFlow, (slots * 3) / 4)) - 1;
+    for (const world of this.lanes) {
+      const set = (field: number, value: number) => this.view.setUint32(world + field, value, true);
+      const pool = allocator.take(flows * FLOW.size);
+      set(WORLD.flows, pool);
+      set(WORLD.flows_top, pool);
+      set(WORLD.flows_end, pool + flows * FLOW.size);
+      set(WORLD.accounts, accounting ? allocator.take(flows * ACCOUNT.size) : 0);
+      set(WORLD.index, allocator.take(slots * SLOT.size));
+      set(WORLD.index_mask, Math.min(INDEX_MIN, slots) - 1);
+      set(WORLD.index_spare, allocator.take(slots * SLOT.size));
+      set(WORLD.index_mask_max, slots - 1);
+    }
+  }
+
+  /** Fills the pattern table for interfaces that were named since the last call. */
+  nameInterfaces(): void {
+    const { rules, interfaceTable } = this.plan;
+    for (; this.named <= this.names.count; this.named++) {
+      const name = this.names.name(this.named) ?? '';
+      rules.interfacePatterns.forEach((pattern, row) => {
+        this.bytes[interfaceTable + row * INTERFACES_MAX + this.named] = matchesInterface(pattern, name) ? 1 : 0;
+      });
+    }
+  }
+
+  /** The base chain behind a slot of the engine's function table. */
+  readonly chainOf = (slot: number): { table: string; chain: string } | undefined =>
+    this.plan.rules.chains.find((chain) => chain.slot === slot - this.slotBase);
+
+  /** Sum of a rule's counter over all lanes. */
+  counter(rule: number): { packets: bigint; bytes: bigint } {
+    let packets = 0n;
+    let bytes = 0n;
+    for (const world of this.lanes) {
+      const at = this.view.getUint32(world + WORLD.counters, true) + rule * COUNTER.size;
+      packets += this.view.getBigUint64(at + COUNTER.packets, true);
+      bytes += this.view.getBigUint64(at + COUNTER.bytes, true);
+    }
+    return { packets, bytes };
+  }
+
+  private steps(allocator: Allocator, slotBase: number): number {
+    const at = allocator.take(STEPS_BYTES);
+    FAMILIES.forEach((family, row) => {
+      for (let hook = 0; hook < HOOKS; hook++) {
+        const steps = this.plan.rules.chains
+          .filter((chain) => chain.family === family && chain.hook === hook)
+          .map((chain) => ({
+            priority: chain.priority,
+            kind: chain.table === 'filter' ? StepKind.FILTER_CHAIN : StepKind.CHAIN,
+            slot: slotBase + chain.slot,
+          }));
+        if (CONNTRACK_HOOKS.includes(hook)) {
+          steps.push({ priority: CONNTRACK_PRIORITY, kind: StepKind.CONNTRACK, slot: 0 });
+        }
+        steps.sort((a, b) => a.priority - b.priority);
+        steps.forEach((step, place) => {
+          const to = at + ((row * HOOKS + hook) * STEPS_MAX + place) * STEP.size;
+          this.view.setUint32(to + STEP.kind, step.kind, true);
+          this.view.setUint32(to + STEP.slot, step.slot, true);
+        });
+      }
+    });
+    return at;
+  }
+
+  private copy(allocator: Allocator, bytes: Uint8Array): number {
+    const at = allocator.take(bytes.length);
+    this.bytes.set(bytes, at);
+    return at;
+  }
+}

@@ -1,0 +1,174 @@
+// A lane: decodes batches that nobody has decoded yet, and tracks its own shards of every batch in order.
+//
+// The same class runs inside a piscina worker and, for a single lane, in the main thread. It never touches a file.
+
+import { type EngineExports, instantiateEngine } from '../engine/engine.ts';
+import { BATCH_PACKETS, WORLD } from '../engine/layout.ts';
+import { EngineError } from '../errors.ts';
+import { instantiateRuleset } from '../ruleset/index.ts';
+import { BATCH, type BatchPlace, CONTROL, EVENT_AREA, LEFT, LOG_AREA, type Ring } from './ring.ts';
+
+/** What every lane of a run is made from; crosses to the workers as it is. */
+export interface LanePlan {
+  memory: WebAssembly.Memory;
+  engine: WebAssembly.Module;
+  /** Rule code per world. */
+  rules: WebAssembly.Module[];
+  ring: Ring;
+  lanes: number;
+  seed: readonly [number, number];
+  /** Scratch memory per lane. */
+  scratch: number[];
+  /** World records per lane, per world. */
+  worlds: number[][];
+  /** u8[SHARDS]: the lane of each shard. */
+  shardLanes: number;
+  checksums: number;
+}
+
+/** Bytes of one lane's queue in a batch. */
+const QUEUE_BYTES = BATCH_PACKETS * 2;
+
+/** Events or log records that did not fit into their area. */
+export interface Chunk {
+  kind: 'events' | 'logs';
+  batch: number;
+  lane: number;
+  world: number;
+  bytes: Uint8Array;
+}
+
+export class Lane {
+  readonly engine: EngineExports;
+  private readonly words: Int32Array;
+  private readonly u32: Uint32Array;
+  private readonly bytes: Uint8Array;
+  private readonly view: DataView;
+  private readonly control: number;
+  private readonly worlds: number[];
+  private tracked = 0;
+
+  constructor(
+    private readonly plan: LanePlan,
+    private readonly index: number,
+    private readonly send: (chunk: Chunk) => void,
+  ) {
+    const { buffer } = plan.memory;
+    this.words = new Int32Array(buffer);
+    this.u32 = new Uint32Array(buffer);
+    this.bytes = new Uint8Array(buffer);
+    this.view = new DataView(buffer);
+    this.control = plan.ring.control / 4;
+    this.worlds = plan.worlds[index]!;
+    this.engine = instantiateEngine(plan.engine, plan.memory, plan.scratch[index]!, plan.seed);
+    for (const module of plan.rules) instantiateRuleset(module, plan.memory, this.engine);
+  }
+
+  /** Does whatever can be done now. False if there is nothing to do. */
+  step(): boolean {
+    const place = this.plan.ring.places[this.tracked % this.plan.ring.places.length]!;
+    const decoded = this.control + CONTROL.DECODED + (this.tracked % this.plan.ring.places.length);
+    if (Atomics.load(this.words, decoded) === this.tracked + 1) {
+      this.track(place);
+      this.tracked++;
+      Atomics.store(this.words, this.control + CONTROL.TRACKED + this.index, this.tracked);
+      this.publish();
+      return true;
+    }
+    const next = Atomics.load(this.words, this.control + CONTROL.DECODE_NEXT);
+    if (next >= Atomics.load(this.words, this.control + CONTROL.FILLED)) return false;
+    const claimed = Atomics.compareExchange(this.words, this.control + CONTROL.DECODE_NEXT, next, next + 1) === next;
+    if (claimed) this.decode(next);
+    return true;
+  }
+
+  /** Works until the last batch is tracked or the run is aborted. */
+  run(): void {
+    while (true) {
+      const epoch = Atomics.load(this.words, this.control + CONTROL.EPOCH);
+      if (Atomics.load(this.words, this.control + CONTROL.ABORT)) return;
+      if (this.step()) continue;
+      const end = Atomics.load(this.words, this.control + CONTROL.END);
+      if (end && this.tracked === Atomics.load(this.words, this.control + CONTROL.FILLED)) return;
+      Atomics.wait(this.words, this.control + CONTROL.EPOCH, epoch);
+    }
+  }
+
+  private publish(): void {
+    Atomics.add(this.words, this.control + CONTROL.EPOCH, 1);
+    Atomics.notify(this.words, this.control + CONTROL.EPOCH);
+  }
+
+  private decode(batch: number): void {
+    const { ring, lanes, checksums, shardLanes } = this.plan;
+    const slot = batch % ring.places.length;
+    const place = ring.places[slot]!;
+    const count = this.u32[place.header / 4 + BATCH.COUNT]!;
+    this.u32.fill(0, place.lengths / 4, place.lengths / 4 + lanes);
+    const [first, ...copies] = place.packets;
+    this.engine.decode_batch(place.records, count, first!, checksums, place.queues, place.lengths, shardLanes);
+    for (const copy of copies) this.engine.copy_packets(copy, first!, count);
+    Atomics.store(this.words, this.control + CONTROL.DECODED + slot, batch + 1);
+    this.publish();
+  }
+
+  private track(place: BatchPlace): void {
+    const first = this.view.getFloat64(place.header + BATCH.FIRST * 4, true);
+    const length = this.u32[place.lengths / 4 + this.index]!;
+    const queue = place.queues + this.index * QUEUE_BYTES;
+    const clockLow = this.u32[place.header / 4 + BATCH.CLOCK_LOW]!;
+    const clockHigh = this.u32[place.header / 4 + BATCH.CLOCK_HIGH]!;
+    this.worlds.forEach((world, number) => {
+      const left = place.left[this.index]![number]! / 4;
+      const events = place.events[this.index]![number]!;
+      const logs = place.logs[this.index]![number]!;
+      this.u32.fill(0, left, left + LEFT.WORDS);
+      this.openAreas(world, events, logs);
+      let from = 0;
+      while (true) {
+        from = this.engine.track_queue(world, place.packets[number]!, queue, from, length, first);
+        this.checkTable(world);
+        if (from === length) break;
+        this.sendAreas(number, left, events, logs);
+      }
+      while (!this.engine.sweep_world(world, clockLow, clockHigh)) this.sendAreas(number, left, events, logs);
+      this.u32[left + LEFT.EVENT_BYTES] = this.u32[(world + WORLD.events_top) / 4]! - events;
+      this.u32[left + LEFT.LOG_BYTES] = this.u32[(world + WORLD.logs_top) / 4]! - logs;
+    });
+  }
+
+  private openAreas(world: number, events: number, logs: number): void {
+    this.u32[(world + WORLD.events) / 4] = events;
+    this.u32[(world + WORLD.events_top) / 4] = events;
+    this.u32[(world + WORLD.events_end) / 4] = events && events + EVENT_AREA;
+    this.u32[(world + WORLD.logs) / 4] = logs;
+    this.u32[(world + WORLD.logs_top) / 4] = logs;
+    this.u32[(world + WORLD.logs_end) / 4] = logs && logs + LOG_AREA;
+  }
+
+  /** Sends what the areas hold to the main thread and empties them. */
+  private sendAreas(number: number, left: number, events: number, logs: number): void {
+    const world = this.worlds[number]!;
+    const tops = { events: this.u32[(world + WORLD.events_top) / 4]!, logs: this.u32[(world + WORLD.logs_top) / 4]! };
+    const place = { batch: this.tracked, lane: this.index, world: number };
+    if (events) {
+      this.send({ kind: 'events', ...place, bytes: this.bytes.slice(events, tops.events) });
+      this.u32[left + LEFT.EVENT_CHUNKS]! += 1;
+    }
+    if (logs) {
+      this.send({ kind: 'logs', ...place, bytes: this.bytes.slice(logs, tops.logs) });
+      this.u32[left + LEFT.LOG_CHUNKS]! += 1;
+    }
+    this.openAreas(world, events, logs);
+  }
+
+  private checkTable(world: number): void {
+    if (!this.u32[(world + WORLD.table_full) / 4]) return;
+    const flows = this.u32[(world + WORLD.flow_count) / 4]!;
+    throw new EngineError(
+      'table-full',
+      `the connection table is full: ${flows} flows in one of ${this.plan.lanes} lanes; all tables of a run share 4 GiB, ` +
+        'so replay the captures in parts (by host or by time)',
+    );
+  }
+}

@@ -1,0 +1,98 @@
+// The ring of batches and the words by which lanes and the main thread meet.
+//
+// A batch is filled by the main thread (read and walked), decoded by whichever lane is free, tracked by every lane (its
+// own shards only), and reported by the main thread; then its place in the ring is free again. Batches are numbered from
+// 0; batch s lies in place s mod SLOTS. Every publication bumps EPOCH and wakes who waits on it.
+
+import { BATCH_BYTES, BATCH_PACKETS, EVENT, LOG_RECORD, PACKET, RECORD } from '../engine/layout.ts';
+import type { Allocator } from '../engine/memory.ts';
+
+/** Words of the control block (Int32Array indices). */
+export const CONTROL = {
+  /** Counts publications; waited on. */
+  EPOCH: 0,
+  /** Batches filled so far. */
+  FILLED: 1,
+  /** Next batch to decode. */
+  DECODE_NEXT: 2,
+  /** 1 when no further batch will be filled. */
+  END: 3,
+  /** 1 when somebody failed: everybody leaves. */
+  ABORT: 4,
+  /** Batches tracked, per lane. */
+  TRACKED: 16,
+  /** Per place of the ring: number + 1 of the batch that is decoded there. */
+  DECODED: 16 + 64,
+  WORDS: 16 + 64 + 256,
+} as const;
+
+/** Words of a batch's header (Uint32Array indices). */
+export const BATCH = {
+  COUNT: 0,
+  /** Number of the first packet (f64 at word 2). */
+  FIRST: 2,
+  /** Replay time at the end of the batch, ns (two words). */
+  CLOCK_LOW: 4,
+  CLOCK_HIGH: 5,
+  WORDS: 16,
+} as const;
+
+/** What a lane leaves per world at the end of a batch (Uint32Array indices). */
+export const LEFT = {
+  /** Bytes of events in the area, and chunks that were sent to the main thread before, because it was full. */
+  EVENT_BYTES: 0,
+  EVENT_CHUNKS: 1,
+  LOG_BYTES: 2,
+  LOG_CHUNKS: 3,
+  WORDS: 4,
+} as const;
+
+/** Room for the events and log records of one lane, world and batch; what does not fit is sent in chunks. */
+export const EVENT_AREA = 2048 * EVENT.size;
+export const LOG_AREA = 8192 * LOG_RECORD.size;
+
+/** Addresses of one batch's place. */
+export interface BatchPlace {
+  header: number;
+  data: number;
+  records: number;
+  /** PACKET[BATCH_PACKETS] per world. */
+  packets: number[];
+  /** u16[BATCH_PACKETS] per lane. */
+  queues: number;
+  /** u32 per lane. */
+  lengths: number;
+  /** Per lane, per world. */
+  left: number[][];
+  events: number[][];
+  logs: number[][];
+}
+
+export interface Ring {
+  control: number;
+  places: BatchPlace[];
+}
+
+/** Lays out the ring: enough places that every lane can be two batches away from the slowest. */
+export function layOutRing(
+  allocator: Allocator,
+  lanes: number,
+  worlds: number,
+  wants: { events: boolean; logs: boolean },
+): Ring {
+  const perLane = (bytes: number) =>
+    Array.from({ length: lanes }, () => Array.from({ length: worlds }, () => (bytes ? allocator.take(bytes) : 0)));
+  const control = allocator.take(CONTROL.WORDS * 4);
+  const places = Array.from({ length: Math.max(3, Math.min(16, lanes * 2 + 2)) }, () => ({
+    header: allocator.take(BATCH.WORDS * 4),
+    data: allocator.take(BATCH_BYTES),
+    records: allocator.take(BATCH_PACKETS * RECORD.size),
+    packets: Array.from({ length: worlds }, () => allocator.take(BATCH_PACKETS * PACKET.size)),
+    queues: allocator.take(lanes * BATCH_PACKETS * 2),
+    lengths: allocator.take(lanes * 4),
+    left: perLane(LEFT.WORDS * 4),
+    events: perLane(wants.events ? EVENT_AREA : 0),
+    logs: perLane(wants.logs ? LOG_AREA : 0),
+  }));
+  return { control, places };
+}

@@ -1,0 +1,74 @@
+// In which order do the events of several lanes belong?
+//
+// The kernel announces things as they happen; lanes find them in an order of their own. Events of packets are ordered by
+// the packet's number, then as the packet caused them. The death of an entry at its expiry comes before the first packet
+// whose time is not before it, deaths of one moment in the order of the entries' ids.
+
+import { EVENT } from '../engine/layout.ts';
+
+/** Events of one source: a lane's area or a chunk. Packet events in it are in order already. */
+export interface EventRun {
+  view: DataView;
+  bytes: Uint8Array;
+  start: number;
+  end: number;
+}
+
+/** One event's place. */
+export interface EventPlace {
+  view: DataView;
+  bytes: Uint8Array;
+  at: number;
+}
+
+/** All events of a batch in the order of output. */
+export function orderEvents(runs: readonly EventRun[]): EventPlace[] {
+  const packets: EventPlace[][] = [];
+  const deaths: EventPlace[] = [];
+  for (const { view, bytes, start, end } of runs) {
+    const own: EventPlace[] = [];
+    for (let at = start; at < end; at += EVENT.size) {
+      (view.getUint8(at + EVENT.klass) === 0 ? deaths : own).push({ view, bytes, at });
+    }
+    if (own.length) packets.push(own);
+  }
+  const ordered = packets.length === 1 ? packets[0]! : packets.flat().sort(byNumber);
+  return deaths.length ? mergeDeaths(ordered, deaths.sort(byTime)) : ordered;
+}
+
+function number({ view, at }: EventPlace): number {
+  return view.getUint32(at + EVENT.order + 4, true) * 2 ** 32 + view.getUint32(at + EVENT.order, true);
+}
+
+function time({ view, at }: EventPlace): bigint {
+  return view.getBigUint64(at + EVENT.time, true);
+}
+
+function sequence({ view, at }: EventPlace): number {
+  return view.getUint16(at + EVENT.sequence, true);
+}
+
+function byNumber(a: EventPlace, b: EventPlace): number {
+  return number(a) - number(b) || sequence(a) - sequence(b);
+}
+
+function byTime(a: EventPlace, b: EventPlace): number {
+  const before = time(a);
+  const after = time(b);
+  if (before !== after) return before < after ? -1 : 1;
+  const first = a.view.getBigInt64(a.at + EVENT.id, true);
+  const second = b.view.getBigInt64(b.at + EVENT.id, true);
+  return first < second ? -1 : first > second ? 1 : 0;
+}
+
+function mergeDeaths(packets: readonly EventPlace[], deaths: readonly EventPlace[]): EventPlace[] {
+  const merged: EventPlace[] = [];
+  let next = 0;
+  for (const death of deaths) {
+    const moment = time(death);
+    while (next < packets.length && time(packets[next]!) < moment) merged.push(packets[next++]!);
+    merged.push(death);
+  }
+  for (; next < packets.length; next++) merged.push(packets[next]!);
+  return merged;
+}

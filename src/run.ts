@@ -1,0 +1,482 @@
+// One pass over captures through one firewall or two: the loop that every command is built on.
+//
+// The main thread reads and walks captures into the ring, lanes decode and track, the main thread puts what they left
+// in order and hands it to the caller, batch after batch. Nothing that comes out depends on the number of lanes.
+
+import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
+import { Checksums } from '../assembly/vocabulary.ts';
+import { CaptureFeed } from './capture/feed.ts';
+import { InterfaceNames } from './capture/interfaces.ts';
+import type { CaptureFile, CaptureSpec } from './capture/reader.ts';
+import { captureAreaBytes, type Walker } from './capture/walker.ts';
+import {
+  compileEngine,
+  type EngineExports,
+  instantiateEngine,
+  SCRATCH_BYTES,
+  SHARDS,
+  unsigned,
+} from './engine/engine.ts';
+import { BATCH_BYTES, BATCH_PACKETS, EVENT, FLOW, LANES_MAX, LOG_RECORD, RECORD, WORLD } from './engine/layout.ts';
+import { Allocator, createMemory } from './engine/memory.ts';
+import { preloadTable } from './engine/preload.ts';
+import { INTERFACE_TABLE_BYTES, WorldImage } from './engine/world.ts';
+import { CaptureError } from './errors.ts';
+import type { Host } from './host.ts';
+import { planShards, type SharedState } from './plan/shard.ts';
+import type { Chunk, LanePlan } from './pool/lane.ts';
+import { type Lanes, startLanes } from './pool/pool.ts';
+import { BATCH, type BatchPlace, CONTROL, LEFT, layOutRing } from './pool/ring.ts';
+import { type EventPlace, type EventRun, orderEvents } from './report/order.ts';
+import type { TraceEntry } from './report/trace.ts';
+import { readTrace } from './report/trace-records.ts';
+import { type CompiledRuleset, compileRuleset, parseRulesets, type RuleInfo, ruleName } from './ruleset/index.ts';
+
+export interface RunOptions {
+  captures: readonly CaptureSpec[];
+  /** One firewall, or two that judge the same packets (`diff`). */
+  hosts: readonly [Host] | readonly [Host, Host];
+  /** Lanes; undefined: as many as the machine has cores and the captures are worth. */
+  workers?: number | undefined;
+  checksums: 'auto' | 'verify' | 'ignore';
+  /** Replay time at which the run stops: later packets are not replayed. */
+  until?: Moment | undefined;
+  wantEvents: boolean;
+  /** The packet to trace, in every world. */
+  trace?: { file: number; n: number } | undefined;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((progress: Progress) => void) | undefined;
+}
+
+/** A moment of replay time, ns since 1970, or a time after the first packet, ns. */
+export type Moment = { at: bigint } | { afterFirst: bigint };
+
+export interface Progress {
+  bytesRead: number;
+  bytesTotal?: number | undefined;
+  packets: number;
+}
+
+/** A LOG or NFLOG rule that a packet met. */
+export interface LogEntry {
+  /** Index into WorldResult.rules. */
+  rule: number;
+}
+
+/** What one world made of a batch. Addresses are in BatchView.view, those of events in their own. */
+export interface WorldView {
+  /** Address of PACKET[count]. */
+  packets: number;
+  /** EVENT records in the order of output. */
+  events: readonly EventPlace[];
+  /** Log records of the packet at this address. */
+  logs(packetAddress: number): readonly LogEntry[];
+  /** What Packet.rule counts by. */
+  rules: readonly RuleInfo[];
+}
+
+/** Judged packets in replay order, valid until the sink's promise resolves. */
+export interface BatchView {
+  /** Over linear memory. */
+  view: DataView;
+  bytes: Uint8Array;
+  /** Address of RECORD[count]. */
+  records: number;
+  count: number;
+  worlds: readonly WorldView[];
+  interfaces: InterfaceNames;
+}
+
+export interface WorldResult {
+  rules: readonly RuleInfo[];
+  /** Packets and bytes that met a rule (or policy). */
+  counters(rule: number): { packets: bigint; bytes: bigint };
+  /** Entries at the end, oldest first, as EVENT records: each valid until the next is asked for. */
+  table(): Iterable<EventPlace>;
+  /** Entries at the end. */
+  flows: number;
+  trace: readonly TraceEntry[];
+}
+
+export interface RunResult {
+  worlds: readonly WorldResult[];
+  packets: number;
+  /** Times of the first and the last packet, ns since 1970. */
+  first?: bigint | undefined;
+  last?: bigint | undefined;
+  /** Wall time of the replay. */
+  seconds: number;
+  files: readonly CaptureFile[];
+  interfaces: InterfaceNames;
+  notes: readonly string[];
+  /** A capture that could not be read to its end; everything before was reported. */
+  error?: CaptureError | undefined;
+}
+
+export type Sink = (batch: BatchView) => void | Promise<void>;
+
+/** Captures below this size are not worth a second lane, unless asked for. */
+const BYTES_PER_LANE = 4 << 20;
+
+/**
+ * Replays captures and hands every judged batch to `sink`, in order.
+ * @throws CaptureError before the first batch if a capture cannot be opened; later ones are in RunResult.error
+ * @throws RulesetError, HostError for what cannot be executed; EngineError when the machine or a worker fails
+ */
+export async function run(options: RunOptions, sink: Sink): Promise<RunResult> {
+  const replay = await Replay.prepare(options, sink);
+  try {
+    return await replay.play();
+  } finally {
+    await replay.close();
+  }
+}
+
+class Replay {
+  private readonly view: DataView;
+  private readonly bytes: Uint8Array;
+  private readonly words: Int32Array;
+  private readonly control: number;
+  private lanes: Lanes | undefined;
+  private filled = 0;
+  private reported = 0;
+  private packets = 0;
+  private first: bigint | undefined;
+  private last: bigint | undefined;
+  private until: bigint | undefined;
+  private clock = 0n;
+  private ended = false;
+  private error: CaptureError | undefined;
+
+  private constructor(
+    private readonly options: RunOptions,
+    private readonly sink: Sink,
+    private readonly feed: CaptureFeed,
+    private readonly engine: EngineExports,
+    private readonly plan: LanePlan,
+    private readonly images: readonly WorldImage[],
+    private readonly names: InterfaceNames,
+    private readonly event: number,
+    private readonly notes: string[],
+  ) {
+    this.view = new DataView(plan.memory.buffer);
+    this.bytes = new Uint8Array(plan.memory.buffer);
+    this.words = new Int32Array(plan.memory.buffer);
+    this.control = plan.ring.control / 4;
+  }
+
+  static async prepare(options: RunOptions, sink: Sink): Promise<Replay> {
+    const rulesets = options.hosts.map((host) => parseRulesets(host.rulesets));
+    const engineModule = await compileEngine();
+    const memory = createMemory();
+    const allocator = new Allocator();
+    const seed = seedWords();
+    const engine = instantiateEngine(engineModule, memory, allocator.take(SCRATCH_BYTES), seed);
+    const names = new InterfaceNames();
+    const area = {
+      address: allocator.take(captureAreaBytes(options.captures.length)),
+      bytes: captureAreaBytes(options.captures.length),
+    };
+    // Interfaces of the hosts come first, so that their numbers do not depend on the captures.
+    let slotBase = engine.table.length;
+    const compiled = rulesets.map((ruleset) => {
+      const interfaceTable = allocator.take(INTERFACE_TABLE_BYTES);
+      const rules = compileRuleset(ruleset, {
+        trace: options.trace !== undefined,
+        interfaceTable,
+        tableBase: slotBase,
+      });
+      const base = slotBase;
+      slotBase += rules.slots;
+      return { rules, interfaceTable, base };
+    });
+    const feed = await CaptureFeed.open(options.captures, memory, engine as unknown as Walker, names, area);
+    try {
+      const key = planShards(compiled.map(({ rules }) => sharedState(rules)));
+      const lanes = key.key === 'one-lane' ? 1 : chooseLanes(options.workers, feed.bytesTotal);
+      const images = compiled.map(
+        ({ rules, interfaceTable }, index) =>
+          new WorldImage(memory, { host: options.hosts[index]!, rules, interfaceTable }, names),
+      );
+      images.forEach((image, index) => {
+        image.build(allocator, lanes, { slotBase: compiled[index]!.base, trace: options.trace !== undefined });
+      });
+      const wants = { events: options.wantEvents, logs: compiled.some(({ rules }) => rules.logsPerPacket > 0) };
+      const ring = layOutRing(allocator, lanes, images.length, wants);
+      const shardLanes = allocator.take(SHARDS);
+      const scratch = Array.from({ length: lanes }, () => allocator.take(SCRATCH_BYTES));
+      const event = allocator.take(EVENT.size);
+      const bytesPerTable = Math.floor(allocator.left / (lanes * images.length)) - 4096;
+      for (const image of images) image.buildTables(allocator, bytesPerTable);
+      const shards = new Uint8Array(memory.buffer, shardLanes, SHARDS);
+      for (let shard = 0; shard < SHARDS; shard++) shards[shard] = shard % lanes;
+      const plan: LanePlan = {
+        memory,
+        engine: engineModule,
+        rules: compiled.map(({ rules }) => new WebAssembly.Module(rules.wasm.slice())),
+        ring,
+        lanes,
+        seed,
+        scratch,
+        worlds: Array.from({ length: lanes }, (_, lane) => images.map((image) => image.lanes[lane]!)),
+        shardLanes,
+        checksums: { ignore: Checksums.IGNORE, verify: Checksums.VERIFY, auto: Checksums.AUTO }[options.checksums],
+      };
+      const notes = [...new Set([...options.hosts.flatMap((host) => host.notes), ...trackingNotes(compiled)])];
+      return new Replay(options, sink, feed, engine, plan, images, names, event, notes);
+    } catch (error) {
+      await feed.close();
+      throw error;
+    }
+  }
+
+  async play(): Promise<RunResult> {
+    const begin = performance.now();
+    const lanes = startLanes(this.plan);
+    this.lanes = lanes;
+    const places = this.plan.ring.places.length;
+    while (true) {
+      this.options.signal?.throwIfAborted();
+      if (!this.ended && this.filled - this.reported < places) {
+        await this.fill();
+        lanes.published();
+        continue;
+      }
+      if (this.reported === this.filled) break;
+      await lanes.tracked(this.reported);
+      await this.report(lanes);
+    }
+    Atomics.store(this.words, this.control + CONTROL.END, 1);
+    lanes.published();
+    return {
+      worlds: this.images.map((image) => this.result(image)),
+      packets: this.packets,
+      first: this.first,
+      last: this.last,
+      seconds: (performance.now() - begin) / 1000,
+      files: this.feed.files,
+      interfaces: this.names,
+      notes: this.notes,
+      error: this.error,
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.lanes?.close();
+    await this.feed.close();
+  }
+
+  private place(batch: number): BatchPlace {
+    return this.plan.ring.places[batch % this.plan.ring.places.length]!;
+  }
+
+  /** Reads and walks one batch into its place in the ring, or marks the end. */
+  private async fill(): Promise<void> {
+    const place = this.place(this.filled);
+    let count = 0;
+    try {
+      count = await this.feed.next({
+        data: place.data,
+        dataBytes: BATCH_BYTES,
+        records: place.records,
+        capacity: BATCH_PACKETS,
+      });
+    } catch (error) {
+      if (!(error instanceof CaptureError)) throw error;
+      this.error = error;
+    }
+    if (count > 0 && this.first === undefined) this.begin(this.view.getBigUint64(place.records + RECORD.clock, true));
+    if (count > 0) count = this.cut(place, count);
+    if (count === 0) {
+      this.ended = true;
+      // Time goes on to the moment asked for, without packets.
+      if (this.until === undefined || this.until <= this.clock || this.error) return;
+      this.clock = this.until;
+    } else {
+      const lastRecord = place.records + (count - 1) * RECORD.size;
+      this.clock = this.view.getBigUint64(lastRecord + RECORD.clock, true);
+      this.last = this.clock;
+    }
+    for (const image of this.images) image.nameInterfaces();
+    this.markTraced(place, count);
+    this.view.setUint32(place.header + BATCH.COUNT * 4, count, true);
+    this.view.setFloat64(place.header + BATCH.FIRST * 4, this.packets + 1, true);
+    this.view.setBigUint64(place.header + BATCH.CLOCK_LOW * 4, this.clock, true);
+    this.packets += count;
+    this.filled++;
+    Atomics.store(this.words, this.control + CONTROL.FILLED, this.filled);
+  }
+
+  /** The time of the first packet is known: what is relative to it can be set. */
+  private begin(first: bigint): void {
+    this.first = first;
+    const { until } = this.options;
+    if (until) this.until = 'at' in until ? until.at : first + until.afterFirst;
+    for (const image of this.images) preloadTable(image, this.engine, this.plan, first);
+  }
+
+  /** Packets of the batch that are not later than `until`. */
+  private cut(place: BatchPlace, count: number): number {
+    const { until } = this;
+    if (until === undefined) return count;
+    let kept = 0;
+    while (kept < count && this.view.getBigUint64(place.records + kept * RECORD.size + RECORD.clock, true) <= until)
+      kept++;
+    return kept;
+  }
+
+  private markTraced(place: BatchPlace, count: number): void {
+    const { trace } = this.options;
+    if (!trace) return;
+    for (let at = place.records; at < place.records + count * RECORD.size; at += RECORD.size) {
+      if (
+        this.view.getUint16(at + RECORD.file, true) !== trace.file ||
+        this.view.getUint32(at + RECORD.n, true) !== trace.n
+      )
+        continue;
+      const number = this.view.getBigUint64(at + RECORD.number, true);
+      for (const world of this.plan.worlds.flat()) this.view.setBigUint64(world + WORLD.trace_number, number, true);
+    }
+  }
+
+  private async report(lanes: Lanes): Promise<void> {
+    const batch = this.reported;
+    const place = this.place(batch);
+    const count = this.view.getUint32(place.header + BATCH.COUNT * 4, true);
+    const chunks = await lanes.chunks(batch, this.chunkCount(place));
+    const worlds = this.images.map((image, world) => {
+      const own = chunks.filter((chunk) => chunk.world === world);
+      const packets = place.packets[world]!;
+      return {
+        packets,
+        events: orderEvents(this.eventRuns(place, world, own)),
+        logs: this.logIndex(place, world, own),
+        rules: image.plan.rules.rules,
+      };
+    });
+    await this.sink({
+      view: this.view,
+      bytes: this.bytes,
+      records: place.records,
+      count,
+      worlds,
+      interfaces: this.names,
+    });
+    this.reported++;
+    this.options.onProgress?.({
+      bytesRead: this.feed.bytesRead,
+      bytesTotal: this.feed.bytesTotal,
+      packets: this.packets,
+    });
+  }
+
+  private chunkCount(place: BatchPlace): number {
+    let count = 0;
+    for (const left of place.left.flat()) {
+      count +=
+        this.view.getUint32(left + LEFT.EVENT_CHUNKS * 4, true) + this.view.getUint32(left + LEFT.LOG_CHUNKS * 4, true);
+    }
+    return count;
+  }
+
+  private eventRuns(place: BatchPlace, world: number, chunks: readonly Chunk[]): EventRun[] {
+    const runs = chunks.filter(({ kind }) => kind === 'events').map(chunkRun);
+    place.left.forEach((left, lane) => {
+      const start = place.events[lane]![world]!;
+      const bytes = this.view.getUint32(left[world]! + LEFT.EVENT_BYTES * 4, true);
+      if (bytes) runs.push({ view: this.view, bytes: this.bytes, start, end: start + bytes });
+    });
+    return runs;
+  }
+
+  /** Log records by packet; a lane leaves a packet's records in the order in which it met the rules. */
+  private logIndex(place: BatchPlace, world: number, chunks: readonly Chunk[]): WorldView['logs'] {
+    const runs = chunks.filter(({ kind }) => kind === 'logs').map(chunkRun);
+    place.left.forEach((left, lane) => {
+      const start = place.logs[lane]![world]!;
+      const bytes = this.view.getUint32(left[world]! + LEFT.LOG_BYTES * 4, true);
+      if (bytes) runs.push({ view: this.view, bytes: this.bytes, start, end: start + bytes });
+    });
+    if (runs.length === 0) return () => [];
+    const index = new Map<number, LogEntry[]>();
+    for (const { view, start, end } of runs) {
+      for (let at = start; at < end; at += LOG_RECORD.size) {
+        const packet = view.getUint32(at + LOG_RECORD.packet, true);
+        const entry = { rule: view.getUint32(at + LOG_RECORD.rule, true) };
+        const list = index.get(packet);
+        if (list) list.push(entry);
+        else index.set(packet, [entry]);
+      }
+    }
+    return (packet) => index.get(packet) ?? [];
+  }
+
+  private result(image: WorldImage): WorldResult {
+    const { view, bytes, engine, event, clock } = this;
+    const addresses = image.lanes.flatMap((world) =>
+      flowAddresses(engine, world, view.getUint32(world + WORLD.flows, true)),
+    );
+    return {
+      rules: image.plan.rules.rules,
+      counters: (rule) => image.counter(rule),
+      flows: addresses.length,
+      trace: image.lanes.flatMap((world) => readTrace(view, world, image.chainOf, this.names)),
+      *table() {
+        const entries = addresses.map(({ world, flow }) => {
+          engine.describe_flow(world, flow, event, Number(clock & 0xffffffffn), Number(clock >> 32n));
+          return { world, flow, id: view.getBigInt64(event + EVENT.id, true) };
+        });
+        entries.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
+        for (const { world, flow } of entries) {
+          engine.describe_flow(world, flow, event, Number(clock & 0xffffffffn), Number(clock >> 32n));
+          yield { view, bytes, at: event };
+        }
+      },
+    };
+  }
+}
+
+function flowAddresses(engine: EngineExports, world: number, start: number): { world: number; flow: number }[] {
+  const found: { world: number; flow: number }[] = [];
+  let flow = unsigned(engine.next_flow(world, start));
+  while (flow) {
+    found.push({ world, flow });
+    flow = unsigned(engine.next_flow(world, flow + FLOW.size));
+  }
+  return found;
+}
+
+function chunkRun({ bytes }: Chunk): EventRun {
+  return {
+    view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    bytes,
+    start: 0,
+    end: bytes.byteLength,
+  };
+}
+
+/** Law 1 has one exception that is ours by intent: tracking goes on where the kernel would not have begun it. */
+function trackingNotes(compiled: readonly { rules: CompiledRuleset }[]): string[] {
+  const idle = compiled.some(({ rules }) => rules.rules.length > 0 && rules.usesConntrack.size === 0);
+  return idle
+    ? ['no rule uses connection tracking: a kernel tracks only if something else asks it to; here it is always on']
+    : [];
+}
+
+function sharedState({ key }: CompiledRuleset): SharedState {
+  if (key.key === 'tuple') return {};
+  return { oneLane: { rule: key.rule ? ruleName(key.rule) : '', reason: key.reason ?? '' } };
+}
+
+function seedWords(): [number, number] {
+  const bytes = randomBytes(8);
+  return [bytes.readUInt32LE(0), bytes.readUInt32LE(4)];
+}
+
+/** What was asked for, or a lane per core as far as the captures are worth it. Output is the same for any number. */
+function chooseLanes(workers: number | undefined, bytes: number | undefined): number {
+  if (workers !== undefined) return Math.min(workers, LANES_MAX);
+  const worth = bytes === undefined ? Number.POSITIVE_INFINITY : Math.ceil(bytes / BYTES_PER_LANE);
+  return Math.max(1, Math.min(availableParallelism(), worth, LANES_MAX));
+}

@@ -1,0 +1,121 @@
+// Why has a packet no verdict, or why is it INVALID, or dropped without a rule? The stable words of `why` in outputs.
+//
+// The part before a colon is the word that programs may test; what follows a colon is how the kernel says it
+// (nf_conntrack_log_invalid), with the numbers of this packet.
+
+import { Reason } from '../../assembly/vocabulary.ts';
+import { tcpStateName } from './names.ts';
+
+interface Words {
+  /** Stable word. */
+  word: string;
+  /** The kernel's message, with %u for the value, or a function for values that hold several things. */
+  message?: string | ((value: number) => string);
+  /** The message without numbers, for counting; left out where the word alone says it. */
+  label?: string;
+}
+
+/** Names of TCP flag classes by the kernel's index (enum tcp_bit_set). */
+const FLAG_CLASSES = ['SYN', 'SYN/ACK', 'FIN', 'ACK', 'RST', 'NONE'];
+
+/** Reason.TCP_INVALID_STATE and TCP_IGNORED_STATE: index << 16 | dir << 8 | old state. */
+function stateMessage(value: number, fate: string): string {
+  return `packet (index ${value >>> 16}) in dir ${(value >>> 8) & 0xff} ${fate}, state ${tcpStateName(value & 0xff)}`;
+}
+
+const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
+  [Reason.NOT_IP]: { word: 'not-ip' },
+  [Reason.UNKNOWN_LINK_HEADER]: { word: 'unknown-link-header' },
+  [Reason.CUT_SHORT]: { word: 'cut-short' },
+  [Reason.BAD_IP_HEADER]: { word: 'bad-ip-header' },
+  [Reason.BAD_IP_CHECKSUM]: { word: 'bad-ip-checksum' },
+  [Reason.FRAGMENT_UNSUPPORTED]: { word: 'fragment-unsupported' },
+  [Reason.SCTP_UNSUPPORTED]: { word: 'sctp-unsupported' },
+  [Reason.GRE_UNSUPPORTED]: { word: 'gre-unsupported' },
+  [Reason.PROTOCOL_UNSUPPORTED]: { word: 'protocol-unsupported' },
+  [Reason.MARTIAN_ADDRESS]: { word: 'martian-address' },
+  [Reason.NOT_FOR_US]: { word: 'not-for-us' },
+  [Reason.MARTIAN]: { word: 'martian' },
+  [Reason.IP_TRUNCATED]: { word: 'ip-truncated' },
+
+  [Reason.NO_ROUTE]: { word: 'no-route' },
+  [Reason.TTL_EXCEEDED]: { word: 'ttl-exceeded' },
+  [Reason.ROUTE_BLACKHOLE]: { word: 'route-blackhole' },
+  [Reason.ROUTE_UNREACHABLE]: { word: 'route-unreachable' },
+  [Reason.ROUTE_PROHIBIT]: { word: 'route-prohibit' },
+  [Reason.TABLE_FULL]: { word: 'table-full' },
+
+  [Reason.TRUNCATED_L4]: { word: 'truncated-header' },
+  [Reason.BAD_CHECKSUM]: { word: 'invalid-checksum' },
+  [Reason.TCP_FLAGS]: { word: 'invalid-tcp-flags' },
+  [Reason.TCP_INVALID_NEW]: { word: 'invalid-new' },
+  [Reason.TCP_NOT_LOOSE]: { word: 'not-loose' },
+  [Reason.TCP_INVALID_STATE]: { word: 'invalid-state', message: (value) => stateMessage(value, 'invalid') },
+  [Reason.TCP_IGNORED_STATE]: { word: 'ignored-state', message: (value) => stateMessage(value, 'ignored') },
+  [Reason.TCP_CHALLENGE_ACK]: { word: 'challenge-ack-ignored' },
+  [Reason.TCP_INVALID_RST]: { word: 'invalid-rst' },
+  [Reason.TCP_OVERSHOT]: {
+    word: 'out-of-window',
+    message: '%u bytes more than expected',
+    label: 'more bytes than expected',
+  },
+  [Reason.TCP_SEQ_OVER]: {
+    word: 'out-of-window',
+    message: 'SEQ is over upper bound %u (over the window of the receiver)',
+    label: 'SEQ is over upper bound (over the window of the receiver)',
+  },
+  [Reason.TCP_ACK_OVER]: {
+    word: 'out-of-window',
+    message: 'ACK is over upper bound %u (ACKed data not seen yet)',
+    label: 'ACK is over upper bound (ACKed data not seen yet)',
+  },
+  [Reason.TCP_SEQ_UNDER]: {
+    word: 'out-of-window',
+    message: 'SEQ is under lower bound %u (already ACKed data retransmitted)',
+    label: 'SEQ is under lower bound (already ACKed data retransmitted)',
+  },
+  [Reason.TCP_ACK_UNDER]: {
+    word: 'out-of-window',
+    message: 'ignored ACK under lower bound %u (possible overly delayed)',
+    label: 'ignored ACK under lower bound (possible overly delayed)',
+  },
+  [Reason.ICMP_INVALID_NEW]: { word: 'icmp-invalid-new', message: 'type %u' },
+  [Reason.ICMP_BAD_TYPE]: { word: 'icmp-invalid-type', message: 'type %u' },
+  [Reason.ICMP_ERROR_SHORT]: { word: 'icmp-error-short' },
+  [Reason.ICMP_ERROR_UNKNOWN_PROTO]: { word: 'icmp-error-unknown-protocol' },
+  [Reason.ICMP_ERROR_NO_FLOW]: { word: 'icmp-error-no-flow' },
+  [Reason.ICMP_ERROR_WRONG_SENDER]: { word: 'icmp-error-wrong-sender' },
+};
+
+function words(reason: number): Words | undefined {
+  return REASONS[reason as Exclude<Reason, Reason.NONE>];
+}
+
+/** The stable word of a reason, `reason-N` for a number that the vocabulary does not have. */
+export function reasonWord(reason: number): string {
+  return words(reason)?.word ?? `reason-${reason}`;
+}
+
+/**
+ * `why` of a packet: the stable word, and the kernel's message with the packet's number where there is one:
+ * `out-of-window: SEQ is over upper bound 12345 (over the window of the receiver)`.
+ *
+ * @param value Packet.why_value
+ */
+export function whyText(reason: number, value: number): string {
+  const { message } = words(reason) ?? {};
+  if (message === undefined) return reasonWord(reason);
+  const said = typeof message === 'string' ? message.replace('%u', String(value)) : message(value);
+  return `${reasonWord(reason)}: ${said}`;
+}
+
+/** A reason for counting, without the numbers of one packet: each reason has a label of its own. */
+export function reasonLabel(reason: number): string {
+  const label = words(reason)?.label;
+  return label === undefined ? reasonWord(reason) : `${reasonWord(reason)}: ${label}`;
+}
+
+/** Name of a TCP flag class by its index in the kernel (enum tcp_bit_set). */
+export function flagClassName(index: number): string {
+  return FLAG_CLASSES[index] ?? String(index);
+}

@@ -1,0 +1,112 @@
+// How many packets of each kind were there? Histograms for the summary, filled once per packet.
+//
+// The loop runs for every packet of every capture on one thread, so it reads single bytes and adds to typed arrays:
+// no objects, no names. Counts are doubles, exact to 2^53.
+
+import { CtState, Proto, Reason, TcpConntrack, Verdict } from '../../assembly/vocabulary.ts';
+import { PACKET, RECORD } from '../engine/layout.ts';
+import { FlowSet } from './flow-key.ts';
+
+/** First index of a verdict's or family's row in the histograms below. */
+const STATES = 8;
+const PROTOCOLS = 256;
+const TCP_STATES = 16;
+
+/** Bit of Packet.events for EventKind.NEW: the packet made an entry. */
+const MADE_ENTRY = 1;
+
+/** Counts of the packets of one world. */
+export class PacketTally {
+  /** Packets by verdict * 8 + CtState. */
+  readonly packets = new Float64Array(STATES * STATES);
+  /** Conversations by verdict * 8 + CtState: entries made, and for packets that had none the distinct tuples. */
+  readonly flows = new Float64Array(STATES * STATES);
+  /** Bytes of IP packets by verdict. */
+  readonly bytes = new Float64Array(STATES);
+  /** Packets by L3 * 256 + protocol number, and conversations counted as in `flows`. */
+  readonly protocolPackets = new Float64Array(16 * PROTOCOLS);
+  readonly protocolFlows = new Float64Array(16 * PROTOCOLS);
+  /** TCP packets that changed their entry's state, by state before * 16 + state after; NONE before: a new entry. */
+  readonly transitions = new Float64Array(TCP_STATES * TCP_STATES);
+  /** Packets that have a Reason, by reason * 8 + CtState. */
+  readonly reasons = new Float64Array(256 * STATES);
+  /** Packets by Path. */
+  readonly paths = new Float64Array(4);
+  /** Packets by the rule that decided; grows with the rules that do. */
+  decided = new Float64Array(256);
+  /** Conversations without an entry; `full` makes the counts of flows lower bounds. */
+  readonly strangers = new FlowSet();
+
+  /**
+   * Counts a batch.
+   *
+   * @param records address of RECORD[count]
+   * @param packets address of PACKET[count] of the world
+   */
+  add(view: DataView, bytes: Uint8Array, records: number, packets: number, count: number): void {
+    const end = packets + count * PACKET.size;
+    for (let at = packets, record = records; at < end; at += PACKET.size, record += RECORD.size) {
+      const verdict = bytes[at + PACKET.verdict]!;
+      const state = bytes[at + PACKET.ct_state]!;
+      const kind = verdict * STATES + state;
+      const protocol = (bytes[at + PACKET.l3num]! & 15) * PROTOCOLS + bytes[at + PACKET.protonum]!;
+      this.packets[kind]!++;
+      this.protocolPackets[protocol]!++;
+      this.paths[bytes[at + PACKET.path]! & 3]!++;
+      this.bytes[verdict]! += view.getUint32(at + PACKET.ip_len, true);
+      const reason = bytes[at + PACKET.reason]!;
+      if (reason !== Reason.NONE) this.reasons[reason * STATES + state]!++;
+      const rule = view.getUint32(at + PACKET.rule, true);
+      if (rule < this.decided.length) this.decided[rule]!++;
+      else if (rule !== 0xffffffff) this.#countRule(rule);
+      if (bytes[at + PACKET.events]! & MADE_ENTRY) {
+        this.flows[kind]!++;
+        this.protocolFlows[protocol]!++;
+      } else if (verdict !== Verdict.ACCEPT || state === CtState.INVALID || state === CtState.UNTRACKED) {
+        this.#stranger(view, bytes, record, at, kind, protocol);
+      }
+      const after = bytes[at + PACKET.tcp_state]!;
+      if (after !== bytes[at + PACKET.tcp_before]!) this.#transition(bytes, at, verdict, after);
+    }
+  }
+
+  /** A packet that is not of an entry: its conversation counts once, under the first such packet's verdict and state. */
+  #stranger(view: DataView, bytes: Uint8Array, record: number, at: number, kind: number, protocol: number): void {
+    if (bytes[at + PACKET.l3num] === 0) return;
+    const low = view.getUint32(at + PACKET.flow_id, true);
+    const high = view.getUint32(at + PACKET.flow_id + 4, true);
+    const own =
+      low === view.getUint32(record + RECORD.number, true) && high === view.getUint32(record + RECORD.number + 4, true);
+    if ((low | high) !== 0 && !own) return;
+    if (!this.strangers.add(view, bytes, at)) return;
+    this.flows[kind]!++;
+    this.protocolFlows[protocol]!++;
+  }
+
+  /** A state that a packet brought to a new entry counts only if the entry was kept. */
+  #transition(bytes: Uint8Array, at: number, verdict: number, after: number): void {
+    if (bytes[at + PACKET.protonum] !== Proto.TCP) return;
+    const before = bytes[at + PACKET.tcp_before]!;
+    if (before === TcpConntrack.NONE && verdict !== Verdict.ACCEPT) return;
+    if (before === TcpConntrack.NONE && !(bytes[at + PACKET.events]! & MADE_ENTRY)) return;
+    this.transitions[(before & 15) * TCP_STATES + (after & 15)]!++;
+  }
+
+  #countRule(rule: number): void {
+    const decided = new Float64Array(Math.max(rule + 1, this.decided.length * 2));
+    decided.set(this.decided);
+    this.decided = decided;
+    this.decided[rule]!++;
+  }
+
+  /** Sum of a histogram over one verdict (`row`) or one state (`column`). */
+  static row(histogram: Float64Array, verdict: number): number {
+    return histogram.subarray(verdict * STATES, verdict * STATES + STATES).reduce((sum, count) => sum + count, 0);
+  }
+
+  static column(histogram: Float64Array, state: number): number {
+    let sum = 0;
+    for (let at = state; at < histogram.length; at += STATES) sum += histogram[at]!;
+    return sum;
+  }
+}

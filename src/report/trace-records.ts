@@ -1,0 +1,147 @@
+// What do the engine's trace records of one packet say?
+
+import { TraceKind } from '../../assembly/vocabulary.ts';
+import type { InterfaceNames } from '../capture/interfaces.ts';
+import { TRACE_RECORD, WORLD } from '../engine/layout.ts';
+import { pathName } from './names.ts';
+import { whyText } from './reason.ts';
+import type { TraceEntry, TracePeer, TraceTcp } from './trace.ts';
+
+type Chain = { table: string; chain: string };
+type CtEntry = Extract<TraceEntry, { kind: 'ct' }>;
+
+/** One record: its kind and its numbers a to o. */
+interface Raw {
+  kind: number;
+  n: number[];
+}
+
+const WORDS = TRACE_RECORD.size / 4 - 1;
+const NO_RULE = 0xffffffff;
+
+/**
+ * The trace that a lane left of the traced packet; empty if it was another lane's packet.
+ * @param world address of the lane's World
+ * @param chainOf base chain behind a slot of the function table
+ */
+export function readTrace(
+  view: DataView,
+  world: number,
+  chainOf: (slot: number) => Chain | undefined,
+  names: InterfaceNames,
+): TraceEntry[] {
+  const start = view.getUint32(world + WORLD.trace_area, true);
+  const end = view.getUint32(world + WORLD.trace_top, true);
+  const entries: TraceEntry[] = [];
+  let hook = 0;
+  let seen: Seen = {};
+  for (let at = start; at < end; at += TRACE_RECORD.size) {
+    const raw: Raw = {
+      kind: view.getUint32(at, true),
+      n: Array.from({ length: WORDS }, (_, word) => view.getUint32(at + 4 + word * 4, true)),
+    };
+    const [a = 0, b = 0, c = 0, d = 0] = raw.n;
+    switch (raw.kind) {
+      case TraceKind.HOOK:
+        hook = a;
+        entries.push({ kind: 'hook', hook });
+        break;
+      case TraceKind.CHAIN: {
+        const chain = chainOf(a);
+        entries.push({ kind: 'hook', hook, ...(chain && { table: chain.table, chain: chain.chain }) });
+        break;
+      }
+      case TraceKind.RULE:
+        entries.push({ kind: 'rule', rule: a, matched: b !== 0 });
+        break;
+      case TraceKind.CHAIN_END:
+        entries.push({ kind: 'chain', verdict: a, ...(b !== NO_RULE && { rule: b }) });
+        break;
+      case TraceKind.ROUTE:
+        entries.push({ kind: 'route', text: routeText(a, b, c, d, names) });
+        break;
+      case TraceKind.CONNTRACK:
+        entries.push(ctEntry(raw.n, seen));
+        seen = {};
+        break;
+      default:
+        seen = remember(seen, raw);
+    }
+  }
+  return entries;
+}
+
+/** Records of the tracker that make up one `ct` entry. */
+interface Seen {
+  before?: number[];
+  after?: number[];
+  peersBefore?: number[];
+  peersAfter?: number[];
+  window?: number[];
+}
+
+function remember(seen: Seen, { kind, n }: Raw): Seen {
+  const after = n[0] === 1;
+  if (kind === TraceKind.FLOW) return after ? { ...seen, after: n } : { before: n };
+  if (kind === TraceKind.PEERS) return after ? { ...seen, peersAfter: n } : { ...seen, peersBefore: n };
+  return { ...seen, window: n };
+}
+
+function routeText(path: number, iif: number, oif: number, reason: number, names: InterfaceNames): string {
+  if (reason !== 0) return whyText(reason, 0);
+  const part = (word: string, index: number) => (index === 0 ? '' : ` ${word}=${names.name(index) ?? '?'}`);
+  return `${pathName(path) ?? 'nowhere'}${part('in', iif)}${part('out', oif)}`;
+}
+
+function ctEntry(n: readonly number[], seen: Seen): CtEntry {
+  const [state = 0, dir = 0, reason = 0, reasonValue = 0, attached = 0, flags = 0, index = 0] = n;
+  const { before, after } = seen;
+  const entry: CtEntry = {
+    kind: 'ct',
+    state,
+    dir,
+    statusBefore: before?.[1] ?? 0,
+    statusAfter: 0,
+    reason,
+    reasonValue,
+  };
+  if (after === undefined) return entry;
+  const id = after[4]! * 2 ** 32 + after[3]!;
+  entry.statusAfter = after[1]!;
+  entry.timeoutAfter = after[2]!;
+  if (before) entry.timeoutBefore = before[2]!;
+  if (attached && id) entry.id = id;
+  if (after[6] === 6 && seen.peersAfter) entry.tcp = { flags, index, ...tcp(seen, before?.[5] ?? 0, after[5]!) };
+  return entry;
+}
+
+function tcp(seen: Seen, before: number, after: number): Omit<TraceTcp, 'flags' | 'index'> {
+  const peersAfter = peers(seen.peersAfter!);
+  const w = seen.window;
+  return {
+    seq: w?.[0] ?? 0,
+    ack: w?.[1] ?? 0,
+    sack: w?.[2] ?? 0,
+    end: w?.[3] ?? 0,
+    win: w?.[4] ?? 0,
+    before,
+    after,
+    peersBefore: seen.peersBefore ? peers(seen.peersBefore) : [EMPTY, EMPTY],
+    peersAfter,
+    ...(w && { bounds: { seqUpper: w[5]!, seqLower: w[6]!, ackUpper: w[7]!, ackLower: w[8]! } }),
+  };
+}
+
+const EMPTY: TracePeer = { td_end: 0, td_maxend: 0, td_maxwin: 0, td_maxack: 0, td_scale: 0, flags: 0 };
+
+function peers(n: readonly number[]): [TracePeer, TracePeer] {
+  const peer = (at: number): TracePeer => ({
+    td_end: n[at]!,
+    td_maxend: n[at + 1]!,
+    td_maxwin: n[at + 2]!,
+    td_maxack: n[at + 3]!,
+    td_scale: n[at + 4]! & 0xff,
+    flags: n[at + 4]! >>> 8,
+  });
+  return [peer(1), peer(6)];
+}

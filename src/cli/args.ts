@@ -1,0 +1,184 @@
+// What did the user say? The command line as data, before anything is opened.
+
+import { existsSync } from 'node:fs';
+import { Argument, Command, CommanderError, Option } from 'commander';
+import type { CaptureSpec } from '../capture/reader.ts';
+import { LANES_MAX } from '../engine/layout.ts';
+import { UsageError } from '../errors.ts';
+import type { EventFormat } from '../report/events.ts';
+import type { Moment } from '../run.ts';
+import { CAPTURES_HELP, COMMAND_HELP, COMMANDS, type CommandName, EXIT_HELP, FLAGS, type Flag } from './flags.ts';
+import { parseMoment } from './moment.ts';
+
+/** Options of all commands; those that a command does not have stay at their defaults. */
+export interface Options {
+  host?: string;
+  old?: string;
+  new?: string;
+  rules: string[];
+  sysctl: string[];
+  local: string[];
+  iface: string[];
+  checksums: 'auto' | 'verify' | 'ignore';
+  at?: Moment;
+  packet?: { file: number; n: number };
+  events?: string;
+  eventsFormat: EventFormat;
+  table?: string;
+  counters?: string;
+  packets?: string;
+  json: boolean;
+  quiet: boolean;
+  workers?: number;
+}
+
+/** A command to run, or text that was asked for (help, version). */
+export type Parsed =
+  | { kind: 'command'; command: CommandName; options: Options; captures: CaptureSpec[] }
+  | { kind: 'text'; text: string };
+
+function usage(message: string): UsageError {
+  return new UsageError('usage', message);
+}
+
+function option(flag: Flag): Option {
+  const made = new Option(flag.value === undefined ? `--${flag.name}` : `--${flag.name} <${flag.value}>`, flag.short);
+  if (flag.choices) made.choices([...flag.choices]);
+  if (flag.default !== undefined) made.default(flag.default);
+  if (flag.required) made.makeOptionMandatory();
+  if (flag.repeat) made.argParser((value: string, before: string[] | undefined) => [...(before ?? []), value]);
+  return made;
+}
+
+/** The long help of a command's flags. */
+function details(command: CommandName): string {
+  const texts = FLAGS.filter((flag) => flag.long !== undefined && flag.commands.includes(command));
+  const blocks = texts.map((flag) => `--${flag.name} ${flag.value ?? ''}\n${wrap(flag.long!, 78)}`);
+  return `\n${[...blocks, EXIT_HELP].join('\n\n')}\n`;
+}
+
+function wrap(text: string, width: number): string {
+  const lines: string[] = [];
+  for (const word of text.split(' ')) {
+    const last = lines.at(-1);
+    if (last !== undefined && last.length + word.length < width) lines[lines.length - 1] = `${last} ${word}`;
+    else lines.push(`    ${word}`);
+  }
+  return lines.join('\n');
+}
+
+/**
+ * A capture argument: a path, `-`, or `IFACE=FILE`. A file that exists under the whole name is that file.
+ */
+export function parseCapture(argument: string, exists: (path: string) => boolean = existsSync): CaptureSpec {
+  const named = /^([A-Za-z0-9][A-Za-z0-9_.@:-]{0,14})=(.+)$/.exec(argument);
+  if (named === null || exists(argument)) return { path: argument };
+  return { path: named[2]!, iface: named[1]! };
+}
+
+/**
+ * `FILE:N` of --packet: FILE is a number in command-line order or the path of one of the captures.
+ *
+ * @throws UsageError
+ */
+export function parsePacket(text: string, captures: readonly CaptureSpec[]): { file: number; n: number } {
+  const [, place, number] = /^(.+):(\d+)$/.exec(text) ?? [];
+  if (place === undefined || number === undefined) throw usage(`--packet: '${text}' is not FILE:N`);
+  const n = Number(number);
+  if (n < 1 || n > 0xffffffff) throw usage(`--packet: packets are numbered from 1, not ${number}`);
+  const byPath = captures.findIndex(({ path }) => path === place);
+  if (byPath >= 0) return { file: byPath + 1, n };
+  if (!/^\d+$/.test(place)) throw usage(`--packet: '${place}' is none of the captures`);
+  const file = Number(place);
+  if (file < 1 || file > captures.length) {
+    throw usage(`--packet: there is no capture ${place}, only 1 to ${captures.length}`);
+  }
+  return { file, n };
+}
+
+function parseWorkers(text: string): number {
+  const workers = /^\d+$/.test(text) ? Number(text) : 0;
+  if (workers < 1 || workers > LANES_MAX) throw usage(`--workers: '${text}' is not a number from 1 to ${LANES_MAX}`);
+  return workers;
+}
+
+/** Two things written to standard output would be mixed up. */
+function checkOutputs(options: Options): void {
+  const paths = new Map<string, string>();
+  for (const name of ['events', 'table', 'counters', 'packets'] as const) {
+    const path = options[name];
+    if (path === undefined) continue;
+    const other = paths.get(path);
+    const place = path === '-' ? 'standard output' : path;
+    if (other !== undefined) throw usage(`--${other} and --${name} cannot both go to ${place}`);
+    if (path === '-' && options.json) throw usage(`--json and --${name} cannot both go to standard output`);
+    paths.set(path, name);
+  }
+}
+
+type Raw = Record<string, string | string[] | boolean | undefined>;
+
+function interpret(raw: Raw, captures: readonly CaptureSpec[]): Options {
+  const list = (name: string) => (raw[name] as string[] | undefined) ?? [];
+  const options = {
+    ...raw,
+    rules: list('rules'),
+    sysctl: list('sysctl'),
+    local: list('local'),
+    iface: list('iface'),
+    checksums: raw.checksums ?? 'auto',
+    eventsFormat: raw.eventsFormat ?? 'text',
+    json: raw.json === true,
+    quiet: raw.quiet === true,
+    ...(raw.at === undefined ? {} : { at: parseMoment(raw.at as string) }),
+    ...(raw.workers === undefined ? {} : { workers: parseWorkers(raw.workers as string) }),
+    ...(raw.packet === undefined ? {} : { packet: parsePacket(raw.packet as string, captures) }),
+  } as Options;
+  checkOutputs(options);
+  if (captures.filter(({ path }) => path === '-').length > 1) throw usage('standard input (-) can be read only once');
+  return options;
+}
+
+/**
+ * Parses the arguments after the program's name.
+ *
+ * @param version of the package, for --version
+ * @throws UsageError that names the option at fault
+ */
+export function parseArguments(argv: readonly string[], version: string): Parsed {
+  let text = '';
+  let parsed: Parsed | undefined;
+  const collect = { writeOut: (part: string) => (text += part), writeErr: () => {} };
+  const program = new Command('ctreplay')
+    .description('Replay packet captures through a Linux firewall that is not there.')
+    .version(version, '--version', 'print the version')
+    .helpOption('--help', 'print help, also for each command')
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput(collect)
+    .addHelpText('after', `\n${EXIT_HELP}\n`);
+  for (const name of COMMANDS) {
+    const command = program
+      .command(name)
+      .description(COMMAND_HELP[name])
+      .helpOption('--help', 'print this help')
+      .addArgument(new Argument('<capture...>', CAPTURES_HELP))
+      .exitOverride()
+      .configureOutput(collect)
+      .addHelpText('after', details(name))
+      .action((paths: string[], raw: Raw) => {
+        const captures = paths.map((path) => parseCapture(path));
+        parsed = { kind: 'command', command: name, options: interpret(raw, captures), captures };
+      });
+    for (const flag of FLAGS) if (flag.commands.includes(name)) command.addOption(option(flag));
+  }
+  if (argv.length === 0) throw usage(`say a command: ${COMMANDS.join(', ')} (ctreplay --help)`);
+  try {
+    program.parse(argv, { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return { kind: 'text', text };
+    throw usage(error.message.replace(/^error: /, ''));
+  }
+  return parsed ?? { kind: 'text', text };
+}

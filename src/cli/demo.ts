@@ -1,0 +1,79 @@
+// What does `npm start` show? The bundled captures through a bundled firewall: summary, events, and a firewall change.
+
+import { readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import picocolors from 'picocolors';
+import { loadHost } from '../host.ts';
+import { writeStandardOutput } from '../output.ts';
+import { eventFormat } from '../report/events.ts';
+import { run } from '../run.ts';
+import { parseArguments } from './args.ts';
+import { COMMAND_FUNCTIONS } from './commands.ts';
+import { EXIT, type ExitCode, errorText } from './exit.ts';
+import { colorful } from './replay.ts';
+
+/** Events that are shown. */
+const EVENTS_SHOWN = 12;
+
+/** The package's `captures` folder: this file runs as build/src/cli/demo.js. */
+function capturesFolder(): string {
+  const folder = fileURLToPath(new URL('../../../captures', import.meta.url));
+  return relative(process.cwd(), folder) || '.';
+}
+
+async function title(command: string): Promise<void> {
+  const colors = picocolors.createColors(colorful(process.stdout));
+  await writeStandardOutput(`\n${colors.cyan(`$ npx ctreplay ${command}`)}\n`);
+}
+
+/** Runs a command line as the user would have typed it; `shown` abbreviates it in the title. */
+async function runLine(argv: string[], shown: string): Promise<ExitCode> {
+  await title(shown);
+  const parsed = parseArguments(argv, '');
+  if (parsed.kind !== 'command') return EXIT.TROUBLE;
+  return COMMAND_FUNCTIONS[parsed.command](parsed.options, parsed.captures);
+}
+
+async function firstEvents(host: string, captures: string[], shown: string): Promise<void> {
+  await title(`events ${shown} | head -n ${EVENTS_SHOWN}`);
+  const { line } = eventFormat('text');
+  const lines: string[] = [];
+  const options = {
+    captures: captures.map((path) => ({ path })),
+    hosts: [loadHost({ host })] as const,
+    checksums: 'auto',
+    wantEvents: true,
+  } as const;
+  await run(options, ({ worlds }) => {
+    for (const { view, bytes, at } of worlds[0]!.events) {
+      if (lines.length < EVENTS_SHOWN) lines.push(line(view, bytes, at));
+    }
+  });
+  await writeStandardOutput(lines.join(''));
+}
+
+async function demo(): Promise<ExitCode> {
+  const folder = capturesFolder();
+  const captures = readdirSync(folder)
+    .filter((name) => /\.pcap(ng)?(\.gz)?$/.test(name))
+    .sort()
+    .map((name) => join(folder, name));
+  const [before, after] = [join(folder, 'demo-host-old'), join(folder, 'demo-host-new')];
+  const shown = join(folder, '*.pcap*');
+  const code = await runLine(['replay', '--host', before, ...captures], `replay --host ${before} ${shown}`);
+  if (code !== EXIT.DONE) return code;
+  await firstEvents(before, captures, `--host ${before} ${shown}`);
+  const diff = await runLine(
+    ['diff', '--old', before, '--new', after, ...captures],
+    `diff --old ${before} --new ${after} ${shown}`,
+  );
+  return diff === EXIT.TROUBLE ? EXIT.TROUBLE : EXIT.DONE;
+}
+
+try {
+  process.exitCode = await demo();
+} catch (error) {
+  process.stderr.write(errorText(error));
+  process.exitCode = EXIT.TROUBLE;
+}

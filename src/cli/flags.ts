@@ -1,0 +1,174 @@
+// Which options are there? One entry per flag; the parser, the help and the documentation come from this list.
+
+import { EVENT_FORMATS } from '../report/events.ts';
+
+export const COMMANDS = ['replay', 'events', 'list', 'trace', 'diff'] as const;
+export type CommandName = (typeof COMMANDS)[number];
+
+export interface Flag {
+  /** Name without dashes; its camel case is the property of the parsed options. */
+  name: string;
+  /** What stands for the value in the help; without one the flag is a switch. */
+  value?: string;
+  /** May be given several times; the property is a list. */
+  repeat?: true;
+  /** Must be given. */
+  required?: true;
+  choices?: readonly string[];
+  default?: string;
+  /** One line. */
+  short: string;
+  /** More, for those who ask about one command. */
+  long?: string;
+  commands: readonly CommandName[];
+}
+
+const ALL = COMMANDS;
+const ONE_HOST: readonly CommandName[] = ['replay', 'events', 'list', 'trace'];
+
+export const FLAGS: readonly Flag[] = [
+  {
+    name: 'host',
+    value: 'DIR|FILE',
+    short: 'the firewall: a folder of files that a host prints, or one file',
+    long:
+      'Files of the folder, each optional: iptables-save, ip6tables-save (also *.v4, *.v6, with or without counters), ' +
+      'sysctl (lines of sysctl -a), addr.json, link.json, route.json, rule.json (ip -j ...), conntrack (the table to start from). ' +
+      'Without a host there are no rules and every packet is forwarded.',
+    commands: ONE_HOST,
+  },
+  {
+    name: 'old',
+    value: 'DIR|FILE',
+    required: true,
+    short: 'the firewall as it was: a host as for replay --host',
+    commands: ['diff'],
+  },
+  {
+    name: 'new',
+    value: 'DIR|FILE',
+    required: true,
+    short: 'the firewall as it will be',
+    commands: ['diff'],
+  },
+  {
+    name: 'rules',
+    value: 'FILE',
+    repeat: true,
+    short: 'a ruleset: output of iptables-save or ip6tables-save (repeatable)',
+    commands: ONE_HOST,
+  },
+  {
+    name: 'sysctl',
+    value: 'KEY=VALUE|FILE',
+    repeat: true,
+    short: 'a sysctl, or a file of them (repeatable; goes before the host)',
+    long: 'For example --sysctl net.netfilter.nf_conntrack_tcp_loose=0.',
+    commands: ALL,
+  },
+  {
+    name: 'local',
+    value: 'ADDR[/LEN]',
+    repeat: true,
+    short: 'an address of the host itself (repeatable)',
+    commands: ALL,
+  },
+  {
+    name: 'iface',
+    value: 'NAME=CIDR[,CIDR]',
+    repeat: true,
+    short: 'networks behind an interface, instead of route.json (repeatable)',
+    commands: ALL,
+  },
+  {
+    name: 'checksums',
+    value: 'MODE',
+    choices: ['auto', 'verify', 'ignore'],
+    default: 'auto',
+    short: 'what a wrong checksum means',
+    long:
+      'verify: as on a host with nf_conntrack_checksum=1, a wrong checksum is INVALID. ' +
+      'auto: but not one that bears the marks of transmit offload in the capture.',
+    commands: ALL,
+  },
+  {
+    name: 'at',
+    value: 'TIME',
+    short: 'stop at this moment',
+    long:
+      'Seconds since 1970 with an optional fraction, ISO 8601 (UTC unless it names a zone), or +SECONDS after the ' +
+      'first packet. Packets after it are not replayed; entries that expire before it are gone.',
+    commands: ['replay', 'events', 'list'],
+  },
+  {
+    name: 'packet',
+    value: 'FILE:N',
+    required: true,
+    short: 'the packet: number or path of its capture, and its number in it, both from 1',
+    commands: ['trace'],
+  },
+  {
+    name: 'events',
+    value: 'FILE',
+    short: 'write the event stream, as conntrack -E prints it',
+    commands: ['replay'],
+  },
+  {
+    name: 'events-format',
+    value: 'FORMAT',
+    choices: EVENT_FORMATS,
+    default: 'text',
+    short: 'how events are written',
+    long:
+      'text: conntrack -E -o timestamp; extended: -o timestamp,extended; xml: -o timestamp,xml (in UTC); ' +
+      'json: one object per line.',
+    commands: ['replay', 'events'],
+  },
+  {
+    name: 'table',
+    value: 'FILE',
+    short: 'write the connection table at the end (or --at), as conntrack -L -o extended prints it',
+    commands: ['replay'],
+  },
+  {
+    name: 'counters',
+    value: 'FILE',
+    short: 'write the rulesets with the counters of the replay, as iptables-save -c',
+    commands: ['replay'],
+  },
+  {
+    name: 'packets',
+    value: 'FILE',
+    short: 'write one JSON object per captured packet',
+    commands: ['replay'],
+  },
+  {
+    name: 'json',
+    short: 'print for programs: JSON instead of text',
+    commands: ALL,
+  },
+  {
+    name: 'quiet',
+    short: 'print nothing but what was asked for and errors',
+    commands: ALL,
+  },
+  {
+    name: 'workers',
+    value: 'N',
+    short: 'lanes that work in parallel (default: all cores); the output is the same for any number',
+    commands: ALL,
+  },
+];
+
+export const COMMAND_HELP: Record<CommandName, string> = {
+  replay: 'replay captures through a firewall and say what it did',
+  events: 'print the conntrack event stream, as conntrack -E',
+  list: 'print the connection table, as conntrack -L',
+  trace: 'follow one packet through hooks and rules, with the TCP window arithmetic',
+  diff: 'replay captures through two firewalls and list the flows they treat differently',
+};
+
+export const CAPTURES_HELP =
+  'captures: pcap or pcapng, each also gzip compressed, - for standard input; IFACE=FILE names the interface';
+
+export const EXIT_HELP = 'Exit status: 0 done (diff: no difference), 1 diff found differences, 2 trouble.';

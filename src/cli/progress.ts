@@ -1,0 +1,42 @@
+// How far is a long replay? A bar on standard error, for terminals only, once the work takes more than a second.
+
+import cliProgress from 'cli-progress';
+import { countText } from '../report/align.ts';
+import type { Progress } from '../run.ts';
+
+/** Work that is shorter shows no bar, ms. */
+const PATIENCE_MS = 1000;
+
+export interface ProgressBar {
+  update(progress: Progress): void;
+  /** Removes the bar. */
+  stop(): void;
+}
+
+/** A bar on standard error, or nothing if that is no terminal or the user wants quiet. */
+export function progressBar(quiet: boolean): ProgressBar {
+  if (quiet || !process.stderr.isTTY) return { update() {}, stop() {} };
+  const begin = performance.now();
+  let bar: cliProgress.SingleBar | undefined;
+  return {
+    update({ bytesRead, bytesTotal, packets }) {
+      if (bar === undefined) {
+        if (performance.now() - begin < PATIENCE_MS) return;
+        const known = bytesTotal === undefined ? '' : '[{bar}] {percentage}% ';
+        bar = new cliProgress.SingleBar({
+          format: `${known}{packets} packets`,
+          stream: process.stderr,
+          clearOnComplete: true,
+          hideCursor: true,
+          barCompleteChar: '=',
+          barIncompleteChar: ' ',
+        });
+        bar.start(bytesTotal ?? 1, 0, { packets: '0' });
+      }
+      bar.update(bytesTotal === undefined ? 0 : Math.min(bytesRead, bytesTotal), { packets: countText(packets) });
+    },
+    stop() {
+      bar?.stop();
+    },
+  };
+}

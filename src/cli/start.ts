@@ -1,0 +1,66 @@
+// How does every command begin? From parsed options to hosts and the options of a run.
+
+import type { CaptureSpec } from '../capture/reader.ts';
+import { type Host, loadHost } from '../host.ts';
+import { type RunOptions, type RunResult, run, type Sink } from '../run.ts';
+import type { Options } from './args.ts';
+import { EXIT, type ExitCode, errorText } from './exit.ts';
+import { progressBar } from './progress.ts';
+
+/** The host that --host (or --old, --new) and the options beside it describe. */
+export function hostFrom(options: Options, host: string | undefined): Host {
+  return loadHost({
+    host,
+    rules: options.rules,
+    sysctls: options.sysctl,
+    locals: options.local,
+    interfaces: options.iface,
+  });
+}
+
+/** What a command adds to the options that all have. */
+export interface CommandRun {
+  hosts: RunOptions['hosts'];
+  wantEvents: boolean;
+  trace?: RunOptions['trace'];
+  signal?: AbortSignal;
+}
+
+/**
+ * Runs the captures through the hosts, with a progress bar where it is wanted.
+ */
+export async function runCaptures(
+  options: Options,
+  captures: readonly CaptureSpec[],
+  command: CommandRun,
+  sink: Sink,
+): Promise<RunResult> {
+  const bar = progressBar(options.quiet);
+  try {
+    return await run(
+      {
+        captures,
+        workers: options.workers,
+        checksums: options.checksums,
+        ...command,
+        until: options.at,
+        onProgress: (progress) => bar.update(progress),
+      },
+      sink,
+    );
+  } finally {
+    bar.stop();
+  }
+}
+
+/** Says on standard error what the user should know besides the output. */
+export function tell(options: Options, text: string): void {
+  if (!options.quiet) process.stderr.write(`ctreplay: ${text}\n`);
+}
+
+/** Exit code of a run whose output is complete: trouble if a capture was cut. */
+export function conclude(result: RunResult, otherwise: ExitCode): ExitCode {
+  if (result.error === undefined) return otherwise;
+  process.stderr.write(errorText(result.error));
+  return EXIT.TROUBLE;
+}

@@ -1,0 +1,347 @@
+// What should connection tracking say about a packet? A small slow tracker: Maps of plain objects, bigint times, one
+// packet at a time, every expired entry removed before the next packet is looked at. It knows UDP, TCP, ICMP, ICMPv6
+// and everything else as generic; checksums, fragments and extension headers are not its business.
+//
+// Kernel: nf_conntrack_core.c and the trackers beside it, as of 6.18.
+
+import { classify, inverseOf, keyOf, type ModelTuple, mayBegin, tupleOf } from './icmp.ts';
+import { be16, type ModelPacket, readPacket, readSegment } from './packet.ts';
+import { beginTcp, type TcpConnection, type TcpSettings, type TcpState, tcpHeaderFault, trackTcp } from './tcp.ts';
+
+const SECOND = 1_000_000_000n;
+
+/** Timeouts in seconds. */
+export interface ModelSettings extends TcpSettings {
+  udp: number;
+  udpStream: number;
+  icmp: number;
+  icmpv6: number;
+  generic: number;
+}
+
+export interface ModelEvent {
+  time: bigint;
+  kind: 'NEW' | 'UPDATE' | 'DESTROY';
+  /** Parts of the entry that changed (IPCT_*), in ascending order. */
+  bits: string[];
+  /** 0 an expiry, 1 caused by a packet; `order` and `sequence` sort within. */
+  klass: number;
+  order: number;
+  sequence: number;
+  timeout: number;
+  status: string[];
+  tcpState: TcpState;
+  id: number;
+  original: ModelTuple;
+  packets: [number, number];
+  bytes: [number, number];
+}
+
+export interface ModelVerdict {
+  ctState: 'NEW' | 'ESTABLISHED' | 'RELATED' | 'INVALID' | 'UNTRACKED';
+  reason: string;
+  whyValue: number;
+  dir: 'ORIGINAL' | 'REPLY';
+  status: string[];
+  tcpState: TcpState;
+  flowId: number;
+}
+
+interface Entry {
+  id: number;
+  original: ModelTuple;
+  reply: ModelTuple;
+  confirmed: boolean;
+  seenReply: boolean;
+  assured: boolean;
+  dying: boolean;
+  /** Ns since 1970. */
+  expires: bigint;
+  created: bigint;
+  changes: Set<string>;
+  tcp: TcpConnection | undefined;
+  packets: [number, number];
+  bytes: [number, number];
+}
+
+type Outcome =
+  | { kind: 'accept'; reason?: string; value?: number }
+  | { kind: 'invalid'; reason: string; value?: number }
+  | { kind: 'repeat' };
+
+const BIT_ORDER = ['NEW', 'DESTROY', 'REPLY', 'ASSURED', 'PROTOINFO'];
+
+export class ModelTracker {
+  private readonly entries = new Map<string, { entry: Entry; dir: 0 | 1 }>();
+  private readonly live = new Set<Entry>();
+  readonly events: ModelEvent[] = [];
+  private number = 0;
+  private sequence = 0;
+  private now = 0n;
+
+  constructor(private readonly settings: ModelSettings) {}
+
+  /** Judges an IP packet. */
+  judge(bytes: Uint8Array, time: bigint): ModelVerdict {
+    if (time > this.now) this.now = time;
+    this.number++;
+    this.sequence = 0;
+    this.expire(this.now);
+    const packet = readPacket(bytes);
+    const hopLimit = packet.family === 6 ? bytes[7]! : bytes[8]!;
+    if (packet.protocol === 1 || packet.protocol === 58) {
+      const message = classify(packet, hopLimit);
+      if (message.kind === 'invalid') return this.invalid(message.reason, message.value);
+      if (message.kind === 'untracked') return { ...this.invalid('NONE'), ctState: 'UNTRACKED' };
+      if (message.kind === 'error') return this.relate(packet, message.at);
+    }
+    return this.track(packet);
+  }
+
+  /** Removes what is due at `time`, in order of expiry and then of creation. */
+  expire(time: bigint): void {
+    const due = [...this.live].filter((entry) => entry.expires <= time);
+    due.sort((a, b) => (a.expires < b.expires ? -1 : a.expires > b.expires ? 1 : a.id - b.id));
+    for (const entry of due) {
+      this.event(entry, 'DESTROY', ['DESTROY'], { time: entry.expires, klass: 0, order: entry.id, sequence: 0 });
+      this.forget(entry);
+    }
+  }
+
+  /** Live entries, in order of creation: generators look here for the edges of windows and lifetimes. */
+  get table(): readonly { original: ModelTuple; expires: bigint; created: bigint; tcp: TcpConnection | undefined }[] {
+    return [...this.live];
+  }
+
+  private track(packet: ModelPacket): ModelVerdict {
+    const tuple = tupleOf(packet);
+    if (!tuple) return this.invalid('TRUNCATED_L4');
+    while (true) {
+      const known = this.entries.get(keyOf(tuple));
+      const reply = inverseOf(tuple);
+      if (!known && !reply) return this.invalid('ICMP_BAD_TYPE');
+      const entry = known?.entry ?? this.draft(tuple, reply!);
+      const dir = known?.dir ?? 0;
+      const outcome = this.meet(entry, packet, dir);
+      if (outcome.kind === 'repeat') {
+        this.kill(entry);
+        continue;
+      }
+      if (outcome.kind === 'invalid') return this.invalid(outcome.reason, outcome.value);
+      const ctState = dir === 1 || entry.seenReply ? 'ESTABLISHED' : 'NEW';
+      if (dir === 1 && !entry.seenReply) {
+        entry.seenReply = true;
+        entry.changes.add('REPLY');
+      }
+      this.confirm(entry);
+      return this.describe(entry, dir, ctState, outcome.reason, outcome.value);
+    }
+  }
+
+  /** The entry's protocol judges the packet. */
+  private meet(entry: Entry, packet: ModelPacket, dir: 0 | 1): Outcome {
+    switch (packet.protocol) {
+      case 6:
+        return this.meetTcp(entry, packet, dir);
+      case 17:
+        return this.meetUdp(entry, packet, dir);
+      case 1:
+      case 58: {
+        const right = (packet.protocol === 1) === (packet.family === 4);
+        if (!right || !mayBegin(entry.original)) {
+          return { kind: 'invalid', reason: 'ICMP_INVALID_NEW', value: entry.original.dport >> 8 };
+        }
+        this.refresh(entry, packet, dir, packet.family === 4 ? this.settings.icmp : this.settings.icmpv6);
+        return { kind: 'accept' };
+      }
+      default:
+        this.refresh(entry, packet, dir, this.settings.generic);
+        return { kind: 'accept' };
+    }
+  }
+
+  private meetUdp(entry: Entry, packet: ModelPacket, dir: 0 | 1): Outcome {
+    const { body } = packet;
+    const stated = body.length >= 8 ? be16(body, 4) : 0;
+    if (stated < 8 || stated > body.length) return { kind: 'invalid', reason: 'TRUNCATED_L4' };
+    const stream = entry.seenReply && this.now > entry.created + 2n * SECOND;
+    this.refresh(entry, packet, dir, stream ? this.settings.udpStream : this.settings.udp);
+    if (stream && !entry.assured) {
+      entry.assured = true;
+      entry.changes.add('ASSURED');
+    }
+    return { kind: 'accept' };
+  }
+
+  private meetTcp(entry: Entry, packet: ModelPacket, dir: 0 | 1): Outcome {
+    const segment = readSegment(packet.body);
+    const fault = tcpHeaderFault(segment);
+    if (fault || !segment) return { kind: 'invalid', reason: fault ?? 'TRUNCATED_L4' };
+    if (!entry.tcp) {
+      const begun = beginTcp(segment, this.settings);
+      if (typeof begun === 'string') return { kind: 'invalid', reason: begun };
+      entry.tcp = begun;
+    }
+    const view = {
+      seenReply: entry.seenReply,
+      assured: entry.assured,
+      tcp: entry.tcp,
+      left: Number(entry.expires - this.now) / 1e9,
+    };
+    const answer = trackTcp(view, segment, dir, this.settings);
+    switch (answer.kind) {
+      case 'repeat':
+        return answer;
+      case 'invalid':
+        if (answer.shorten !== undefined) entry.expires = this.now + BigInt(answer.shorten) * SECOND;
+        return answer;
+      case 'ignored':
+        return { ...answer, kind: 'accept' };
+      case 'killed':
+        if (answer.stateChanged) entry.changes.add('PROTOINFO');
+        this.count(entry, packet, dir);
+        this.kill(entry);
+        return { kind: 'accept' };
+      case 'accepted':
+        if (answer.stateChanged) entry.changes.add('PROTOINFO');
+        if (answer.becameAssured) {
+          entry.assured = true;
+          entry.changes.add('ASSURED');
+        }
+        if (answer.timeout !== undefined) this.refresh(entry, packet, dir, answer.timeout);
+        return { kind: 'accept' };
+    }
+  }
+
+  /** An ICMP error: related to the flow that it quotes. */
+  private relate(packet: ModelPacket, at: number): ModelVerdict {
+    const header = packet.family === 4 ? 20 : 40;
+    const bytes = packet.body.slice(at);
+    if (bytes.length < header) return this.invalid('ICMP_ERROR_SHORT');
+    const quoted = readPacket(bytes, true);
+    const tuple = tupleOf(quoted);
+    if (!tuple) return this.invalid('ICMP_ERROR_SHORT');
+    // The error travels against the packet that it quotes.
+    const back = inverseOf(tuple);
+    if (!back) return this.invalid('ICMP_ERROR_UNKNOWN_PROTO');
+    const known = this.entries.get(keyOf(back));
+    if (!known) return this.invalid('ICMP_ERROR_NO_FLOW');
+    const { entry, dir } = known;
+    const expected = dir === 0 ? entry.original.target : entry.reply.target;
+    if (packet.target !== expected) return this.invalid('ICMP_ERROR_WRONG_SENDER');
+    this.confirm(entry);
+    return this.describe(entry, dir, 'RELATED');
+  }
+
+  private draft(original: ModelTuple, reply: ModelTuple): Entry {
+    return {
+      id: 0,
+      original,
+      reply,
+      confirmed: false,
+      seenReply: false,
+      assured: false,
+      dying: false,
+      expires: 0n,
+      created: this.now,
+      changes: new Set(),
+      tcp: undefined,
+      packets: [0, 0],
+      bytes: [0, 0],
+    };
+  }
+
+  private refresh(entry: Entry, packet: ModelPacket, dir: 0 | 1, seconds: number): void {
+    entry.expires = this.now + BigInt(seconds) * SECOND;
+    this.count(entry, packet, dir);
+  }
+
+  private count(entry: Entry, packet: ModelPacket, dir: 0 | 1): void {
+    entry.packets[dir]++;
+    entry.bytes[dir] += packet.length;
+  }
+
+  /** The packet leaves: its entry is in the table from now on, and what changed is announced. */
+  private confirm(entry: Entry): void {
+    if (entry.dying) return;
+    if (!entry.confirmed) {
+      entry.confirmed = true;
+      entry.id = this.number;
+      entry.changes.add('NEW');
+      this.entries.set(keyOf(entry.original), { entry, dir: 0 });
+      this.entries.set(keyOf(entry.reply), { entry, dir: 1 });
+      this.live.add(entry);
+    }
+    if (entry.changes.size === 0) return;
+    const bits = BIT_ORDER.filter((bit) => entry.changes.has(bit));
+    entry.changes.clear();
+    this.event(entry, bits.includes('NEW') ? 'NEW' : 'UPDATE', bits);
+  }
+
+  private kill(entry: Entry): void {
+    this.event(entry, 'DESTROY', ['DESTROY']);
+    entry.dying = true;
+    this.forget(entry);
+  }
+
+  private forget(entry: Entry): void {
+    this.live.delete(entry);
+    this.entries.delete(keyOf(entry.original));
+    this.entries.delete(keyOf(entry.reply));
+  }
+
+  private event(entry: Entry, kind: ModelEvent['kind'], bits: string[], when: Partial<ModelEvent> = {}): void {
+    const time = when.time ?? this.now;
+    const left = entry.expires - time;
+    this.events.push({
+      time,
+      kind,
+      bits,
+      klass: 1,
+      order: this.number,
+      sequence: when.klass === 0 ? 0 : this.sequence++,
+      timeout: left > 0n ? Number(left / SECOND) : 0,
+      status: this.status(entry),
+      tcpState: entry.tcp?.state ?? 'NONE',
+      id: entry.id,
+      original: entry.original,
+      packets: [...entry.packets],
+      bytes: [...entry.bytes],
+      ...when,
+    });
+  }
+
+  private status(entry: Entry): string[] {
+    return [...(entry.seenReply ? ['SEEN_REPLY'] : []), ...(entry.assured ? ['ASSURED'] : [])];
+  }
+
+  private invalid(reason: string, value = 0): ModelVerdict {
+    return {
+      ctState: 'INVALID',
+      reason,
+      whyValue: value,
+      dir: 'ORIGINAL',
+      status: [],
+      tcpState: 'NONE',
+      flowId: 0,
+    };
+  }
+
+  private describe(
+    entry: Entry,
+    dir: 0 | 1,
+    ctState: ModelVerdict['ctState'],
+    reason = 'NONE',
+    value = 0,
+  ): ModelVerdict {
+    return {
+      ctState,
+      reason,
+      whyValue: value,
+      dir: dir === 0 ? 'ORIGINAL' : 'REPLY',
+      status: this.status(entry),
+      tcpState: entry.tcp?.state ?? 'NONE',
+      flowId: entry.id,
+    };
+  }
+}

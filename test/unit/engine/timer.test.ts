@@ -1,0 +1,190 @@
+// Does every entry die at its exact expiry, whatever the time between packets, however many are due at once, and however
+// its timeout was moved before?
+
+import { beforeAll, describe, expect, it } from 'vitest';
+import { Random } from '../../model/random.ts';
+import {
+  BUILDS,
+  type Frame,
+  openEngine,
+  SECOND,
+  type Sysctls,
+  type TestEngine,
+  type TestWorld,
+} from '../../support/engine.ts';
+import { ip, raw, tcp, udp } from '../../support/packets.ts';
+
+const NOW = 1_700_000_000n * SECOND + 123_456_789n;
+const DAY = 86_400n * SECOND;
+const YEAR = 365n * DAY;
+
+const host = (n: number): string => `10.0.${n >> 8}.${n & 255}`;
+const datagram = (n: number, time: bigint): Frame => ({
+  time,
+  data: ip(host(n), '192.0.2.1', udp({ sport: 1, dport: 2 })),
+});
+/** A flow of protocol 253, whose only timeout is nf_conntrack_generic_timeout. */
+const generic = (n: number, time: bigint): Frame => ({ time, data: ip(host(n), '192.0.2.1', raw(253, 8)) });
+const deaths = (world: TestWorld): [time: bigint, id: number][] =>
+  world
+    .takeEvents()
+    .filter((event) => event.kind === 'DESTROY')
+    .map(({ time, id }) => [time, id]);
+
+describe.each(BUILDS)('%s build', (build) => {
+  let engine: TestEngine;
+  beforeAll(async () => {
+    engine = await openEngine({ build });
+  });
+  const open = (sysctls: Partial<Sysctls> = {}, events = 256) => {
+    engine.reset();
+    return engine.world({ sysctls, events });
+  };
+
+  it.each([1, 2, 30, 255, 256, 257, 65_535, 65_536, 65_537, 16_777_215, 16_777_216, 21_474_836])(
+    'a timeout of %i seconds: alive one ns before its end, dead at it',
+    (seconds) => {
+      const end = NOW + BigInt(seconds) * SECOND;
+      const world = open({ GENERIC_TIMEOUT: seconds });
+      world.one(generic(1, NOW));
+      world.sweep(end - 1n);
+      expect(world.flowCount).toBe(1);
+      expect(world.table(end - 1n)).toHaveLength(1);
+      world.sweep(end);
+      expect(world.flowCount).toBe(0);
+      expect(deaths(world)).toEqual([[end, 1]]);
+    },
+  );
+
+  it.each([0n, 1n, 999_999_999n])('finds its expiry in steps of a second, too (offset %i ns)', (offset) => {
+    const world = open({ GENERIC_TIMEOUT: 700 });
+    world.one(generic(1, NOW));
+    const end = NOW + 700n * SECOND;
+    for (let time = NOW + offset; time < end + 2n * SECOND; time += SECOND) {
+      world.sweep(time);
+      expect(world.flowCount).toBe(time >= end ? 0 : 1);
+    }
+    expect(deaths(world)).toEqual([[end, 1]]);
+  });
+
+  it.each([1n, 3n, 50n, 200n])('jumps of %i years', (years) => {
+    const world = open();
+    world.one(datagram(1, NOW));
+    const later = NOW + years * YEAR;
+    expect(world.one(datagram(1, later))).toMatchObject({ ctState: 'NEW', events: ['NEW'] });
+    world.sweep(later + 30n * SECOND);
+    expect(deaths(world)).toEqual([
+      [NOW + 30n * SECOND, 1],
+      [later + 30n * SECOND, 2],
+    ]);
+  });
+
+  it('a capture without a clock (times from 1970 on)', () => {
+    const world = open();
+    world.one(datagram(1, 0n));
+    world.one(datagram(2, 29n * SECOND));
+    world.one(datagram(3, 30n * SECOND));
+    expect(world.flowCount).toBe(2);
+    world.sweep(60n * SECOND);
+    expect(deaths(world)).toEqual([
+      [30n * SECOND, 1],
+      [59n * SECOND, 2],
+      [60n * SECOND, 3],
+    ]);
+  });
+
+  it('the packet that comes at the moment of expiry is too late, the one before is not', () => {
+    const end = NOW + 30n * SECOND;
+    for (const sweep of [true, false]) {
+      const world = open();
+      world.feed([datagram(1, NOW)], { sweep });
+      expect(world.feed([datagram(1, end - 1n)], { sweep })[0]!.events).toEqual([]);
+      expect(world.feed([datagram(1, end)], { sweep })[0]!.events).toEqual([]);
+      expect(world.feed([datagram(1, end + 30n * SECOND)], { sweep })[0]!).toMatchObject({
+        events: ['NEW'],
+        flowId: 4,
+      });
+      // The old entry died at the very moment; its death comes before the birth of the new one.
+      const events = world.takeEvents().map(({ kind, time, id }) => [kind, time, id]);
+      expect(events).toEqual([
+        ['NEW', NOW, 1],
+        ['DESTROY', end + 30n * SECOND, 1],
+        ['NEW', end + 30n * SECOND, 4],
+      ]);
+    }
+  });
+
+  it('refreshed entries live on', () => {
+    const world = open();
+    for (let i = 0n; i < 100n; i++) expect(world.one(datagram(1, NOW + i * 29n * SECOND)).flowId).toBe(1);
+    const end = NOW + (99n * 29n + 30n) * SECOND;
+    world.sweep(end - 1n);
+    expect(deaths(world)).toEqual([]);
+    world.sweep(end);
+    expect(deaths(world)).toEqual([[end, 1]]);
+  });
+
+  it('an entry whose timeout is lowered dies at its new expiry (ESTABLISHED, then a reset)', () => {
+    const world = open();
+    const segment = (from: number, flags: string, seq: number, ack: number, time: bigint): Frame => {
+      const [sport, dport] = from ? [80, 9] : [9, 80];
+      return { time, data: ip(host(from), host(1 - from), tcp({ sport, dport, flags, seq, ack })) };
+    };
+    world.feed([segment(0, 'S', 1, 0, NOW), segment(1, 'SA', 9, 2, NOW), segment(0, 'A', 2, 10, NOW)]);
+    expect(world.table()[0]!.timeout).toBe(432_000);
+    world.one(segment(0, 'R', 2, 10, NOW + SECOND));
+    expect(world.table()[0]!.timeout).toBe(10);
+    world.sweep(NOW + 11n * SECOND);
+    expect(deaths(world)).toEqual([[NOW + 11n * SECOND, 1]]);
+    expect(world.flowCount).toBe(0);
+  });
+
+  it('a thousand entries due at once, with room for eight events', () => {
+    const world = open({}, 8);
+    world.feed(Array.from({ length: 1000 }, (_, n) => datagram(n, NOW)));
+    const before = world.spills;
+    world.sweep(NOW + DAY);
+    expect(world.spills - before).toBeGreaterThanOrEqual(124);
+    expect(world.flowCount).toBe(0);
+    expect(deaths(world)).toEqual(Array.from({ length: 1000 }, (_, n) => [NOW + 30n * SECOND, n + 1]));
+    engine.checkCanaries();
+  });
+
+  it('packets wait for room in the event area and lose nothing', () => {
+    const world = open({}, 8);
+    const frames = Array.from({ length: 500 }, (_, n) => datagram(n, NOW));
+    expect(new Set(world.feed(frames).map((p) => p.ctState))).toEqual(new Set(['NEW']));
+    expect(world.takeEvents().map((event) => event.id)).toEqual(frames.map((_, n) => n + 1));
+  });
+
+  it.each([1, 2, 3])(
+    'random timeouts of all scales, random sweeps: each entry dies once, in time (seed %i)',
+    (seed) => {
+      const random = new Random(seed);
+      const world = open();
+      const sysctl = engine.view.getUint32(world.at, true) + 16 * 4;
+      const due = new Map<number, bigint>();
+      let time = NOW;
+      for (let n = 0; n < 600; n++) {
+        const timeout = 1 + random.below(2 ** random.below(25));
+        engine.view.setUint32(sysctl, timeout, true);
+        world.feed([generic(n, time)], { sweep: random.chance(0.5) });
+        due.set(n + 1, time + BigInt(timeout) * SECOND);
+        time += BigInt(random.below(2 ** random.below(31))) * BigInt(random.pick([1, 1000, 100_000]));
+        if (!random.chance(0.6)) continue;
+        world.sweep(time);
+        for (const [at, id] of deaths(world)) {
+          expect(at).toBe(due.get(id));
+          due.delete(id);
+        }
+        expect([...due].filter(([id, at]) => at <= time && id <= n + 1)).toEqual([]);
+      }
+      world.sweep(time + YEAR);
+      for (const [at, id] of deaths(world)) {
+        expect(at).toBe(due.get(id));
+        due.delete(id);
+      }
+      expect(due.size).toBe(0);
+    },
+  );
+});

@@ -1,0 +1,147 @@
+// Which packets of a capture can a router be given faithfully, and on which side does each of them arrive?
+//
+// Every packet gets a fresh Ethernet header: from an address that carries its number, to the router's. The side is that
+// of its source address. The address first seen as a source lives on the first side ("lan"), its peers on the other;
+// the router has a route to each address, so that interfaces in and out are those of a real network.
+
+import type { CapturedFrame } from './read-capture.ts';
+import { ipPacket } from './read-capture.ts';
+
+export interface Frame {
+  /** Number in the replay, from 1 without gaps: what the kernel and our side both count by. */
+  n: number;
+  /** Where the packet came from: its number in the capture. */
+  origin: number;
+  /** Side it arrives on: 0 lan, 1 wan. */
+  side: 0 | 1;
+  /** Time to wait before it is sent, milliseconds. */
+  wait: number;
+  /** IP packet, exactly as long as its header says. */
+  packet: Buffer;
+}
+
+export interface Skipped {
+  origin: number;
+  why: string;
+}
+
+export interface Traffic {
+  frames: Frame[];
+  skipped: Skipped[];
+  /** Side of each address (in the text form of `addressText`). */
+  sides: Map<string, 0 | 1>;
+}
+
+/** Protocols that the comparison leaves out until they are tracked: UDP-Lite, SCTP, GRE, DCCP. */
+const LEFT_OUT = new Map([
+  [33, 'DCCP'],
+  [47, 'GRE'],
+  [132, 'SCTP'],
+  [136, 'UDP-Lite'],
+]);
+/** Larger packets do not fit through a TAP port (MTU 65,521). */
+export const PORT_MTU = 65521;
+
+/**
+ * Packets of a capture that can be replayed, with sides, and what had to be left out and why. Captures from a loopback
+ * (127.0.0.0/8) are let through where nobody looks at interfaces; a router that does calls those addresses martian.
+ */
+export function framesOf(capture: CapturedFrame[], loopback = true): Traffic {
+  const kept: { origin: number; packet: Buffer }[] = [];
+  const skipped: Skipped[] = [];
+  for (const frame of capture) {
+    const found = ipPacket(frame);
+    let packet = typeof found === 'string' ? found : wholePacket(found);
+    if (typeof packet !== 'string' && !loopback && isLoopback(packet)) packet = 'loopback address';
+    if (typeof packet === 'string') skipped.push({ origin: frame.n, why: packet });
+    else kept.push({ origin: frame.n, packet });
+  }
+  return { ...placed(kept.map((each) => ({ ...each, wait: 0 }))), skipped };
+}
+
+function isLoopback(packet: Buffer): boolean {
+  return packet.readUInt8(0) >> 4 === 4 && (packet.readUInt8(12) === 127 || packet.readUInt8(16) === 127);
+}
+
+/** Gives packets their numbers and sides. */
+export function placed(packets: { origin: number; packet: Buffer; wait: number }[]): Omit<Traffic, 'skipped'> {
+  const sides = new Map<string, 0 | 1>();
+  const frames = packets.map(({ origin, packet, wait }, index): Frame => {
+    const [source, target] = addresses(packet);
+    const known = sides.get(source);
+    const opposite = sides.get(target);
+    const side = known ?? (opposite === undefined ? 0 : flip(opposite));
+    sides.set(source, side);
+    if (!sides.has(target)) sides.set(target, flip(side));
+    return { n: index + 1, origin, side, wait, packet };
+  });
+  return { frames, sides };
+}
+
+function flip(side: 0 | 1): 0 | 1 {
+  return side === 0 ? 1 : 0;
+}
+
+/** Source and destination as text. */
+export function addresses(packet: Buffer): [string, string] {
+  if (packet.readUInt8(0) >> 4 === 4)
+    return [addressText(packet.subarray(12, 16)), addressText(packet.subarray(16, 20))];
+  return [addressText(packet.subarray(8, 24)), addressText(packet.subarray(24, 40))];
+}
+
+/** An address of 4 or 16 bytes as text that `ip route` reads (IPv6 without `::`). */
+export function addressText(bytes: Buffer): string {
+  if (bytes.length === 4) return bytes.join('.');
+  return Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2).toString(16)).join(':');
+}
+
+/** Cuts a captured IP packet to its own length, or says why a router cannot be given it. */
+function wholePacket(bytes: Buffer): Buffer | string {
+  return bytes.readUInt8(0) >> 4 === 4 ? wholePacket4(bytes) : wholePacket6(bytes);
+}
+
+function wholePacket4(bytes: Buffer): Buffer | string {
+  if (bytes.length < 20) return 'cut in the IPv4 header';
+  const length = bytes.readUInt16BE(2);
+  const header = (bytes.readUInt8(0) & 15) * 4;
+  if (header < 20 || length < header) return 'broken IPv4 header';
+  if (length > bytes.length) return 'shorter than its IPv4 length';
+  if (length > PORT_MTU) return 'larger than the port takes';
+  if ((bytes.readUInt16BE(6) & 0x3fff) !== 0) return 'fragment';
+  const left = LEFT_OUT.get(bytes.readUInt8(9));
+  if (left) return left;
+  const source = bytes.readUInt32BE(12);
+  const target = bytes.readUInt32BE(16);
+  const [from, to] = [source >>> 24, target >>> 24];
+  const isMulticast = (first: number): boolean => first >= 224 && first < 240;
+  if (from === 0 || isMulticast(from) || source === 0xffffffff) return 'source cannot be forwarded';
+  if (to === 0 || isMulticast(to) || target === 0xffffffff) return 'target cannot be forwarded';
+  return bytes.subarray(0, length);
+}
+
+const IPV6_FRAGMENT = 44;
+const IPV6_EXTENSIONS = new Set([0, 43, 60]);
+
+function wholePacket6(bytes: Buffer): Buffer | string {
+  if (bytes.length < 40) return 'cut in the IPv6 header';
+  const length = 40 + bytes.readUInt16BE(4);
+  if (length > bytes.length) return 'shorter than its IPv6 length';
+  if (length > PORT_MTU) return 'larger than the port takes';
+  let next = bytes.readUInt8(6);
+  for (let at = 40; IPV6_EXTENSIONS.has(next) && at + 8 <= length; ) {
+    next = bytes.readUInt8(at);
+    at += (bytes.readUInt8(at + 1) + 1) * 8;
+  }
+  if (next === IPV6_FRAGMENT) return 'fragment';
+  const left = LEFT_OUT.get(next);
+  if (left) return left;
+  for (const [name, at] of [
+    ['source', 8],
+    ['target', 24],
+  ] as const) {
+    const first = bytes.readUInt16BE(at);
+    const rest = bytes.subarray(at, at + 15).every((byte) => byte === 0);
+    if (first >= 0xff00 || (first & 0xffc0) === 0xfe80 || rest) return `${name} cannot be forwarded`;
+  }
+  return bytes.subarray(0, length);
+}

@@ -1,0 +1,229 @@
+# How do frames get into a running kernel one by one, and how is everything that it says about each of them kept?
+#
+# Runs inside a network namespace of its own (`unshare --net`), which disappears with this process. It creates TAP
+# ports and three netlink sockets, then speaks a line protocol with its parent (kernel.ts), which sets up the rest:
+#
+#   stdout  ready            ports and sockets are there; the parent now loads addresses, routes, sysctls, rules
+#   stdin   go PID           the frames are sent; PID is the `conntrack -E` that listens to the events, too
+#   stdout  sent             all frames are delivered; the parent now reads the table and the counters
+#   stdin   end              what is left in the sockets is kept, and the process ends
+#
+# A frame written to a TAP port is received, filtered and forwarded before write() returns (tun_get_user calls
+# netif_receive_skb), so whatever the sockets hold after the write belongs to that frame. The frame's source address
+# carries its number as a second witness (NFULA_HWADDR), which kernel.ts checks.
+#
+# The job (a JSON file, first argument): frames, answers (paths), ports (names, in order), groups (NFLOG numbers),
+# outgoing (keep the frames that leave, too).
+#
+# Frames file, little endian, per frame:  u32 number, u32 wait_ms, u16 port, u16 length, u16 query length, bytes, query
+#   query: a ctnetlink request for the entry of the frame's flow, sent right after the frame; empty if it has none
+# Answers file, per record:               u8 kind, u32 number, u32 length, bytes
+#   kind 1  NFLOG datagram (raw netlink)
+#   kind 2  conntrack event datagram (raw netlink)
+#   kind 3  frame sent: see SENT
+#   kind 4  frame that left: u8 port, bytes
+#   kind 5  answer to the frame's query (raw netlink)
+# number is that of the frame being delivered, 0 before the first; after the last it stays the last one's.
+
+import ctypes
+import fcntl
+import json
+import os
+import select
+import socket
+import struct
+import sys
+import time
+
+TUNSETIFF = 0x400454CA
+IFF_TAP, IFF_NO_PI = 0x0002, 0x1000
+NETLINK_NETFILTER = 12
+SO_RCVBUFFORCE = 33
+SYS_PIDFD_GETFD = 438  # the same on every architecture
+NFNL_SUBSYS_ULOG, NFULNL_MSG_CONFIG = 4, 1
+NLM_F_REQUEST, NLM_F_ACK, NLMSG_ERROR = 1, 4, 2
+NFULNL_CFG_CMD_BIND = 1
+NFULNL_COPY_PACKET = 2
+NFULA_CFG_CMD, NFULA_CFG_MODE, NFULA_CFG_QTHRESH, NFULA_CFG_FLAGS = 1, 2, 5, 6
+NFULNL_CFG_F_SEQ = 1
+CONNTRACK_GROUPS = 1 | 2 | 4  # NFNLGRP_CONNTRACK_NEW, _UPDATE, _DESTROY as bits
+SOCKET_BYTES = 256 << 20
+COPY_BYTES = 192  # enough of a packet to tell what it is
+
+RECORD = struct.Struct('<BII')
+FRAME = struct.Struct('<IIHHH')
+# Coarse monotonic clock before and after the write: it moves with jiffies, by which conntrack measures time. ns.
+SENT = struct.Struct('<QQ')
+COARSE = 6  # CLOCK_MONOTONIC_COARSE, which Python does not name
+NFLOG, EVENT, FRAME_SENT, FRAME_LEFT, ENTRY = 1, 2, 3, 4, 5
+# A frame is not sent in the last part of a tick, so that the clock does not move while it is on its way.
+GUARD_NS = 300_000
+
+
+def attribute(kind, data):
+    length = 4 + len(data)
+    return struct.pack('=HH', length, kind) + data + b'\0' * (-length % 4)
+
+
+def configure(sock, group, attributes):
+    """One NFLOG configuration request for `group`; raises OSError with the kernel's answer."""
+    body = struct.pack('=BBH', socket.AF_UNSPEC, 0, socket.htons(group)) + attributes
+    kind = NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_CONFIG
+    sock.send(struct.pack('=IHHII', 16 + len(body), kind, NLM_F_REQUEST | NLM_F_ACK, 1, 0) + body)
+    answer = sock.recv(65536)
+    code = struct.unpack_from('=i', answer, 16)[0]
+    if struct.unpack_from('=H', answer, 4)[0] != NLMSG_ERROR or code != 0:
+        raise OSError(-code, f'NFLOG group {group}: {os.strerror(-code)}')
+
+
+def open_netlink(groups):
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+    sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BYTES)
+    sock.bind((0, groups))
+    return sock
+
+
+def open_log(groups):
+    sock = open_netlink(0)
+    for group in groups:
+        configure(sock, group, attribute(NFULA_CFG_CMD, struct.pack('=B', NFULNL_CFG_CMD_BIND)))
+        settings = attribute(NFULA_CFG_MODE, struct.pack('!IBB', COPY_BYTES, NFULNL_COPY_PACKET, 0))
+        settings += attribute(NFULA_CFG_QTHRESH, struct.pack('!I', 1))
+        settings += attribute(NFULA_CFG_FLAGS, struct.pack('!H', NFULNL_CFG_F_SEQ))
+        configure(sock, group, settings)
+    return sock
+
+
+def open_port(name):
+    port = os.open('/dev/net/tun', os.O_RDWR | os.O_NONBLOCK)
+    fcntl.ioctl(port, TUNSETIFF, struct.pack('16sH22x', name.encode(), IFF_TAP | IFF_NO_PI))
+    return port
+
+
+class Keeper:
+    """Reads whatever the sockets and ports hold and appends it to the answers. ENOBUFS (a loss) is not caught."""
+
+    def __init__(self, job):
+        self.out = open(job['answers'], 'wb', buffering=1 << 20)
+        self.outgoing = job.get('outgoing', False)
+        self.log = open_log(job['groups'])
+        self.events = open_netlink(CONNTRACK_GROUPS)
+        self.entries = open_netlink(0)
+        for sock in (self.log, self.events):
+            sock.setblocking(False)
+        self.ports = [open_port(name) for name in job['ports']]
+
+    def keep(self, kind, number, data):
+        self.out.write(RECORD.pack(kind, number, len(data)))
+        self.out.write(data)
+
+    def drain(self, number):
+        for sock, kind in ((self.log, NFLOG), (self.events, EVENT)):
+            recv = sock.recv
+            while True:
+                try:
+                    data = recv(65536)
+                except BlockingIOError:
+                    break
+                self.keep(kind, number, data)
+
+    def drain_ports(self, number):
+        for index, port in enumerate(self.ports):
+            while True:
+                try:
+                    data = os.read(port, 65536)
+                except BlockingIOError:
+                    break
+                if self.outgoing:
+                    self.keep(FRAME_LEFT, number, bytes([index]) + data)
+
+
+def send_all(keeper, frames):
+    tick = round(time.clock_getres(COARSE) * 1e9)
+    gettime, write, ports = time.clock_gettime_ns, os.write, keeper.ports
+    fine = time.CLOCK_MONOTONIC
+    at, end, since = 0, len(frames), 0
+    number = 0
+    start = gettime(COARSE)
+    while gettime(COARSE) == start:
+        pass
+    edge = gettime(fine)
+    while at < end:
+        number, wait_ms, port, length, query_length = FRAME.unpack_from(frames, at)
+        at += FRAME.size
+        frame = frames[at:at + length]
+        at += length
+        query = frames[at:at + query_length]
+        at += query_length
+        if wait_ms:
+            deadline = gettime(fine) + wait_ms * 1_000_000
+            while (left := deadline - gettime(fine)) > 0:
+                keeper.drain(number - 1)
+                time.sleep(min(left / 1e9, 0.05))
+        while (gettime(fine) - edge) % tick > tick - GUARD_NS:
+            pass
+        before = gettime(COARSE)
+        write(ports[port], frame)
+        after = gettime(COARSE)
+        keeper.keep(FRAME_SENT, number, SENT.pack(before, after))
+        keeper.drain(number)
+        if query_length:
+            keeper.entries.send(query)
+            keeper.keep(ENTRY, number, keeper.entries.recv(65536))
+        since += 1
+        if keeper.outgoing or since == 64:
+            keeper.drain_ports(number)
+            since = 0
+    return number
+
+
+def widen(pid):
+    """Gives the netlink sockets of another process our buffer size: conntrack 1.4.7 applies -b to the wrong one."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    process, found = os.pidfd_open(pid), 0
+    for fd in os.listdir(f'/proc/{pid}/fd'):
+        if not os.readlink(f'/proc/{pid}/fd/{fd}').startswith('socket:'):
+            continue
+        copy = libc.syscall(SYS_PIDFD_GETFD, process, int(fd), 0)
+        if copy < 0:
+            raise OSError(ctypes.get_errno(), f'pidfd_getfd: {os.strerror(ctypes.get_errno())}')
+        with socket.socket(fileno=copy) as sock:
+            if sock.family == socket.AF_NETLINK:
+                sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BYTES)
+                found += 1
+    os.close(process)
+    if not found:
+        sys.exit(f'process {pid} has no netlink socket')
+
+
+def expect(word):
+    """Waits for a line that starts with the word and returns the rest of its words."""
+    words = sys.stdin.readline().split()
+    if words[:1] != [word]:
+        sys.exit(f'expected "{word}" from the parent, got "{words}"')
+    return words[1:]
+
+
+def main():
+    with open(sys.argv[1], encoding='utf-8') as file:
+        job = json.load(file)
+    keeper = Keeper(job)
+    with open(job['frames'], 'rb') as file:
+        frames = memoryview(file.read())
+    tick = round(time.clock_getres(COARSE) * 1e9)
+    print('ready', tick, flush=True)
+    widen(int(expect('go')[0]))
+    keeper.drain(0)
+    keeper.drain_ports(0)
+    number = send_all(keeper, frames)
+    print('sent', flush=True)
+    # The parent's reading of the table makes the kernel evict what has expired: those events are wanted, too.
+    while not select.select([sys.stdin], [], [], 0.02)[0]:
+        keeper.drain(number)
+    expect('end')
+    keeper.drain(number)
+    keeper.out.close()
+    print('done', flush=True)
+
+
+main()

@@ -1,0 +1,182 @@
+// Do the kernel and ctreplay agree on real captures and on hand-made packets? Needs root, the Debian packages named by
+// `missing()` and a built ctreplay; without them it is skipped, or fails when CTREPLAY_REQUIRE_KERNEL=1 (CI).
+
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { answersOf, type KernelAnswers } from './answers.ts';
+import { icmp, tcp, traffic, udp } from './craft.ts';
+import { framesOf, type Traffic } from './frames.ts';
+import { compareTraffic } from './judge.ts';
+import { askKernel, missing, type Question } from './kernel.ts';
+import { commandLine } from './ours.ts';
+import { readCapture } from './read-capture.ts';
+import { ruleset, SEQUENCES } from './sequences.ts';
+
+const required = process.env.CTREPLAY_REQUIRE_KERNEL === '1';
+const lacks = missing();
+const unbuilt = commandLine() ? [] : ['a built ctreplay (npm run build)'];
+const shared = fileURLToPath(new URL('../../../shared/captures/', import.meta.url));
+
+function skipOrFail(what: string, reasons: string[]): boolean {
+  if (reasons.length === 0) return false;
+  const text = `${what} SKIPPED; missing: ${reasons.join('; ')}`;
+  if (required) {
+    it(`${what} can run`, () => {
+      throw new Error(text);
+    });
+  } else console.warn(text);
+  return true;
+}
+
+function question(given: Traffic, extra: Partial<Question> = {}): Question {
+  return { ...given, rules4: [], rules6: [], sysctls: {}, interfaces: ['lan', 'wan'], ...extra };
+}
+
+async function ask(steps: (Buffer | number)[], extra: Partial<Question> = {}): Promise<KernelAnswers> {
+  const given = traffic(steps);
+  return answersOf(given.frames, await askKernel(question(given, extra)));
+}
+
+const noKernel = skipOrFail('asking the kernel', lacks);
+
+describe.skipIf(noKernel)('what the kernel is seen to do', () => {
+  const syn = tcp({ flags: 'S', seq: 1000 });
+  const synAck = tcp({ flags: 'S.', back: true, seq: 5000, ack: 1001 });
+  const ack = tcp({ flags: '.', seq: 1001, ack: 5001 });
+  const rules = (...lines: string[]): string[] => [
+    ['*filter', ':INPUT ACCEPT [0:0]', ':FORWARD ACCEPT [0:0]', ':OUTPUT ACCEPT [0:0]', ...lines, 'COMMIT', ''].join(
+      '\n',
+    ),
+  ];
+
+  it('sees a handshake with every event where it belongs', async () => {
+    const answers = await ask([syn, synAck, ack]);
+    expect(answers.packets.map(({ ct, entry, verdict, events }) => ({ ct, entry, verdict, events }))).toMatchObject([
+      {
+        ct: { state: 'NEW', dir: 'original' },
+        entry: { flow: 1, tcp: 'SYN_SENT' },
+        verdict: 'ACCEPT',
+        events: ['NEW'],
+      },
+      { ct: { state: 'ESTABLISHED', dir: 'reply' }, entry: { flow: 1, tcp: 'SYN_RECV' }, events: ['UPDATE'] },
+      { ct: { state: 'ESTABLISHED', dir: 'original' }, entry: { flow: 1, tcp: 'ESTABLISHED' }, events: ['UPDATE'] },
+    ]);
+    expect(answers.packets.map(({ hooks }) => hooks.join())).toEqual(Array(3).fill('PREROUTING,FORWARD,POSTROUTING'));
+    const ends = 'src=10.0.0.2 dst=192.0.2.80 sport=4000 dport=80';
+    const back = 'src=192.0.2.80 dst=10.0.0.2 sport=80 dport=4000';
+    expect(answers.events.map(({ line }) => line)).toEqual([
+      `    [NEW] tcp      6 120 SYN_SENT ${ends} [UNREPLIED] ${back}`,
+      ` [UPDATE] tcp      6 60 SYN_RECV ${ends} ${back}`,
+      ` [UPDATE] tcp      6 432000 ESTABLISHED ${ends} ${back} [ASSURED]`,
+    ]);
+    expect(answers.table).toHaveLength(1);
+  });
+
+  it('tells DROP, REJECT and its kind, UNTRACKED and INVALID apart, and counts rules', async () => {
+    const steps = [syn, udp({}), udp({ dport: 69 }), icmp({ type: 8, rest: 1 }), synAck, ack];
+    const raw =
+      '*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING -p udp --dport 69 -j CT --notrack\nCOMMIT\n';
+    const answers = await ask(steps, {
+      rules4: [
+        raw +
+          rules(
+            '-A FORWARD -m conntrack --ctstate INVALID -j DROP',
+            '-A FORWARD -p tcp -j REJECT --reject-with tcp-reset',
+            '-A FORWARD -p icmp -j REJECT --reject-with icmp-host-prohibited',
+            '-A FORWARD -p udp --dport 53 -j DROP',
+          )[0],
+      ],
+    });
+    expect(answers.packets.map(({ verdict, with: kind, ct }) => [verdict, kind, ct?.state])).toEqual([
+      ['REJECT', 'tcp-reset', 'NEW'],
+      ['DROP', undefined, 'NEW'],
+      ['ACCEPT', undefined, 'UNTRACKED'],
+      ['REJECT', 'icmp-host-prohibited', 'NEW'],
+      ['DROP', undefined, 'INVALID'],
+      ['REJECT', 'tcp-reset', 'NEW'],
+    ]);
+    expect(answers.packets.map(({ entry }) => entry)).toEqual(Array(6).fill(undefined));
+    expect(answers.events).toEqual([]);
+    expect(answers.counters4).toContain('[2:80] -A FORWARD -p tcp -j REJECT --reject-with tcp-reset');
+  });
+
+  it('keeps pauses: UDP becomes a stream after two seconds', async () => {
+    const answers = await ask([udp({ family: 6 }), udp({ family: 6, back: true }), 2100, udp({ family: 6 })]);
+    expect(answers.packets.map(({ entry }) => [entry?.timeout, entry?.status.join()])).toEqual([
+      [30, ''],
+      [30, 'SEEN_REPLY'],
+      [120, 'SEEN_REPLY,ASSURED'],
+    ]);
+  });
+});
+
+const CAPTURES = [
+  'tcp-winscale-examples.pcapng',
+  'tcp-winscale-255.pcap',
+  'tcp-syn-isn-storm.pcap',
+  'tcp-zero-window.pcap',
+  'tcp-every-packet-twice.pcap',
+  'tcp-handshake-reorder.pcap',
+  'tcp-reply-side-only.pcap',
+  'tcp-fin-before-synack.pcap',
+  'tcp-rst-injected-in-handshake.pcap',
+  'tcp-server-rst.pcap',
+  'tcp-chargen-halfclose-rst.pcap',
+  'tcp-flags-one-way-all63.pcap',
+  'tcp-split-handshake-4way.pcap',
+  'tcp-fast-open.pcap',
+  'tcp-long-idle.pcap',
+  'tcp-null-fin-xmas-scan.pcap',
+  'tcp-bad-checksum.pcap',
+  'tcp-keepalives.pcap',
+  'udp-gnutella-many-flows.pcap',
+  'udp-quic-port-unreach.pcapng',
+  'icmp-echo-dns-mix.pcapng',
+  'icmp-linux-traceroute.pcap',
+  'icmp-frag-needed.pcap',
+  'icmp-all-types.pcapng',
+  'icmpv6-mixed-errors.pcap',
+  'l2-vlan-collisions.pcap',
+];
+
+const TRACKED = { rules4: [ruleset('conntrack.iptables-save')], rules6: [ruleset('conntrack.ip6tables-save')] };
+const SETTINGS: Record<string, Partial<Question>> = {
+  'a conntrack rule': TRACKED,
+  'a gateway': { rules4: [ruleset('gateway.iptables-save')], rules6: [ruleset('gateway.ip6tables-save')] },
+  'tcp_loose=0': { ...TRACKED, sysctls: { 'net.netfilter.nf_conntrack_tcp_loose': '0' } },
+  'tcp_be_liberal=1': { ...TRACKED, sysctls: { 'net.netfilter.nf_conntrack_tcp_be_liberal': '1' } },
+};
+
+const noComparison = skipOrFail('comparing with the kernel', [...lacks, ...unbuilt]);
+const noCaptures = !existsSync(shared);
+if (noCaptures) console.warn(`captures SKIPPED: ${shared} is not there`);
+
+async function agree(asked: Question): Promise<void> {
+  const stories: string[] = [];
+  const options = { workers: 2, limit: 3, print: (text: string) => void stories.push(text) };
+  const { comparison } = await compareTraffic(asked, options);
+  expect(comparison.packets).toBe(asked.frames.length);
+  if (comparison.differences.length) {
+    throw new Error(
+      `${comparison.differences.length} differences in ${comparison.packets} packets\n${stories.join('\n')}`,
+    );
+  }
+}
+
+describe.skipIf(noComparison || noCaptures)('captures: the kernel and ctreplay agree', () => {
+  for (const [setting, extra] of Object.entries(SETTINGS)) {
+    it.each(CAPTURES)(`%s with ${setting}`, async (name) => {
+      const given = framesOf(readCapture(shared + name), setting !== 'a gateway');
+      expect(given.frames.length).toBeGreaterThan(0);
+      await agree(question(given, extra));
+    });
+  }
+});
+
+describe.skipIf(noComparison)('hand-made packets: the kernel and ctreplay agree', () => {
+  it.each(SEQUENCES)('$name', async ({ steps, ...extra }) => {
+    const { name: _, ...rest } = extra;
+    await agree(question(traffic(steps), rest));
+  });
+});

@@ -1,0 +1,402 @@
+// What does the running kernel do with these frames? Builds a router in a network namespace of its own, has kernel.py
+// push the frames through it, and returns the raw record of everything the kernel said.
+//
+// The namespace belongs to the kernel.py process (`unshare --net`) and disappears with it; nothing connects it to the
+// host. Observing rules sit at priorities where they see packets before and after everything else and change nothing.
+
+import { type ChildProcessWithoutNullStreams, execFile, spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import type { Frame } from './frames.ts';
+import { PORT_MTU } from './frames.ts';
+import {
+  type EntryInfo,
+  entryInfo,
+  entryRequest,
+  type LogInfo,
+  logInfo,
+  messages,
+  type NetlinkMessage,
+  NLMSG_ERROR,
+} from './netlink.ts';
+import { flowOf } from './packet.ts';
+
+const run = promisify(execFile);
+const OUTPUT_BYTES = 1 << 30;
+/** How often `conntrack -E` is looked at again, 20 ms apart, when it prints nothing new. */
+const LISTENER_PATIENCE = 250;
+
+/** What to ask the kernel. */
+export interface Question {
+  frames: Frame[];
+  /** Side of each address, for the routes. */
+  sides: Map<string, 0 | 1>;
+  /** iptables-save texts. */
+  rules4: string[];
+  /** ip6tables-save texts. */
+  rules6: string[];
+  /** Sysctls as `net.netfilter.nf_conntrack_tcp_loose` -> `0`. */
+  sysctls: Record<string, string>;
+  /** Names of the two interfaces: lan, wan. */
+  interfaces: readonly [string, string];
+}
+
+/** Everything the kernel said, with the number of the frame being delivered at that moment. */
+export interface KernelRecord {
+  /** Length of a jiffy, ns. */
+  tick: number;
+  /** CLOCK_MONOTONIC_COARSE before and after each frame's delivery, ns, by frame number - 1. */
+  sent: { before: bigint; after: bigint }[];
+  logs: { n: number; log: LogInfo }[];
+  events: { n: number; message: NetlinkMessage; entry: EntryInfo }[];
+  /** The entry of each frame's flow right after the frame, by frame number - 1; undefined if there is none. */
+  entries: (EntryInfo | undefined)[];
+  /** `conntrack -E` lines. */
+  eventLines: string[];
+  /** `conntrack -L -o extended` lines, read right after the last frame; seconds from the last frame to then. */
+  table: string[];
+  tableDelay: number;
+  /** `iptables-save -c` and `ip6tables-save -c`. */
+  counters4: string;
+  counters6: string;
+}
+
+/** Our NFLOG group; 0 is where nf_conntrack_log_invalid writes. */
+export const WATCH_GROUP = 4242;
+export const INVALID_GROUP = 0;
+
+/** What is needed and missing to ask the kernel, in words for the user; empty if nothing is. */
+export function missing(): string[] {
+  const lacks: string[] = [];
+  if (process.platform !== 'linux') return ['Linux'];
+  if (process.getuid?.() !== 0) lacks.push('root (run as root or with sudo)');
+  const find = (name: string): boolean =>
+    [...(process.env.PATH ?? '').split(':'), '/usr/sbin', '/sbin'].some((dir) => dir && existsSync(join(dir, name)));
+  const tools: [string, string][] = [
+    ['conntrack', 'conntrack'],
+    ['nft', 'nftables'],
+    ['iptables-legacy-restore', 'iptables'],
+    ['ip', 'iproute2'],
+    ['python3', 'python3'],
+    ['unshare', 'util-linux'],
+    ['nsenter', 'util-linux'],
+  ];
+  for (const [tool, debian] of tools) if (!find(tool)) lacks.push(`${tool} (apt-get install ${debian})`);
+  if (!existsSync('/dev/net/tun')) lacks.push('/dev/net/tun (modprobe tun)');
+  return lacks;
+}
+
+/** Runs the frames through the kernel. Throws when anything fails or any record was lost. */
+export async function askKernel(question: Question): Promise<KernelRecord> {
+  const folder = mkdtempSync(join(tmpdir(), 'ctreplay-kernel-'));
+  const path = (name: string): string => join(folder, name);
+  let router: Router | undefined;
+  let listener: Listener | undefined;
+  try {
+    writeFileSync(path('frames'), frameFile(question.frames));
+    const job = {
+      frames: path('frames'),
+      answers: path('answers'),
+      ports: question.interfaces,
+      groups: [INVALID_GROUP, WATCH_GROUP],
+    };
+    writeFileSync(path('job.json'), JSON.stringify(job));
+    router = new Router(path('job.json'));
+    const tick = Number((await router.line('ready'))[1]);
+    await setUp(router, question, path);
+    listener = await listen(router, path('events'));
+    router.say(`go ${listener.child.pid}`);
+    await router.line('sent');
+    const sentAt = performance.now();
+    const table = (await router.inside('conntrack', ['-L', '-o', 'extended'])).stdout;
+    const tableDelay = (performance.now() - sentAt) / 1000;
+    const counters4 = (await router.inside('iptables-legacy-save', ['-c'])).stdout;
+    const counters6 = (await router.inside('ip6tables-legacy-save', ['-c'])).stdout;
+    router.say('end');
+    await router.line('done');
+    const record = readAnswers(readFileSync(path('answers')), question.frames.length);
+    const eventLines = await lines(listener, path('events'), record.events.length);
+    return { tick, ...record, eventLines, table: table.split('\n').filter(Boolean), tableDelay, counters4, counters6 };
+  } finally {
+    listener?.child.kill();
+    router?.kill();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** The kernel.py process and with it the namespace. */
+class Router {
+  readonly process: ChildProcessWithoutNullStreams;
+  readonly #lines: AsyncIterator<string>;
+  #errors = '';
+
+  constructor(job: string) {
+    this.process = spawn('unshare', ['--net', '--', python(), script(), job]);
+    this.process.stderr.setEncoding('utf8').on('data', (text: string) => {
+      this.#errors += text;
+    });
+    this.#lines = createInterface({ input: this.process.stdout })[Symbol.asyncIterator]();
+  }
+
+  /** Waits for a line that starts with `word` and returns its words. */
+  async line(word: string): Promise<string[]> {
+    const { value, done } = await this.#lines.next();
+    const words = String(value).split(' ');
+    if (done || words[0] !== word) throw new Error(`kernel.py ended before "${word}":\n${this.#errors}`);
+    return words;
+  }
+
+  say(word: string): void {
+    this.process.stdin.write(`${word}\n`);
+  }
+
+  /** Runs a command in the router's namespace; throws with its standard error when it fails. */
+  inside(command: string, args: string[], input?: string): Promise<{ stdout: string; stderr: string }> {
+    const { all, options } = this.command(command, args);
+    const promise = run('nsenter', all, options);
+    promise.child.stdin?.on('error', () => {});
+    promise.child.stdin?.end(input ?? '');
+    return promise;
+  }
+
+  command(command: string, args: string[]) {
+    const all = ['--net', '--target', String(this.process.pid), '--', command, ...args];
+    const env = { ...process.env, LC_ALL: 'C', PATH: `${process.env.PATH ?? ''}:/usr/sbin:/sbin` };
+    return { all, options: { env, maxBuffer: OUTPUT_BYTES } };
+  }
+
+  kill(): void {
+    this.process.kill('SIGKILL');
+  }
+}
+
+function python(): string {
+  return existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3';
+}
+
+/** kernel.py beside this file, or in the sources when this file was compiled into build/. */
+function script(): string {
+  const places = ['./kernel.py', '../../../test/differential/kernel.py'];
+  const found = places
+    .map((place) => fileURLToPath(new URL(place, import.meta.url)))
+    .find((place) => existsSync(place));
+  if (!found) throw new Error('kernel.py is not where it should be');
+  return found;
+}
+
+/** Ethernet address of the router's port, and of the sender of frame n. */
+function portAddress(side: 0 | 1): Buffer {
+  return Buffer.from([0x02, 0xff, 0, 0, 0, side + 1]);
+}
+
+export function senderAddress(n: number): Buffer {
+  const address = Buffer.from([0x02, 0, 0, 0, 0, 0]);
+  address.writeUInt32BE(n, 2);
+  return address;
+}
+
+/** A frame as the router's port receives it. */
+export function ethernetFrame(frame: Frame): Buffer {
+  const ethertype = Buffer.from(frame.packet.readUInt8(0) >> 4 === 4 ? [0x08, 0x00] : [0x86, 0xdd]);
+  return Buffer.concat([portAddress(frame.side), senderAddress(frame.n), ethertype, frame.packet]);
+}
+
+function frameFile(frames: Frame[]): Buffer {
+  const parts: Buffer[] = [];
+  for (const frame of frames) {
+    const bytes = ethernetFrame(frame);
+    const flow = flowOf(frame.packet);
+    const query = flow ? entryRequest(flow) : Buffer.alloc(0);
+    const header = Buffer.alloc(14);
+    header.writeUInt32LE(frame.n, 0);
+    header.writeUInt32LE(frame.wait, 4);
+    header.writeUInt16LE(frame.side, 8);
+    header.writeUInt16LE(bytes.length, 10);
+    header.writeUInt16LE(query.length, 12);
+    parts.push(header, bytes, query);
+  }
+  return Buffer.concat(parts);
+}
+
+/** Candidates for the router's own addresses; the first that no packet uses is taken. */
+const ROUTER_ADDRESSES = Array.from({ length: 250 }, (_, index) => ({
+  v4: `198.19.255.${index + 1}`,
+  v6: `2001:2:0:ffff:0:0:0:${(index + 1).toString(16)}`,
+}));
+
+const SYSCTLS: Record<string, string> = {
+  'net.ipv4.ip_forward': '1',
+  'net.ipv6.conf.all.forwarding': '1',
+  'net.ipv4.conf.all.rp_filter': '0',
+  'net.ipv4.conf.default.rp_filter': '0',
+  'net.ipv4.conf.all.send_redirects': '0',
+  'net.ipv4.conf.default.send_redirects': '0',
+  'net.ipv4.conf.all.accept_local': '1',
+  // With lo down, 127.0.0.0/8 is like any other network once this is set: captures from loopbacks can be forwarded.
+  'net.ipv4.conf.all.route_localnet': '1',
+  'net.ipv6.conf.all.accept_dad': '0',
+  'net.ipv6.conf.default.accept_dad': '0',
+  // Answers are evidence: none may be withheld.
+  'net.ipv4.icmp_ratemask': '0',
+  'net.ipv6.icmp.ratelimit': '0',
+  // Reasons for INVALID come as NFLOG records.
+  'net.netfilter.nf_log.2': 'nfnetlink_log',
+  'net.netfilter.nf_log.10': 'nfnetlink_log',
+  'net.netfilter.nf_conntrack_log_invalid': '255',
+};
+
+/**
+ * Points of observation, told apart by prefix: R received; `ct STATE DIRECTION` right after connection tracking; F, I,
+ * O first in FORWARD, INPUT, OUTPUT; i the end of INPUT, S the end of POSTROUTING (confirm comes after both). `ct` in a
+ * rule is what makes the kernel track connections at all.
+ */
+function watchRules(): string {
+  const log = (letter: string, bytes = 1): string => `log prefix "${letter}" group ${WATCH_GROUP} snaplen ${bytes}`;
+  const first = -2_000_000_000;
+  const last = 2_000_000_000;
+  const chain = (name: string, hook: string, priority: number, ...rules: string[]): string =>
+    `  chain ${name} {\n    type filter hook ${hook} priority ${priority}; policy accept;\n    ${rules.join('\n    ')}\n  }`;
+  const tracked = [
+    ...['untracked', 'invalid'].map((state) => `ct state ${state} ${log(`ct ${state}`)} accept`),
+    ...['established', 'new', 'related'].flatMap((state) =>
+      ['original', 'reply'].map((dir) => `ct direction ${dir} ct state ${state} ${log(`ct ${state} ${dir}`)} accept`),
+    ),
+  ];
+  return [
+    'table inet ctreplay_watch {',
+    chain('received', 'prerouting', first, log('R')),
+    chain('tracked', 'prerouting', -199, ...tracked),
+    chain('forward', 'forward', first, log('F')),
+    chain('input', 'input', first, log('I')),
+    chain('output', 'output', first, log('O', 128)),
+    chain('input_end', 'input', last, log('i')),
+    chain('postrouting_end', 'postrouting', last, log('S')),
+    '}',
+    '',
+  ].join('\n');
+}
+
+async function setUp(router: Router, question: Question, path: (name: string) => string): Promise<void> {
+  const sysctls = { ...SYSCTLS, ...question.sysctls };
+  const writes = Object.entries(sysctls).map(
+    ([key, value]) => `printf %s '${value}' > /proc/sys/${key.replaceAll('.', '/')}`,
+  );
+  const own = ROUTER_ADDRESSES.find(({ v4, v6 }) => !question.sides.has(v4) && !question.sides.has(v6));
+  if (!own) throw new Error('the capture uses every address that the router could have');
+  const [lan, wan] = question.interfaces;
+  const up = question.interfaces.flatMap((name, side) => [
+    `ip link set dev ${name} address ${portAddress(side === 0 ? 0 : 1)
+      .toString('hex')
+      .replace(/..\B/g, '$&:')}`,
+    `ip link set dev ${name} mtu ${PORT_MTU} arp off multicast off addrgenmode none up`,
+  ]);
+  const script = [
+    'set -e',
+    ...writes,
+    ...up,
+    `ip address add ${own.v4}/32 dev ${wan}`,
+    `ip -6 address add ${own.v6}/128 dev ${wan} nodad`,
+    `ip route add default dev ${wan}`,
+    `ip -6 route add default dev ${wan}`,
+    `ip -batch ${path('routes')}`,
+    `nft -f ${path('watch.nft')}`,
+    ...question.rules4.map((_, index) => `iptables-legacy-restore ${index ? '-n ' : ''}< ${path(`rules4.${index}`)}`),
+    ...question.rules6.map((_, index) => `ip6tables-legacy-restore ${index ? '-n ' : ''}< ${path(`rules6.${index}`)}`),
+    '',
+  ].join('\n');
+  const routes = [...question.sides]
+    .filter(([, side]) => side === 0)
+    .map(([address]) => `route add ${address} dev ${lan}\n`);
+  writeFileSync(path('routes'), routes.join(''));
+  writeFileSync(path('watch.nft'), watchRules());
+  for (const [index, text] of question.rules4.entries()) writeFileSync(path(`rules4.${index}`), text);
+  for (const [index, text] of question.rules6.entries()) writeFileSync(path(`rules6.${index}`), text);
+  await router.inside('sh', ['-s'], script);
+}
+
+/** A running `conntrack -E` and what it complained about. */
+interface Listener {
+  child: ChildProcessWithoutNullStreams;
+  errors: string;
+}
+
+/** Starts `conntrack -E` and waits until it listens. */
+async function listen(router: Router, output: string): Promise<Listener> {
+  const { all, options } = router.command('conntrack', ['-E']);
+  const before = listeners(router);
+  const child = spawn('nsenter', all, {
+    env: options.env,
+    stdio: ['pipe', openSync(output, 'w'), 'pipe'],
+  }) as ChildProcessWithoutNullStreams;
+  const listener: Listener = { child, errors: '' };
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    listener.errors += text;
+  });
+  for (let tries = 0; listeners(router) <= before; tries++) {
+    if (child.exitCode !== null || tries > 500) throw new Error(`conntrack -E does not listen: ${listener.errors}`);
+    await sleep(10);
+  }
+  return listener;
+}
+
+/** Number of netfilter netlink sockets in the namespace that have joined multicast groups. */
+function listeners(router: Router): number {
+  const text = readFileSync(`/proc/${router.process.pid}/net/netlink`, 'utf8');
+  const rows = text.split('\n').map((row) => row.trim().split(/\s+/));
+  return rows.filter((row) => row[1] === '12' && Number.parseInt(row[3] ?? '0', 16) !== 0).length;
+}
+
+/** Waits until `conntrack -E` has printed as many lines as there were events. */
+async function lines(listener: Listener, output: string, count: number): Promise<string[]> {
+  let found: string[] = [];
+  for (let idle = 0; idle < LISTENER_PATIENCE && listener.child.exitCode === null; idle++) {
+    const now = readFileSync(output, 'utf8').split('\n').slice(0, -1);
+    if (now.length > found.length) idle = 0;
+    found = now;
+    if (found.length >= count) return found;
+    await sleep(20);
+  }
+  throw new Error(`conntrack -E printed ${found.length} of ${count} events ${listener.errors}`);
+}
+
+const KIND = { NFLOG: 1, EVENT: 2, SENT: 3, ENTRY: 5 } as const;
+
+function readAnswers(data: Buffer, count: number): Pick<KernelRecord, 'sent' | 'logs' | 'events' | 'entries'> {
+  const sent: KernelRecord['sent'] = [];
+  const logs: KernelRecord['logs'] = [];
+  const events: KernelRecord['events'] = [];
+  const entries: KernelRecord['entries'] = new Array(count).fill(undefined);
+  const next = new Map<number, number>();
+  for (let at = 0; at + 9 <= data.length; ) {
+    const kind = data.readUInt8(at);
+    const n = data.readUInt32LE(at + 1);
+    const start = at + 9;
+    at = start + data.readUInt32LE(at + 5);
+    const bytes = data.subarray(start, at);
+    if (kind === KIND.SENT) sent.push({ before: bytes.readBigUInt64LE(0), after: bytes.readBigUInt64LE(8) });
+    if (kind === KIND.ENTRY) {
+      const [answer] = messages(bytes);
+      if (answer && answer.type !== NLMSG_ERROR) entries[n - 1] = entryInfo(answer.body);
+    }
+    if (kind === KIND.EVENT)
+      for (const message of messages(bytes)) events.push({ n, message, entry: entryInfo(message.body) });
+    if (kind === KIND.NFLOG) {
+      for (const message of messages(bytes)) {
+        const log = logInfo(message);
+        const expected = next.get(log.group) ?? 0;
+        if (log.sequence !== expected) throw new Error(`NFLOG group ${log.group} lost records before frame ${n}`);
+        next.set(log.group, expected + 1);
+        const stray = log.source !== undefined && log.source !== senderAddress(n).toString('hex');
+        if (stray) throw new Error(`a record of the frame from ${log.source} came while frame ${n} was delivered`);
+        logs.push({ n, log });
+      }
+    }
+  }
+  if (sent.length !== count) throw new Error(`${sent.length} of ${count} frames were sent`);
+  return { sent, logs, events, entries };
+}

@@ -1,0 +1,216 @@
+// What does a benchmark of the engine stand on? One engine over one memory with one firewall, as a lane of a run has it,
+// and batches of generated packets in it.
+
+import { Checksums } from '../assembly/vocabulary.ts';
+import { InterfaceNames } from '../src/capture/interfaces.ts';
+import { identity, NO_BOUND, RUN, SOURCE } from '../src/capture/walker.ts';
+import { compileEngine, type EngineExports, instantiateEngine, SCRATCH_BYTES, SHARDS } from '../src/engine/engine.ts';
+import { BATCH_PACKETS, FLOW, PACKET, RECORD, SLOT, WORLD } from '../src/engine/layout.ts';
+import { Allocator, createMemory } from '../src/engine/memory.ts';
+import { INTERFACE_TABLE_BYTES, WorldImage } from '../src/engine/world.ts';
+import { Host } from '../src/host.ts';
+import { compileRuleset, instantiateRuleset, parseRulesets } from '../src/ruleset/index.ts';
+import { type Carrier, FRAME_MAX } from './frame.ts';
+import { type Traffic, TrafficSource } from './generate.ts';
+import { compileParts, type Parts } from './parts.ts';
+
+/** Numbers are the same in every run: nothing here is exposed to traffic of an attacker. */
+const SEED = [0x5eed, 0x5eed] as const;
+const RECORD_HEADER = 16;
+const LINK_ETHERNET = 1;
+
+type Walk = (source: number, run: number, records: number, max: number, bound: bigint) => number;
+
+/** Consecutive batches of packets: capture bytes, records, packets and queues, all in linear memory. */
+export interface Batches {
+  count: number;
+  /** Addresses of the first batch; strides are BATCH_PACKETS records, packets and u16. */
+  data: number;
+  bytes: number;
+  records: number;
+  packets: number;
+  queues: number;
+  /** Number of the first packet in replay order. */
+  first: number;
+}
+
+/** An endless stream of one kind of traffic. */
+export class Stream {
+  readonly source: TrafficSource;
+  packets = 0;
+
+  constructor(
+    readonly traffic: Traffic,
+    readonly carrier?: Carrier,
+  ) {
+    this.source = new TrafficSource(traffic, carrier);
+  }
+}
+
+export class Lab {
+  readonly memory = createMemory();
+  readonly view = new DataView(this.memory.buffer);
+  readonly bytes = new Uint8Array(this.memory.buffer);
+  readonly allocator = new Allocator();
+  readonly engine: EngineExports;
+  readonly parts: Parts;
+  private readonly walker: Walk;
+  private readonly source = this.allocator.take(SOURCE.size);
+  private readonly run = this.allocator.take(RUN.size);
+  private readonly lengths = this.allocator.take(64);
+  private readonly shards = this.allocator.take(SHARDS);
+  /** Room for one batch that is not kept. */
+  readonly passing: Batches;
+  /** Packets that the last walk() found. */
+  walked = 0;
+  private readonly out: Buffer;
+
+  private constructor(engine: WebAssembly.Module, parts: WebAssembly.Module) {
+    this.engine = instantiateEngine(engine, this.memory, this.allocator.take(SCRATCH_BYTES), SEED);
+    this.walker = this.engine.walk as Walk;
+    // Constants of both modules lie at the bottom of memory; the parts use none of the engine's.
+    this.parts = new WebAssembly.Instance(parts, { env: { memory: this.memory } }).exports as Parts;
+    this.parts.init_parts(SEED[0], SEED[1]);
+    this.passing = this.room(1);
+    this.out = Buffer.from(this.memory.buffer as unknown as ArrayBuffer);
+  }
+
+  static async open(): Promise<Lab> {
+    return new Lab(await compileEngine(), await compileParts());
+  }
+
+  /** A firewall with a table of at most `tableBytes`; `rules` is iptables-save text. Returns its World record. */
+  world(tableBytes: number, rules = ''): number {
+    const host = new Host();
+    if (rules !== '') host.rulesets.push({ file: 'bench', text: rules, family: 2 });
+    const interfaceTable = this.allocator.take(INTERFACE_TABLE_BYTES);
+    const slotBase = this.engine.table.length;
+    const compiled = compileRuleset(parseRulesets(host.rulesets), { interfaceTable, tableBase: slotBase });
+    // A host without a rule that asks for it is not tracked at all; here it always is.
+    compiled.usesConntrack = new Set([2, 10]);
+    const image = new WorldImage(this.memory, { host, rules: compiled, interfaceTable }, new InterfaceNames());
+    image.build(this.allocator, 1, { slotBase, trace: false });
+    image.buildTables(this.allocator, tableBytes);
+    image.nameInterfaces();
+    instantiateRuleset(new WebAssembly.Module(compiled.wasm as Uint8Array<ArrayBuffer>), this.memory, this.engine);
+    return image.lanes[0]!;
+  }
+
+  /** Plays `packets` of a stream through a firewall, leaving only its table behind. */
+  play(world: number, stream: Stream, packets: number): void {
+    for (let left = packets; left > 0; left -= BATCH_PACKETS) {
+      this.fill(this.passing, 0, stream);
+      this.decode(this.passing, 0);
+      this.track(world, this.passing, 0);
+    }
+  }
+
+  /** Keeps the next `count` batches of a stream, decoded. */
+  keep(stream: Stream, count: number): Batches {
+    const batches = this.room(count);
+    batches.first = stream.packets + 1;
+    for (let batch = 0; batch < count; batch++) this.fill(batches, batch, stream);
+    this.decodeAll(batches);
+    return batches;
+  }
+
+  /** Fills batch number `batch` with packets and their records. */
+  private fill(batches: Batches, batch: number, stream: Stream): void {
+    const start = batch === 0 ? batches.data : batches.data + batches.bytes;
+    let at = start;
+    for (let packet = 0; packet < BATCH_PACKETS; packet++) at += stream.source.next(this.out, this.view, at);
+    if (batch === 0) {
+      batches.first = stream.packets + 1;
+      batches.bytes = 0;
+    }
+    batches.bytes += at - start;
+    stream.packets += BATCH_PACKETS;
+    this.walk(start, at, batches.records + batch * BATCH_PACKETS * RECORD.size, BATCH_PACKETS);
+  }
+
+  /** Walks up to `max` pcap records from `start` on, in bytes that end at `end`; returns where it stopped. */
+  walk(start: number, end: number, records: number, max: number): number {
+    const { view, source } = this;
+    view.setUint32(source + SOURCE.position, start, true);
+    view.setUint32(source + SOURCE.end, end, true);
+    view.setUint32(source + SOURCE.header, RECORD_HEADER, true);
+    view.setUint32(source + SOURCE.scale, 1000, true);
+    view.setBigUint64(source + SOURCE.identity, identity(LINK_ETHERNET, 1, 0, 0), true);
+    this.walked = this.walker(source, this.run, records, max, NO_BOUND);
+    return view.getUint32(source + SOURCE.position, true);
+  }
+
+  /** Decodes one batch; returns how many of its packets go on to tracking. */
+  decode(batches: Batches, batch: number, checksums: Checksums = Checksums.IGNORE, count = BATCH_PACKETS): number {
+    const { records, packets, queues } = batches;
+    this.view.setUint32(this.lengths, 0, true);
+    this.engine.decode_batch(
+      records + batch * BATCH_PACKETS * RECORD.size,
+      count,
+      packets + batch * BATCH_PACKETS * PACKET.size,
+      checksums,
+      queues + batch * BATCH_PACKETS * 2,
+      this.lengths,
+      this.shards,
+    );
+    return this.view.getUint32(this.lengths, true);
+  }
+
+  /** Decodes all batches afresh, as if no packet had been tracked yet. */
+  decodeAll(batches: Batches): void {
+    for (let batch = 0; batch < batches.count; batch++) {
+      if (this.decode(batches, batch) !== BATCH_PACKETS) throw new Error('a generated packet was not decoded');
+    }
+  }
+
+  /** Tracks the first `count` packets of a batch. */
+  track(world: number, batches: Batches, batch: number, count = BATCH_PACKETS): void {
+    const packets = batches.packets + batch * BATCH_PACKETS * PACKET.size;
+    const queue = batches.queues + batch * BATCH_PACKETS * 2;
+    const first = batches.first + batch * BATCH_PACKETS;
+    const done = this.engine.track_queue(world, packets, queue, 0, count, first);
+    if (done !== count) throw new Error('the table is too small for this benchmark');
+  }
+
+  /** Entries of a firewall's table. */
+  flows(world: number): number {
+    return this.view.getUint32(world + WORLD.flow_count, true);
+  }
+
+  /** Remembers a firewall's table; the function that is returned brings it back. */
+  snapshot(world: number): () => void {
+    const field = (name: number) => this.view.getUint32(world + name, true);
+    const parts = [
+      { at: world, bytes: WORLD.size },
+      { at: field(WORLD.wheel), bytes: 4096 },
+      { at: field(WORLD.flows), bytes: field(WORLD.flows_top) - field(WORLD.flows) },
+      { at: field(WORLD.index), bytes: (field(WORLD.index_mask) + 1) * SLOT.size },
+    ].map(({ at, bytes }) => ({ at, saved: this.bytes.slice(at, at + bytes) }));
+    return () => {
+      for (const { at, saved } of parts) this.bytes.set(saved, at);
+    };
+  }
+
+  /** Mean captured bytes of the packets. */
+  frameBytes(batches: Batches): number {
+    return batches.bytes / (batches.count * BATCH_PACKETS) - RECORD_HEADER;
+  }
+
+  private room(count: number): Batches {
+    return {
+      count,
+      data: this.allocator.take(count * BATCH_PACKETS * (RECORD_HEADER + FRAME_MAX)),
+      bytes: 0,
+      records: this.allocator.take(count * BATCH_PACKETS * RECORD.size),
+      packets: this.allocator.take(count * BATCH_PACKETS * PACKET.size),
+      queues: this.allocator.take(count * BATCH_PACKETS * 2),
+      first: 1,
+    };
+  }
+}
+
+/** Bytes of table for `flows` entries and a few batches more, with an index that is at most three quarters full. */
+export function tableBytes(flows: number): number {
+  const slots = 2 ** Math.ceil(Math.log2(((flows + 4 * BATCH_PACKETS) * 4) / 3));
+  return slots * (FLOW.size + 4 * SLOT.size);
+}

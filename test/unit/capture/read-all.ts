@@ -60,7 +60,9 @@ export function engine(build: Build): { memory: WebAssembly.Memory; walker: Walk
   if (known === undefined) {
     const memory = new WebAssembly.Memory({ initial: 65536, maximum: 65536, shared: true });
     const path = fileURLToPath(new URL(`../../../build/engine/${build}.wasm`, import.meta.url));
-    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(path)), { env: { memory } });
+    const { exports } = new WebAssembly.Instance(new WebAssembly.Module(readFileSync(path)), {
+      env: { memory, abort: () => expect.unreachable('engine assertion') },
+    });
     known = { memory, walker: exports as unknown as Walker };
     memories.set(build, known);
   }

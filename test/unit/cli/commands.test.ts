@@ -211,13 +211,16 @@ describe('replay', () => {
 describe('--at', () => {
   test('a moment is passed on', async () => {
     await command('list', 'a.pcap', '--at', '7.5');
-    expect(ran.options.map(({ until }) => until)).toEqual([7_500_000_000n]);
+    expect(ran.options.map(({ until }) => until)).toEqual([{ at: 7_500_000_000n }]);
   });
 
-  test('+SECONDS counts from the first packet, found by a look at the first batch', async () => {
+  test('+SECONDS counts from the first packet, also of standard input', async () => {
     await command('list', 'a.pcap', '--at', '+1');
-    expect(ran.options.map(({ until }) => until)).toEqual([undefined, 1_000_000_000n]);
-    await expect(command('list', '-', '--at', '+1')).rejects.toThrow('--at');
+    await command('list', '-', '--at', '+1.5');
+    expect(ran.options.map(({ until }) => until)).toEqual([
+      { afterFirst: 1_000_000_000n },
+      { afterFirst: 1_500_000_000n },
+    ]);
   });
 });
 

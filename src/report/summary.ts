@@ -4,6 +4,7 @@
 
 import { CtState, L3, TcpConntrack, Verdict } from '../../assembly/vocabulary.ts';
 import type { RunResult } from '../run.ts';
+import { countText } from './align.ts';
 import { ctStateName, familyName, protocolName, tcpStateName, verdictName } from './names.ts';
 import { reasonLabel } from './reason.ts';
 import { type ReportRule, ruleLabel } from './rules.ts';
@@ -175,6 +176,12 @@ function ruleCounts(tally: PacketTally, source: SummarySource): Summary['rules']
   return { total, decided: decided.sort(byCount((item) => item.rule)), neverMatched };
 }
 
+function offloadNote({ offloaded }: PacketTally): string[] {
+  if (offloaded === 0) return [];
+  const packets = offloaded === 1 ? '1 packet has a checksum' : `${countText(offloaded)} packets have checksums`;
+  return [`${packets} that the sending host left to its network card (offload): taken as right`];
+}
+
 /** Makes the summary of one world from its tally. */
 export function summarize(tally: PacketTally, source: SummarySource): Summary {
   return {
@@ -189,7 +196,7 @@ export function summarize(tally: PacketTally, source: SummarySource): Summary {
     ...reasonCounts(tally),
     rules: ruleCounts(tally, source),
     ...(tally.strangers.full ? { flowsAtLeast: true as const } : {}),
-    notes: [...source.notes],
+    notes: [...source.notes, ...offloadNote(tally)],
   };
 }
 

@@ -3,7 +3,7 @@
 // The loop runs for every packet of every capture on one thread, so it reads single bytes and adds to typed arrays:
 // no objects, no names. Counts are doubles, exact to 2^53.
 
-import { CtState, Proto, Reason, TcpConntrack, Verdict } from '../../assembly/vocabulary.ts';
+import { CtState, PacketFlag, Proto, Reason, TcpConntrack, Verdict } from '../../assembly/vocabulary.ts';
 import { PACKET, RECORD } from '../engine/layout.ts';
 import { FlowSet } from './flow-key.ts';
 
@@ -30,6 +30,8 @@ export class PacketTally {
   readonly transitions = new Float64Array(TCP_STATES * TCP_STATES);
   /** Packets that have a Reason, by reason * 8 + CtState. */
   readonly reasons = new Float64Array(256 * STATES);
+  /** Packets with a checksum that the sending host left to its network card. */
+  offloaded = 0;
   /** Packets by Path. */
   readonly paths = new Float64Array(4);
   /** Packets by the rule that decided; grows with the rules that do. */
@@ -53,6 +55,7 @@ export class PacketTally {
       this.packets[kind]!++;
       this.protocolPackets[protocol]!++;
       this.paths[bytes[at + PACKET.path]! & 3]!++;
+      if (bytes[at + PACKET.flags]! & PacketFlag.OFFLOADED) this.offloaded++;
       this.bytes[verdict]! += view.getUint32(at + PACKET.ip_len, true);
       const reason = bytes[at + PACKET.reason]!;
       if (reason !== Reason.NONE) this.reasons[reason * STATES + state]!++;

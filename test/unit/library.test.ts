@@ -108,6 +108,19 @@ describe('replay', () => {
     expect(result.error?.message).toMatch(/cut\.pcap, packet 2, byte offset \d+/);
   });
 
+  test('checksums left to the network card are right unless they are to be verified, and are counted', async () => {
+    const bytes = Uint8Array.from(SYN);
+    // A TCP checksum of zero: the host left it to its card.
+    bytes.set([0, 0], 20 + 16);
+    const offloaded = capture('offloaded.pcap', [[0n, bytes]]);
+    const auto = await all({ captures: [offloaded] });
+    expect(auto.packets[0]!.ct?.state).toBe('NEW');
+    expect(auto.result.summary.notes.join()).toMatch(/1 packet has a checksum .*offload/);
+    const verified = await all({ captures: [offloaded], checksums: 'verify' });
+    expect([verified.packets[0]!.ct?.state, verified.packets[0]!.why]).toEqual(['INVALID', 'bad-checksum']);
+    expect(verified.result.summary.notes).toEqual([]);
+  });
+
   test('a consumer that stops early, and an abort signal, end the run', async () => {
     for await (const batch of replay({ captures: [small], workers: 2 })) {
       expect(batch.packets.length).toBeGreaterThan(0);

@@ -117,7 +117,7 @@ describe('replay', () => {
     expect(auto.packets[0]!.ct?.state).toBe('NEW');
     expect(auto.result.summary.notes.join()).toMatch(/1 packet has a checksum .*offload/);
     const verified = await all({ captures: [offloaded], checksums: 'verify' });
-    expect([verified.packets[0]!.ct?.state, verified.packets[0]!.why]).toEqual(['INVALID', 'bad-checksum']);
+    expect([verified.packets[0]!.ct?.state, verified.packets[0]!.why]).toEqual(['INVALID', 'invalid-checksum']);
     expect(verified.result.summary.notes).toEqual([]);
   });
 

@@ -13,9 +13,11 @@ import { sysctl } from "./sysctl";
 import { arm, disarm, set_expiry, sweep } from "./timer";
 import { trace_flow } from "./trace";
 import { PeerFlag, TcpFlagClass } from "./track/tcp-states";
-import { track, Track } from "./track/tracker";
-import { tuple_hash, tuple_invert } from "./tuple";
+import { SctpFlag } from "./track/sctp";
+import { shown_state, track, Track } from "./track/tracker";
+import { has_ports, tuple_hash, tuple_invert } from "./tuple";
 import { CtState, Dir, EventBit, EventKind, L3, PacketFlag, Path, Proto, Reason, Status, Sysctl } from "./vocabulary";
+import { gre_has_tuple } from "./wire/gre";
 import { ICMP_HEADER, ICMP_TYPE_MAX, ICMPV6_REDIRECT, icmpv6_is_untracked } from "./wire/icmp";
 
 /** The conntrack hook: gives the packet its flow, direction and state (kernel: nf_conntrack_in()). */
@@ -24,8 +26,10 @@ export function conntrack_in(w: World, p: Packet): void {
   if (p.l4 == 0) return invalid(p, Reason.TRUNCATED_L4);
   if (p.protonum == Proto.ICMP || p.protonum == Proto.ICMPV6) {
     if (handle_icmp(w, p)) return;
-  } else if (p.l4_len < 4 && (p.protonum == Proto.TCP || p.protonum == Proto.UDP)) {
+  } else if (p.l4_len < 4 && has_ports(p.protonum)) {
     return invalid(p, Reason.TRUNCATED_L4);
+  } else if (p.protonum == Proto.GRE && !gre_has_tuple(p.l4, p.l4_len)) {
+    return invalid(p, Reason.GRE_NOT_PPP);
   }
   while (true) {
     const known = find_live(w, changetype<Tuple>(p), p.hash);
@@ -129,7 +133,7 @@ function relate_error(w: World, p: Packet): void {
   p.flow = <u32>found;
   p.dir = <u8>dir;
   p.ct_state = <u8>CtState.RELATED;
-  p.tcp_before = flow.tcp_state;
+  p.tcp_before = shown_state(flow);
 }
 
 /** A tuple's worth of memory of this instance's own. */
@@ -222,8 +226,8 @@ function adopt(w: World, unconfirmed: Flow): Flow {
 
 /**
  * Puts an entry into the table that was there before the first packet. `template` is a Flow with tuples, status, mark,
- * state and absolute expiry filled in. What the windows were is not known, so they are not insisted on. False if there
- * is no room.
+ * state and absolute expiry filled in. What the windows were is not known, so they are not insisted on; SCTP's
+ * verification tags are learnt from the first packets. False if there is no room.
  */
 export function preload_flow(world: usize, template: usize): bool {
   const w = changetype<World>(world);
@@ -238,6 +242,7 @@ export function preload_flow(world: usize, template: usize): bool {
     flow.peer(Dir.REPLY).flags = <u8>(PeerFlag.SACK_PERM | PeerFlag.BE_LIBERAL);
     flow.last_index = <u8>TcpFlagClass.NONE;
   }
+  if (flow.protonum == Proto.SCTP) flow.sctp().flags = <u8>(SctpFlag.VTAG_UNKNOWN | (SctpFlag.VTAG_UNKNOWN << 1));
   if (w.accounts) memory.fill(changetype<usize>(account_of(w, flow)), 0, offsetof<Account>());
   if (!insert_flow(w, flow)) return false;
   arm(w, flow);

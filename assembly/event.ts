@@ -5,7 +5,7 @@
 import { account_of } from "./account";
 import { Event, Flow, Packet, World } from "./layout";
 import { sysctl } from "./sysctl";
-import { EventKind, Proto, Status, Sysctl } from "./vocabulary";
+import { EventKind, Status, Sysctl } from "./vocabulary";
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -53,7 +53,7 @@ export function fill_event(w: World, event: Event, flow: Flow, now: u64): void {
   event.timeout_s = flow.expires > now ? <u32>((flow.expires - now) / SECOND) : 0;
   event.status = flow.status;
   event.mark = flow.mark;
-  event.tcp_state = flow.protonum == Proto.TCP ? flow.tcp_state : 0;
+  event.tcp_state = flow.tcp_state;
   v128.store(target + offsetof<Event>("original_0"), v128.load(source));
   v128.store(target + offsetof<Event>("original_2"), v128.load(source, 16));
   event.original_4 = load<u64>(source, 32);

@@ -8,6 +8,7 @@ import { Flow, Packet, Step, STEPS_MAX, World } from "./layout";
 import { route_decide, route_path } from "./route";
 import { trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route } from "./trace";
 import { tcp_set_closing } from "./track/tcp";
+import { shown_state } from "./track/tracker";
 import {
   ChainVerdict, Hook, L3, PacketFlag, Path, Proto, Reason, RejectWith, Status, StepKind, Verdict,
 } from "./vocabulary";
@@ -133,7 +134,7 @@ function reject(w: World, p: Packet): void {
 function describe(w: World, p: Packet): void {
   if (p.flow == 0) return;
   const flow = changetype<Flow>(<usize>p.flow);
-  p.tcp_state = flow.protonum == Proto.TCP ? flow.tcp_state : 0;
+  p.tcp_state = shown_state(flow);
   p.status = <u16>(flow.status & ~<u32>Status.CONFIRMED);
   p.ct_mark = flow.mark;
   p.flow_id = flow.status & Status.CONFIRMED ? flow.id : 0;

@@ -117,7 +117,7 @@ if (offsetof<Tuple>() != 40) ERROR("Tuple is 40 bytes");
   ct_state: u8;
   /** Dir. */
   dir: u8;
-  /** TcpConntrack state of the entry after the packet; 0 for others. */
+  /** TcpConntrack or SCTP_STATE_BASE + SctpConntrack of the entry after the packet; 0 for others. */
   tcp_state: u8; // 116
   /** Verdict. */
   verdict: u8;
@@ -129,7 +129,7 @@ if (offsetof<Tuple>() != 40) ERROR("Tuple is 40 bytes");
   ct_mark: u32; // 120
   /** Number of log records (LOG, NFLOG) that this packet left in the world's log area in this batch. */
   logs: u16; // 124
-  /** TcpConntrack state of the entry before the packet; 0 for others and for new entries. */
+  /** State as above before the packet; 0 for others and for new entries. */
   tcp_before: u8;
   pad_0: u8;
 }
@@ -156,6 +156,28 @@ if (offsetof<Packet>("flow") != 96) ERROR("Packet line two starts at rule output
 }
 if (offsetof<Peer>() != 20) ERROR("Peer is 20 bytes");
 
+// SctpState: what the ends of an SCTP association have shown (12 bytes, kernel: struct ip_ct_sctp)
+@unmanaged export class SctpState {
+  /** Verification tags, as they lie in packets of the original and of the reply direction; 0 not known. */
+  vtag_original: u32;
+  vtag_reply: u32;
+  /** Directions (bits) from which an INIT opened this association and no COOKIE ACK has ended the opening. */
+  init: u8;
+  /** SctpFlag bits (track/sctp.ts). */
+  flags: u8;
+  /** Direction of the last HEARTBEAT with a wrong tag. */
+  last_dir: u8;
+  pad: u8;
+
+  @inline vtag(dir: u32): u32 {
+    return load<u32>(changetype<usize>(this) + <usize>dir * 4);
+  }
+  @inline set_vtag(dir: u32, vtag: u32): void {
+    store<u32>(changetype<usize>(this) + <usize>dir * 4, vtag);
+  }
+}
+if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
+
 // Flow: one entry of the connection table (192 bytes, three cache lines)
 //   line 0   tuple of the original direction, hash, status, expiry, mark, protocol state: all a UDP packet touches
 //   line 1   TCP window state of both sides
@@ -176,14 +198,14 @@ if (offsetof<Peer>() != 20) ERROR("Peer is 20 bytes");
   /** Expiry, ns since 1970. Before confirm: the timeout in ns. */
   expires: u64; // 48
   mark: u32; // 56
-  /** TcpConntrack. */
+  /** TcpConntrack; SctpConntrack if the protocol is SCTP. */
   tcp_state: u8; // 60
   /** 1 while the entry sits on the timing wheel. */
   armed: u8;
   /** EventBit bits that wait for the next accepted packet (kernel: nf_conntrack_ecache.cache). */
   pending_events: u16;
 
-  // line 1 (64): TCP: both peers inline, ORIGINAL first; see peer(). UDP: a time.
+  // line 1 (64): TCP: both peers inline, ORIGINAL first; see peer(). SCTP: see sctp(). UDP: a time.
   /** UDP: an answered flow that is active after this time (ns) is a stream. */
   udp_stream_after: u64;
   peers_1: u64;
@@ -228,6 +250,9 @@ if (offsetof<Peer>() != 20) ERROR("Peer is 20 bytes");
   @inline peer(dir: u32): Peer {
     return changetype<Peer>(changetype<usize>(this) + offsetof<Flow>("udp_stream_after") + <usize>dir * 20);
   }
+  @inline sctp(): SctpState {
+    return changetype<SctpState>(changetype<usize>(this) + offsetof<Flow>("udp_stream_after"));
+  }
 }
 if (offsetof<Flow>() != 192) ERROR("Flow is 192 bytes");
 if (offsetof<Flow>("udp_stream_after") != 64) ERROR("Flow line 1 starts with the peers");
@@ -270,7 +295,7 @@ if (offsetof<Slot>() != 8) ERROR("Slot is 8 bytes");
   timeout_s: u32; // 24
   status: u32;
   mark: u32; // 32
-  /** TcpConntrack. */
+  /** TcpConntrack; SctpConntrack if the protocol is SCTP. */
   tcp_state: u8;
   pad_0: u8;
   pad_1: u16;

@@ -7,13 +7,16 @@
 
 import { be16, copy16 } from "./bytes";
 import { Packet, Record, Tuple } from "./layout";
-import { tuple_hash, tuple_invert } from "./tuple";
+import { UDPLITE_HEADER, udplite_coverage } from "./track/udplite";
+import { has_ports, tuple_hash, tuple_invert } from "./tuple";
 import { Checksums, L3, PacketFlag, Proto, Reason, Verdict } from "./vocabulary";
 import { fold, pseudo_sum, sum_bytes } from "./wire/checksum";
 import {
   ETHERTYPE_CUT, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_NO_LINK, LINK_ETHERNET, link_payload, link_pkttype,
 } from "./wire/ethernet";
+import { gre_call_id, gre_has_tuple, gre_tuple_bytes } from "./wire/gre";
 import { ICMP_HEADER, ICMPV6_REDIRECT, icmp_is_error, icmpv6_is_error } from "./wire/icmp";
+import { SCTP_HEADER, sctp_checksum_right, sctp_chunks_captured } from "./wire/sctp";
 import { TCP_HEADER_MIN, tcp_flags, tcp_header_length } from "./wire/tcp";
 
 const IPV4_HEADER: u32 = 20;
@@ -208,19 +211,58 @@ function decode_transport(p: Packet, checksums: u32): Reason {
     case Proto.ICMP:
     case Proto.ICMPV6:
       return decode_icmp(p, l4, checksums);
+    case Proto.SCTP:
+      return decode_sctp(p, l4, checksums);
+    case Proto.UDPLITE:
+      return decode_udplite(p, l4, checksums);
+    case Proto.GRE:
+      if (p.l4_captured < gre_tuple_bytes(p.l4_len)) return Reason.CUT_SHORT;
+      p.dport = gre_call_id(l4, p.l4_len);
+      p.hash = tuple_hash(changetype<Tuple>(p));
+      return Reason.NONE;
     case Proto.DCCP:
       // Tracked by address alone, but rules may look at its ports.
       if (p.l4_captured < min<u32>(4, p.l4_len)) return Reason.CUT_SHORT;
     default:
       p.hash = tuple_hash(changetype<Tuple>(p));
-      return unsupported(p.protonum);
+      return Reason.NONE;
   }
 }
 
-function with_ports(p: Packet, l4: usize, checksums: u32, check: u32, header: u32): Reason {
+function set_ports(p: Packet, l4: usize): void {
   if (p.l4_captured >= 4) store<u32>(changetype<usize>(p), load<u32>(l4), offsetof<Packet>("sport"));
   p.hash = tuple_hash(changetype<Tuple>(p));
+}
+
+function with_ports(p: Packet, l4: usize, checksums: u32, check: u32, header: u32): Reason {
+  set_ports(p, l4);
   if (checksums != Checksums.IGNORE && p.l4_captured == p.l4_len && p.l4_len >= header) verify(p, checksums, check, pseudo(p));
+  return Reason.NONE;
+}
+
+/** The chunks' headers decide, so they must all be there. A checksum of 0 was left to the network card. */
+function decode_sctp(p: Packet, l4: usize, checksums: u32): Reason {
+  if (p.l4_captured < min(SCTP_HEADER, p.l4_len)) return Reason.CUT_SHORT;
+  set_ports(p, l4);
+  if (p.l4_len < SCTP_HEADER) return Reason.NONE;
+  if (!sctp_chunks_captured(l4, p.l4_captured, p.l4_len)) return Reason.CUT_SHORT;
+  if (checksums == Checksums.IGNORE || p.l4_captured < p.l4_len || sctp_checksum_right(l4, p.l4_len)) return Reason.NONE;
+  const offloaded = checksums == Checksums.AUTO && load<u32>(l4, 8) == 0;
+  p.flags |= <u16>(offloaded ? PacketFlag.OFFLOADED : PacketFlag.BAD_CHECKSUM);
+  return Reason.NONE;
+}
+
+/**
+ * The kernel computes the pseudo header with UDP's protocol number, not with UDP-Lite's own (RFC 3828 section 3.1), so
+ * what senders compute is wrong to it as long as nf_conntrack_checksum is on (udplite_error(), nf_checksum_partial()).
+ */
+function decode_udplite(p: Packet, l4: usize, checksums: u32): Reason {
+  if (p.l4_captured < min(UDPLITE_HEADER, p.l4_len)) return Reason.CUT_SHORT;
+  set_ports(p, l4);
+  const coverage: u32 = p.l4_len < UDPLITE_HEADER ? 0 : udplite_coverage(l4, p.l4_len);
+  if (checksums == Checksums.IGNORE || coverage == 0 || coverage > p.l4_captured) return Reason.NONE;
+  const pseudo_header = pseudo_sum(sum_bytes(changetype<usize>(p), 32), Proto.UDP, p.l4_len);
+  if (fold(sum_bytes(l4, coverage) + pseudo_header) != 0xffff) p.flags |= <u16>PacketFlag.BAD_CHECKSUM;
   return Reason.NONE;
 }
 
@@ -246,14 +288,6 @@ function decode_icmp(p: Packet, l4: usize, checksums: u32): Reason {
   const quoted = quoted_tuple(inner, p);
   if (quoted == Reason.CUT_SHORT) return Reason.CUT_SHORT;
   if (quoted == Reason.NONE) p.hash = tuple_hash(inner);
-  return unsupported(inner.protonum);
-}
-
-/** Protocols that the kernel tracks in ways that are not built yet: no verdict rather than a wrong one. */
-function unsupported(protonum: u32): Reason {
-  if (protonum == Proto.SCTP) return Reason.SCTP_UNSUPPORTED;
-  if (protonum == Proto.GRE) return Reason.GRE_UNSUPPORTED;
-  if (protonum == Proto.UDPLITE) return Reason.PROTOCOL_UNSUPPORTED;
   return Reason.NONE;
 }
 
@@ -326,7 +360,7 @@ export function quoted_tuple(inner: Tuple, p: Packet): Reason {
   }
   inner.l3num = p.l3num;
   inner.protonum = <u8>protonum;
-  if (protonum == Proto.TCP || protonum == Proto.UDP) {
+  if (has_ports(protonum)) {
     if (l4 + 4 > wire) return Reason.ICMP_ERROR_SHORT;
     if (l4 + 4 > captured) return Reason.CUT_SHORT;
     store<u32>(at, load<u32>(l3 + l4), offsetof<Tuple>("sport"));
@@ -335,6 +369,10 @@ export function quoted_tuple(inner: Tuple, p: Packet): Reason {
     if (l4 + ICMP_HEADER > captured) return Reason.CUT_SHORT;
     inner.sport = load<u16>(l3 + l4, 4);
     inner.dport = load<u16>(l3 + l4);
+  } else if (protonum == Proto.GRE) {
+    if (l4 + gre_tuple_bytes(wire - l4) > captured) return Reason.CUT_SHORT;
+    if (!gre_has_tuple(l3 + l4, wire - l4)) return Reason.ICMP_ERROR_SHORT;
+    inner.dport = gre_call_id(l3 + l4, wire - l4);
   }
   return tuple_invert(inner, inner) ? Reason.NONE : Reason.ICMP_ERROR_UNKNOWN_PROTO;
 }

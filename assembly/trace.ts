@@ -61,7 +61,10 @@ export function trace_conntrack(w: World, p: Packet): void {
   record.g = flag_class(p.tcp_flags);
 }
 
-/** An entry as it is before (when = 0) or after (1) the tracker: status, seconds left, identity, state, both peers. */
+/**
+ * An entry as it is before (when = 0) or after (1) the tracker: status, seconds left, identity, state, both peers. For SCTP
+ * the first two numbers of the peers (b, c) are the verification tags.
+ */
 export function trace_flow(w: World, flow: Flow, when: u32): void {
   const confirmed = (flow.status & Status.CONFIRMED) != 0;
   const left = confirmed ? (flow.expires > w.now ? flow.expires - w.now : 0) : flow.expires;

@@ -18,6 +18,11 @@ export function seed_hash(value: u64): void {
   seed = value;
 }
 
+/** Protocols whose tuple holds the first two 16-bit words of the transport header (kernel: nf_ct_get_tuple_ports()). */
+export function has_ports(protonum: u32): bool {
+  return protonum == Proto.TCP || protonum == Proto.UDP || protonum == Proto.SCTP || protonum == Proto.UDPLITE;
+}
+
 // @ts-ignore: decorator
 @inline function endpoint(lo: u64, hi: u64, port: u64): u64 {
   let h = (lo ^ seed) * MIX_1;

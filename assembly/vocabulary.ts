@@ -92,6 +92,40 @@ export enum TcpConntrack {
   IGNORE = 11,
 }
 
+/** SCTP association states (SCTP_CONNTRACK_*); MAX marks an invalid transition. */
+export enum SctpConntrack {
+  NONE = 0,
+  CLOSED = 1,
+  COOKIE_WAIT = 2,
+  COOKIE_ECHOED = 3,
+  ESTABLISHED = 4,
+  SHUTDOWN_SENT = 5,
+  SHUTDOWN_RECD = 6,
+  SHUTDOWN_ACK_SENT = 7,
+  HEARTBEAT_SENT = 8,
+  MAX = 9,
+}
+
+/** Chunk types (RFC 9260 section 3.2). */
+export enum SctpChunk {
+  DATA = 0,
+  INIT = 1,
+  INIT_ACK = 2,
+  SACK = 3,
+  HEARTBEAT = 4,
+  HEARTBEAT_ACK = 5,
+  ABORT = 6,
+  SHUTDOWN = 7,
+  SHUTDOWN_ACK = 8,
+  ERROR = 9,
+  COOKIE_ECHO = 10,
+  COOKIE_ACK = 11,
+  SHUTDOWN_COMPLETE = 14,
+}
+
+/** Packet.tcp_state and tcp_before hold a TcpConntrack below this, this plus a SctpConntrack from here on. */
+export const SCTP_STATE_BASE = 16;
+
 /** Status bits of an entry (IPS_*). */
 export enum Status {
   EXPECTED = 1,
@@ -202,9 +236,6 @@ export enum Reason {
   BAD_IP_HEADER = 4,
   BAD_IP_CHECKSUM = 5,
   FRAGMENT_UNSUPPORTED = 6,
-  SCTP_UNSUPPORTED = 7,
-  GRE_UNSUPPORTED = 8,
-  PROTOCOL_UNSUPPORTED = 9,
   IP_TRUNCATED = 12,
   /** Loopback or multicast addresses where none may be: IPv6 packets like that are dropped on receipt. */
   MARTIAN_ADDRESS = 13,
@@ -240,6 +271,15 @@ export enum Reason {
   ICMP_ERROR_UNKNOWN_PROTO = 81,
   ICMP_ERROR_NO_FLOW = 82,
   ICMP_ERROR_WRONG_SENDER = 83,
+  SCTP_CHUNKS = 96, // (value: chunk number << 25 | flag << 24 | type << 16 | length in host order)
+  SCTP_INVALID_NEW = 97,
+  SCTP_VTAG_ORIGINAL = 98, // (value: the tag that is right, as a word of the host's byte order)
+  SCTP_VTAG_REPLY = 99, // (value: as above)
+  SCTP_VTAG_CHUNK = 100, // (value: chunk type)
+  SCTP_INVALID_STATE = 101, // (value: old state << 16 | dir << 8 | chunk type)
+  UDPLITE_COVERAGE = 102,
+  UDPLITE_NO_CHECKSUM = 103,
+  GRE_NOT_PPP = 104,
 }
 
 /** Sysctls the engine reads, in the order of the Sysctls record; `src/topology/sysctl.ts` has names and defaults. */
@@ -271,7 +311,18 @@ export enum Sysctl {
   MAX = 24,
   IP_FORWARD = 25,
   IPV6_FORWARDING = 26,
-  COUNT = 27,
+  SCTP_TIMEOUT_NONE = 27, // unused: keeps SCTP timeouts indexed by SctpConntrack
+  SCTP_TIMEOUT_CLOSED = 28,
+  SCTP_TIMEOUT_COOKIE_WAIT = 29,
+  SCTP_TIMEOUT_COOKIE_ECHOED = 30,
+  SCTP_TIMEOUT_ESTABLISHED = 31,
+  SCTP_TIMEOUT_SHUTDOWN_SENT = 32,
+  SCTP_TIMEOUT_SHUTDOWN_RECD = 33,
+  SCTP_TIMEOUT_SHUTDOWN_ACK_SENT = 34,
+  SCTP_TIMEOUT_HEARTBEAT_SENT = 35,
+  GRE_TIMEOUT = 36,
+  GRE_TIMEOUT_STREAM = 37,
+  COUNT = 38,
 }
 
 /** Records of a traced packet (TraceRecord); the numbers each kind holds stand in assembly/trace.ts. */

@@ -54,7 +54,15 @@ export interface PacketReport {
   path?: 'forward' | 'input' | 'output';
   in?: string;
   out?: string;
-  ct?: { id?: number; state: string; dir?: 'original' | 'reply'; status?: string[]; tcp?: string; mark?: number };
+  ct?: {
+    id?: number;
+    state: string;
+    dir?: 'original' | 'reply';
+    status?: string[];
+    tcp?: string;
+    sctp?: string;
+    mark?: number;
+  };
   verdict: 'ACCEPT' | 'DROP' | 'REJECT' | 'QUEUE' | 'NONE';
   with?: string;
   rule?: string;

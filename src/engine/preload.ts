@@ -1,7 +1,7 @@
 // The connection table that a run starts with (the host's `conntrack -L`).
 //
 // What the tool prints is not all there is: window state is lost, so such a TCP flow is tracked like one picked up in
-// mid-stream. Entries are numbered -1, -2, ... in the order of the file.
+// mid-stream; so are the verification tags of SCTP, which its next packets tell. Entries are numbered -1, -2, ... in the order of the file.
 
 import { Status } from '../../assembly/vocabulary.ts';
 import { EngineError } from '../errors.ts';
@@ -25,7 +25,7 @@ export function preloadTable(image: WorldImage, engine: EngineExports, plan: Lan
     writeTuple(view, bytes, template + FLOW.reply_src_lo, entry, entry.reply);
     view.setUint32(template + FLOW.status, statusBits(entry), true);
     view.setUint32(template + FLOW.mark, entry.mark ?? 0, true);
-    view.setUint8(template + FLOW.tcp_state, entry.tcpState ?? 0);
+    view.setUint8(template + FLOW.tcp_state, entry.tcpState ?? entry.sctpState ?? 0);
     view.setBigUint64(template + FLOW.expires, start + BigInt(entry.timeout) * SECOND, true);
     view.setBigInt64(template + FLOW.id, BigInt(-1 - index), true);
     const lane = bytes[plan.shardLanes + (engine.hash_tuple(template) & (SHARDS - 1))]!;

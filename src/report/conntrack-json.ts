@@ -4,7 +4,7 @@ import { EventKind, Proto } from '../../assembly/vocabulary.ts';
 import { EVENT } from '../engine/layout.ts';
 import { addressText } from './address.ts';
 import { deltaSeconds, messageParts, wordAt } from './conntrack-text.ts';
-import { conntrackProtocol, familyName, statusNames, tcpStateName } from './names.ts';
+import { conntrackProtocol, entryStateName, familyName, statusNames } from './names.ts';
 import { idAt, stampAt, u64At } from './time.ts';
 
 function portsJson(bytes: Uint8Array, at: number, protonum: number): string {
@@ -37,7 +37,7 @@ function tupleJson(view: DataView, bytes: Uint8Array, at: number, counters: numb
 /**
  * The EVENT record at `at` as one JSON object without newline: `{"ts":"1700000000.000123456","event":"NEW","id":3,
  * "family":"ipv4","proto":"tcp","protonum":6,"timeout":120,"state":"SYN_SENT","original":{...},"reply":{...},
- * "status":[...],"mark":0}`. Unlike conntrack's text it always has the TCP state and the mark.
+ * "status":[...],"mark":0}`. Unlike conntrack's text it always has the state (TCP and SCTP) and the mark.
  *
  * @param listed an entry of the table: no `event`, `ts` is the moment of the listing
  */
@@ -45,6 +45,7 @@ export function flowJson(view: DataView, bytes: Uint8Array, at: number, listed: 
   const parts = messageParts(view, bytes, at, listed);
   const original = at + EVENT.original_0;
   const protonum = bytes[original + 36]!;
+  const state = entryStateName(protonum, bytes[at + EVENT.tcp_state]!);
   const status = statusNames(view.getUint32(at + EVENT.status, true))
     .map((name) => `"${name}"`)
     .join(',');
@@ -54,7 +55,7 @@ export function flowJson(view: DataView, bytes: Uint8Array, at: number, listed: 
     `,"id":${idAt(view, at + EVENT.id)},"family":"${familyName(bytes[original + 37]!)}"` +
     `,"proto":"${conntrackProtocol(protonum)}","protonum":${protonum}` +
     `,"timeout":${view.getUint32(at + EVENT.timeout_s, true)}` +
-    (protonum === Proto.TCP ? `,"state":"${tcpStateName(bytes[at + EVENT.tcp_state]!)}"` : '') +
+    (state === undefined ? '' : `,"state":"${state}"`) +
     `,"original":${tupleJson(view, bytes, original, parts.counters ? at + EVENT.packets_original : 0)}` +
     `,"reply":${tupleJson(view, bytes, at + EVENT.reply_0, parts.counters ? at + EVENT.packets_reply : 0)}` +
     `,"status":[${status}],"mark":${view.getUint32(at + EVENT.mark, true)}` +

@@ -14,7 +14,7 @@
 import { EventBit, EventKind, Proto, Status } from '../../assembly/vocabulary.ts';
 import { EVENT } from '../engine/layout.ts';
 import { addressText } from './address.ts';
-import { conntrackProtocol, familyName, tcpStateName } from './names.ts';
+import { conntrackProtocol, entryStateName, familyName } from './names.ts';
 import { microsText, nanosAt, secondsAt, u64At } from './time.ts';
 
 /** Which of conntrack's `-o` modes a line is printed with. */
@@ -66,12 +66,16 @@ export function messageParts(view: DataView, bytes: Uint8Array, at: number, list
   const complete = listed || destroy;
   return {
     timeout: !destroy || listed || view.getUint32(at + EVENT.timeout_s, true) !== 0,
-    state: bytes[at + PROTONUM] === Proto.TCP && (complete || (bits & EventBit.PROTOINFO) !== 0),
+    state: hasStates(bytes[at + PROTONUM]!) && (complete || (bits & EventBit.PROTOINFO) !== 0),
     counters: complete && u64At(view, at + EVENT.packets_original) !== 0,
     start: complete && u64At(view, at + EVENT.start) !== 0,
     mark: listed || (bits & EventBit.MARK) !== 0 || view.getUint32(at + EVENT.mark, true) !== 0,
     use: listed,
   };
+}
+
+function hasStates(protonum: number): boolean {
+  return protonum === Proto.TCP || protonum === Proto.SCTP;
 }
 
 /** Port or key of a tuple: two bytes in wire order. */
@@ -117,7 +121,7 @@ function entryText(view: DataView, bytes: Uint8Array, at: number, modes: Conntra
   const status = view.getUint32(at + EVENT.status, true);
   let text = modes.extended ? FAMILIES[l3num]! + PROTOCOLS[protonum]! : PROTOCOLS[protonum]!;
   if (parts.timeout) text += `${view.getUint32(at + EVENT.timeout_s, true)} `;
-  if (parts.state) text += `${tcpStateName(bytes[at + EVENT.tcp_state]!)} `;
+  if (parts.state) text += `${entryStateName(protonum, bytes[at + EVENT.tcp_state]!)} `;
   text += tupleText(bytes, at + EVENT.original_0, l3num, protonum);
   if (parts.counters) text += countersText(view, at + EVENT.packets_original, at + EVENT.bytes_original);
   if (!(status & Status.SEEN_REPLY)) text += '[UNREPLIED] ';

@@ -7,7 +7,7 @@ import { EventKind, Proto, Status } from '../../assembly/vocabulary.ts';
 import { EVENT } from '../engine/layout.ts';
 import { addressText } from './address.ts';
 import { deltaSeconds, messageParts, wordAt } from './conntrack-text.ts';
-import { conntrackProtocol, familyName, tcpStateName } from './names.ts';
+import { conntrackProtocol, entryStateName, familyName } from './names.ts';
 import { idAt, secondsAt, u64At } from './time.ts';
 
 /** What stands before the first and after the last flow. */
@@ -79,7 +79,8 @@ export function flowXml(view: DataView, bytes: Uint8Array, at: number, listed: b
   text += tupleXml(bytes, at + EVENT.original_0, 'original', original);
   text += tupleXml(bytes, at + EVENT.reply_0, 'reply', reply);
   text += '<meta direction="independent">';
-  if (parts.state) text += `<state>${tcpStateName(bytes[at + EVENT.tcp_state]!)}</state>`;
+  const state = entryStateName(bytes[at + EVENT.original_0 + 36]!, bytes[at + EVENT.tcp_state]!);
+  if (parts.state) text += `<state>${state}</state>`;
   if (parts.timeout) text += `<timeout>${view.getUint32(at + EVENT.timeout_s, true)}</timeout>`;
   if (parts.mark) text += `<mark>${view.getUint32(at + EVENT.mark, true)}</mark>`;
   if (parts.use) text += '<use>1</use>';

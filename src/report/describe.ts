@@ -1,6 +1,6 @@
 // What is this packet, in one line, for people who read a trace or a diff?
 
-import { L3, PacketFlag, Proto } from '../../assembly/vocabulary.ts';
+import { L3, PacketFlag, Proto, SctpChunk } from '../../assembly/vocabulary.ts';
 import { PACKET } from '../engine/layout.ts';
 import { addressText } from './address.ts';
 import { wordAt } from './conntrack-text.ts';
@@ -48,6 +48,19 @@ export function flowText(bytes: Uint8Array, at: number, reversed: boolean): stri
   return `${protocolName(protonum)} ${from} -> ${to}${id}`;
 }
 
+/** Chunks of an SCTP packet as far as they were captured: `[INIT]`, `[COOKIE_ACK,DATA]`; other types by number. */
+function chunksText(view: DataView, l4: number, captured: number): string {
+  const names: string[] = [];
+  for (let at = 12; at + 4 <= captured; ) {
+    const type = view.getUint8(l4 + at);
+    names.push(SctpChunk[type] ?? String(type));
+    const size = (view.getUint16(l4 + at + 2) + 3) & ~3;
+    if (size === 0) break;
+    at += size;
+  }
+  return `[${names.join(',')}]`;
+}
+
 /**
  * One line about the decoded PACKET at `at`: `tcp 10.0.0.1:4000 -> 10.0.0.2:80 [S] seq 900 win 64240 length 0`. Lengths are
  * those of the transport's payload; what the capture cut off is left out.
@@ -76,6 +89,9 @@ export function packetText(view: DataView, bytes: Uint8Array, at: number): strin
     case Proto.ICMPV6:
       if (l4 === 0 || captured < 2) return head + tail;
       return `${head} type ${bytes[l4]} code ${bytes[l4 + 1]} length ${Math.max(0, length - 8)}${tail}`;
+    case Proto.SCTP:
+      if (l4 === 0 || captured < 12) return head + tail;
+      return `${head} ${chunksText(view, l4, captured)} tag ${view.getUint32(l4 + 4)} length ${length - 12}${tail}`;
     case Proto.UDP:
     case Proto.UDPLITE:
       return `${head} length ${Math.max(0, length - 8)}${tail}`;

@@ -18,7 +18,8 @@ function decision(judged: Judgement): string {
 /** State, TCP state, status and mark, as far as they differ between the sides. */
 function states(judged: Judgement, differs: FlowDifference['differs']): string {
   const parts = [judged.state];
-  if (judged.tcp !== undefined) parts.push(judged.tcp);
+  const entryState = judged.tcp ?? judged.sctp;
+  if (entryState !== undefined) parts.push(entryState);
   if (differs.includes('status')) parts.push(`[${(judged.status ?? []).join(' ')}]`);
   if (differs.includes('mark')) parts.push(`mark=${judged.mark ?? 0}`);
   return parts.join(' ');

@@ -8,7 +8,7 @@ import { CtState, Dir } from '../../assembly/vocabulary.ts';
 import { PACKET, RECORD } from '../engine/layout.ts';
 import { flowText, packetText } from './describe.ts';
 import { FlowSet, flowKey } from './flow-key.ts';
-import { ctStateName, rejectName, statusNames, tcpStateName, verdictName } from './names.ts';
+import { ctStateName, packetState, rejectName, statusNames, verdictName } from './names.ts';
 import { whyText } from './reason.ts';
 import { NO_RULE, type ReportRule, ruleLabel } from './rules.ts';
 import { stampAt } from './time.ts';
@@ -25,6 +25,7 @@ export interface Judgement {
   why?: string;
   state: string;
   tcp?: string;
+  sctp?: string;
   status?: string[];
   mark?: number;
 }
@@ -34,7 +35,7 @@ export interface FlowDifference {
   /** The tuple of the original direction: `tcp 10.0.0.1:4000 -> 10.0.0.2:80`. */
   flow: string;
   /** What differs in the packet below. */
-  differs: ('verdict' | 'state' | 'tcp' | 'status' | 'mark')[];
+  differs: ('verdict' | 'state' | 'tcp' | 'sctp' | 'status' | 'mark')[];
   /** Packets of the flow that differ. */
   packets: number;
   /** The first packet with another verdict, or, where none has, the first that differs at all. */
@@ -62,7 +63,8 @@ function differences(view: DataView, bytes: Uint8Array, a: number, b: number): F
   const same = (field: number) => bytes[a + field] === bytes[b + field];
   if (!same(PACKET.verdict) || !same(PACKET.reject)) differs.push('verdict');
   if (!same(PACKET.ct_state)) differs.push('state');
-  if (!same(PACKET.tcp_state)) differs.push('tcp');
+  const [one, other] = [bytes[a + PACKET.tcp_state]!, bytes[b + PACKET.tcp_state]!];
+  if (one !== other) differs.push(packetState(Math.max(one, other))[0]);
   if (view.getUint16(a + PACKET.status, true) !== view.getUint16(b + PACKET.status, true)) differs.push('status');
   if (view.getUint32(a + PACKET.ct_mark, true) !== view.getUint32(b + PACKET.ct_mark, true)) differs.push('mark');
   return differs;
@@ -82,7 +84,10 @@ function judgement(view: DataView, bytes: Uint8Array, at: number, rules: readonl
   const reason = bytes[at + PACKET.reason]!;
   if (reason !== 0) judged.why = whyText(reason, view.getUint32(at + PACKET.why_value, true));
   if (state === CtState.NONE || state === CtState.INVALID || state === CtState.UNTRACKED) return judged;
-  if (bytes[at + PACKET.tcp_state]) judged.tcp = tcpStateName(bytes[at + PACKET.tcp_state]!);
+  if (bytes[at + PACKET.tcp_state]) {
+    const [protocol, name] = packetState(bytes[at + PACKET.tcp_state]!);
+    judged[protocol] = name;
+  }
   judged.status = statusNames(view.getUint16(at + PACKET.status, true));
   judged.mark = view.getUint32(at + PACKET.ct_mark, true);
   return judged;

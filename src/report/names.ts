@@ -1,6 +1,18 @@
 // What are the numbers of the vocabulary called in outputs? Names that conntrack, iptables and the kernel print.
 
-import { CtState, Dir, L3, Path, Proto, RejectWith, Status, TcpConntrack, Verdict } from '../../assembly/vocabulary.ts';
+import {
+  CtState,
+  Dir,
+  L3,
+  Path,
+  Proto,
+  RejectWith,
+  SCTP_STATE_BASE,
+  SctpConntrack,
+  Status,
+  TcpConntrack,
+  Verdict,
+} from '../../assembly/vocabulary.ts';
 
 /** Protocol names as libnetfilter_conntrack knows them; others are "unknown". */
 const CONNTRACK_PROTOCOLS = new Map<number, string>([
@@ -44,6 +56,23 @@ export function familyName(l3num: number): string {
 /** Name of a TCP state as conntrack prints it; what it does not know is NONE. */
 export function tcpStateName(state: number): string {
   return state < TcpConntrack.MAX ? TcpConntrack[state]! : 'NONE';
+}
+
+/** Name of an SCTP state as conntrack prints it; what it does not know is NONE. */
+export function sctpStateName(state: number): string {
+  return state < SctpConntrack.MAX ? SctpConntrack[state]! : 'NONE';
+}
+
+/** Name of the state that an entry of this protocol has (Event.tcp_state); undefined for protocols without states. */
+export function entryStateName(protonum: number, state: number): string | undefined {
+  if (protonum === Proto.TCP) return tcpStateName(state);
+  return protonum === Proto.SCTP ? sctpStateName(state) : undefined;
+}
+
+/** Protocol and name of a state as a packet reports it (Packet.tcp_state, not 0). */
+export function packetState(state: number): ['tcp' | 'sctp', string] {
+  if (state < SCTP_STATE_BASE) return ['tcp', tcpStateName(state)];
+  return ['sctp', sctpStateName(state - SCTP_STATE_BASE)];
 }
 
 export function ctStateName(state: number): string {

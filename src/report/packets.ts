@@ -6,7 +6,7 @@
 import { CtState, EventKind, Reason } from '../../assembly/vocabulary.ts';
 import { PACKET, RECORD } from '../engine/layout.ts';
 import type { LogEntry } from '../run.ts';
-import { ctStateName, dirName, pathName, rejectName, statusNames, tcpStateName, verdictName } from './names.ts';
+import { ctStateName, dirName, packetState, pathName, rejectName, statusNames, verdictName } from './names.ts';
 import { whyText } from './reason.ts';
 import { NO_RULE, type ReportRule, ruleLabel } from './rules.ts';
 import { idAt, nanosAt, nanosText, secondsAt } from './time.ts';
@@ -111,13 +111,14 @@ export class PacketLines {
     const dir = bytes[packet + PACKET.dir]!;
     const tcp = bytes[packet + PACKET.tcp_state]!;
     const status = view.getUint16(packet + PACKET.status, true);
-    const key = (status << 9) | (tcp << 5) | (dir << 4) | state;
+    const key = (status << 10) | (tcp << 5) | (dir << 4) | state;
     let text = this.#states.get(key);
     if (text === undefined) {
       const bits = statusNames(status).map((name) => `"${name}"`);
+      const [protocol, name] = packetState(tcp);
       text =
         `"state":"${ctStateName(state)}","dir":"${dirName(dir)}","status":[${bits.join(',')}]` +
-        (tcp === 0 ? ',"mark":' : `,"tcp":"${tcpStateName(tcp)}","mark":`);
+        (tcp === 0 ? ',"mark":' : `,"${protocol}":"${name}","mark":`);
       this.#states.set(key, text);
     }
     const id = idAt(view, packet + PACKET.flow_id);

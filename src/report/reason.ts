@@ -23,6 +23,21 @@ function stateMessage(value: number, fate: string): string {
   return `packet (index ${value >>> 16}) in dir ${(value >>> 8) & 0xff} ${fate}, state ${tcpStateName(value & 0xff)}`;
 }
 
+/** Reason.SCTP_INVALID_STATE: old state << 16 | dir << 8 | chunk type. */
+function sctpStateMessage(value: number): string {
+  return `Invalid, old_state ${value >>> 16}, dir ${(value >>> 8) & 0xff}, type ${value & 0xff}`;
+}
+
+/** Reason.SCTP_CHUNKS: chunk number << 25 | flag << 24 | type << 16 | length. */
+function chunksMessage(value: number): string {
+  const [number, flag, type, length] = [value >>> 25, (value >>> 24) & 1, (value >>> 16) & 0xff, value & 0xffff];
+  return `do_basic_checks failed. chunk num ${number}, type ${type}, len ${length} flag ${flag}`;
+}
+
+function vtagMessage(tag: number, dir: number): string {
+  return `verification tag check failed, not ${tag.toString(16)} for dir ${dir}`;
+}
+
 const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.NOT_IP]: { word: 'not-ip' },
   [Reason.UNKNOWN_LINK_HEADER]: { word: 'unknown-link-header' },
@@ -30,9 +45,6 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.BAD_IP_HEADER]: { word: 'bad-ip-header' },
   [Reason.BAD_IP_CHECKSUM]: { word: 'bad-ip-checksum' },
   [Reason.FRAGMENT_UNSUPPORTED]: { word: 'fragment-unsupported' },
-  [Reason.SCTP_UNSUPPORTED]: { word: 'sctp-unsupported' },
-  [Reason.GRE_UNSUPPORTED]: { word: 'gre-unsupported' },
-  [Reason.PROTOCOL_UNSUPPORTED]: { word: 'protocol-unsupported' },
   [Reason.MARTIAN_ADDRESS]: { word: 'martian-address' },
   [Reason.NOT_FOR_US]: { word: 'not-for-us' },
   [Reason.MARTIAN]: { word: 'martian' },
@@ -85,6 +97,15 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.ICMP_ERROR_UNKNOWN_PROTO]: { word: 'icmp-error-unknown-protocol' },
   [Reason.ICMP_ERROR_NO_FLOW]: { word: 'icmp-error-no-flow' },
   [Reason.ICMP_ERROR_WRONG_SENDER]: { word: 'icmp-error-wrong-sender' },
+  [Reason.SCTP_CHUNKS]: { word: 'invalid-chunks', message: chunksMessage },
+  [Reason.SCTP_INVALID_NEW]: { word: 'sctp-invalid-new' },
+  [Reason.SCTP_VTAG_ORIGINAL]: { word: 'wrong-tag', message: (tag) => vtagMessage(tag, 0), label: 'dir 0' },
+  [Reason.SCTP_VTAG_REPLY]: { word: 'wrong-tag', message: (tag) => vtagMessage(tag, 1), label: 'dir 1' },
+  [Reason.SCTP_VTAG_CHUNK]: { word: 'wrong-chunk-tag', message: 'chunk type %u' },
+  [Reason.SCTP_INVALID_STATE]: { word: 'sctp-invalid-state', message: sctpStateMessage },
+  [Reason.UDPLITE_COVERAGE]: { word: 'invalid-coverage', message: 'invalid checksum coverage' },
+  [Reason.UDPLITE_NO_CHECKSUM]: { word: 'checksum-missing' },
+  [Reason.GRE_NOT_PPP]: { word: 'gre-not-ppp' },
 };
 
 function words(reason: number): Words | undefined {

@@ -100,6 +100,11 @@ function protocolRows(summary: Summary): string[] {
   return limited(alignRows([['protocol', 'packets', '', 'flows'], ...rows], 'lrrr'), 'protocols');
 }
 
+function transitionRows(transitions: Summary['transitions']): string[] {
+  const rows = transitions.map(({ from, to, packets }) => [countText(packets), from ?? '(new)', `-> ${to}`]);
+  return alignRows(rows, 'rl');
+}
+
 /**
  * The summary as text for people.
  *
@@ -115,12 +120,8 @@ export function summaryText(summary: Summary, color: boolean): string {
     section('Packets by conntrack state and verdict', matrixText(summary));
     section('Packets by protocol', protocolRows(summary));
   }
-  const transitions = summary.transitions.map(({ from, to, packets }) => [
-    countText(packets),
-    from ?? '(new)',
-    `-> ${to}`,
-  ]);
-  section('TCP state transitions', alignRows(transitions, 'rl'));
+  section('TCP state transitions', transitionRows(summary.transitions));
+  section('SCTP state transitions', transitionRows(summary.sctpTransitions));
   section('INVALID, by reason', reasonRows(summary.invalid));
   section('Let through without being believed', reasonRows(summary.ignored));
   section('Dropped without a rule', reasonRows(summary.dropped));

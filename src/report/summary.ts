@@ -2,13 +2,13 @@
 //
 // Everything in it is a function of the captures, the host and the options; how fast it went is told elsewhere.
 
-import { CtState, L3, TcpConntrack, Verdict } from '../../assembly/vocabulary.ts';
+import { CtState, L3, Verdict } from '../../assembly/vocabulary.ts';
 import type { RunResult } from '../run.ts';
 import { countText } from './align.ts';
-import { ctStateName, familyName, protocolName, tcpStateName, verdictName } from './names.ts';
+import { ctStateName, familyName, packetState, protocolName, verdictName } from './names.ts';
 import { reasonLabel } from './reason.ts';
 import { type ReportRule, ruleLabel } from './rules.ts';
-import { PacketTally } from './tally.ts';
+import { PacketTally, STATE_CODES } from './tally.ts';
 import { stampText } from './time.ts';
 
 /** Packets, and conversations: entries made, and for packets without an entry the distinct tuples. */
@@ -41,6 +41,8 @@ export interface Summary {
   protocols: (Counts & { family: string; protocol: string })[];
   /** TCP state changes; `from` is absent where the packet made the entry. */
   transitions: { from?: string; to: string; packets: number }[];
+  /** SCTP state changes, likewise. */
+  sctpTransitions: { from?: string; to: string; packets: number }[];
   /** Packets INVALID, by reason. */
   invalid: { why: string; packets: number }[];
   /** Packets that conntrack let through without believing them. */
@@ -121,17 +123,17 @@ function protocolCounts(tally: PacketTally): Summary['protocols'] {
   return counts.sort(byCount((item) => `${item.protocol} ${item.family}`));
 }
 
-function transitionCounts(tally: PacketTally): Summary['transitions'] {
-  const counts: Summary['transitions'] = [];
-  for (let before = 0; before < 16; before++) {
-    for (let after = 0; after < 16; after++) {
-      const packets = tally.transitions[before * 16 + after]!;
+function transitionCounts(tally: PacketTally): Pick<Summary, 'transitions' | 'sctpTransitions'> {
+  const counts: Record<'tcp' | 'sctp', Summary['transitions']> = { tcp: [], sctp: [] };
+  for (let before = 0; before < STATE_CODES; before++) {
+    for (let after = 0; after < STATE_CODES; after++) {
+      const packets = tally.transitions[before * STATE_CODES + after]!;
       if (packets === 0) continue;
-      const to = tcpStateName(after);
-      counts.push(before === TcpConntrack.NONE ? { to, packets } : { from: tcpStateName(before), to, packets });
+      const [protocol, to] = packetState(after);
+      counts[protocol].push(before === 0 ? { to, packets } : { from: packetState(before)[1], to, packets });
     }
   }
-  return counts;
+  return { transitions: counts.tcp, sctpTransitions: counts.sctp };
 }
 
 function reasonCounts(tally: PacketTally): Pick<Summary, 'invalid' | 'ignored' | 'dropped' | 'notJudged'> {
@@ -192,7 +194,7 @@ export function summarize(tally: PacketTally, source: SummarySource): Summary {
     verdicts: verdictCounts(tally),
     states: stateCounts(tally),
     protocols: protocolCounts(tally),
-    transitions: transitionCounts(tally),
+    ...transitionCounts(tally),
     ...reasonCounts(tally),
     rules: ruleCounts(tally, source),
     ...(tally.strangers.full ? { flowsAtLeast: true as const } : {}),

@@ -10,7 +10,8 @@ import { FlowSet } from './flow-key.ts';
 /** First index of a verdict's or family's row in the histograms below. */
 const STATES = 8;
 const PROTOCOLS = 256;
-const TCP_STATES = 16;
+/** Values of Packet.tcp_state: TCP's states, and SCTP's from SCTP_STATE_BASE on. */
+export const STATE_CODES = 32;
 
 /** Bit of Packet.events for EventKind.NEW: the packet made an entry. */
 const MADE_ENTRY = 1;
@@ -26,8 +27,8 @@ export class PacketTally {
   /** Packets by L3 * 256 + protocol number, and conversations counted as in `flows`. */
   readonly protocolPackets = new Float64Array(16 * PROTOCOLS);
   readonly protocolFlows = new Float64Array(16 * PROTOCOLS);
-  /** TCP packets that changed their entry's state, by state before * 16 + state after; NONE before: a new entry. */
-  readonly transitions = new Float64Array(TCP_STATES * TCP_STATES);
+  /** TCP and SCTP packets that changed their entry's state, by state before * 32 + state after; 0 before: a new entry. */
+  readonly transitions = new Float64Array(STATE_CODES * STATE_CODES);
   /** Packets that have a Reason, by reason * 8 + CtState. */
   readonly reasons = new Float64Array(256 * STATES);
   /** Packets with a checksum that the sending host left to its network card. */
@@ -88,11 +89,12 @@ export class PacketTally {
 
   /** A state that a packet brought to a new entry counts only if the entry was kept. */
   #transition(bytes: Uint8Array, at: number, verdict: number, after: number): void {
-    if (bytes[at + PACKET.protonum] !== Proto.TCP) return;
+    const protonum = bytes[at + PACKET.protonum];
+    if (protonum !== Proto.TCP && protonum !== Proto.SCTP) return;
     const before = bytes[at + PACKET.tcp_before]!;
     if (before === TcpConntrack.NONE && verdict !== Verdict.ACCEPT) return;
     if (before === TcpConntrack.NONE && !(bytes[at + PACKET.events]! & MADE_ENTRY)) return;
-    this.transitions[(before & 15) * TCP_STATES + (after & 15)]!++;
+    this.transitions[(before & 31) * STATE_CODES + (after & 31)]!++;
   }
 
   #countRule(rule: number): void {

@@ -1,6 +1,6 @@
 // What do the engine's trace records of one packet say?
 
-import { TraceKind } from '../../assembly/vocabulary.ts';
+import { Proto, TraceKind } from '../../assembly/vocabulary.ts';
 import type { InterfaceNames } from '../capture/interfaces.ts';
 import { TRACE_RECORD, WORLD } from '../engine/layout.ts';
 import { pathName } from './names.ts';
@@ -111,8 +111,19 @@ function ctEntry(n: readonly number[], seen: Seen): CtEntry {
   entry.timeoutAfter = after[2]!;
   if (before) entry.timeoutBefore = before[2]!;
   if (attached && id) entry.id = id;
-  if (after[6] === 6 && seen.peersAfter) entry.tcp = { flags, index, ...tcp(seen, before?.[5] ?? 0, after[5]!) };
+  if (after[6] === Proto.SCTP && seen.peersAfter) {
+    const tags = [seen.peersAfter[1]!, seen.peersAfter[2]!].map(swapBytes) as [number, number];
+    entry.sctp = { ...(before && { before: before[5]! }), after: after[5]!, tags };
+  }
+  if (after[6] === Proto.TCP && seen.peersAfter)
+    entry.tcp = { flags, index, ...tcp(seen, before?.[5] ?? 0, after[5]!) };
   return entry;
+}
+
+/** A word as it lies in the packet, read in the engine's byte order, as the number that it is. */
+function swapBytes(word: number): number {
+  const swapped = ((word & 0xff) << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24);
+  return swapped >>> 0;
 }
 
 function tcp(seen: Seen, before: number, after: number): Omit<TraceTcp, 'flags' | 'index'> {

@@ -4,7 +4,7 @@ import picocolors from 'picocolors';
 import { ChainVerdict, Hook, Reason, TcpConntrack, Verdict } from '../../assembly/vocabulary.ts';
 import { alignRows } from './align.ts';
 import { tcpFlagsText } from './describe.ts';
-import { ctStateName, dirName, rejectName, statusNames, tcpStateName, verdictName } from './names.ts';
+import { ctStateName, dirName, rejectName, sctpStateName, statusNames, tcpStateName, verdictName } from './names.ts';
 import { flagClassName, whyText } from './reason.ts';
 import { type ReportRule, ruleLabel } from './rules.ts';
 
@@ -66,11 +66,21 @@ export type TraceEntry =
       reason: number;
       reasonValue: number;
       tcp?: TraceTcp;
+      sctp?: TraceSctp;
     }
   /** The route that was chosen: AddrType name or interface name in words. */
   | { kind: 'route'; text: string }
   /** The entry was confirmed: it is in the table from here on. */
   | { kind: 'confirm'; id: number };
+
+/** What the SCTP tracker did. */
+export interface TraceSctp {
+  /** SctpConntrack before and after; no `before` for a new entry. */
+  before?: number;
+  after: number;
+  /** Verification tags that packets of the original and of the reply direction bear from now on; 0 not known. */
+  tags: [number, number];
+}
 
 /** The packet that was traced, and what became of it. */
 export interface TracedPacket {
@@ -145,6 +155,15 @@ function tcpLines(tcp: TraceTcp): string[] {
   ];
 }
 
+function sctpLines({ before, after, tags }: TraceSctp): string[] {
+  const from = before === undefined ? '(new)' : sctpStateName(before);
+  const [original, reply] = tags.map((tag) => `0x${tag.toString(16).padStart(8, '0')}`);
+  return [
+    `      sctp: ${from} -> ${sctpStateName(after)}`,
+    `      verification tags: original ${original}, reply ${reply}`,
+  ];
+}
+
 function ctLines(entry: Extract<TraceEntry, { kind: 'ct' }>): string[] {
   const names = (status: number) => statusNames(status).join(' ') || '-';
   const whose = entry.id === undefined ? '' : ` of flow ${entry.id}, ${dirName(entry.dir)} direction`;
@@ -157,6 +176,7 @@ function ctLines(entry: Extract<TraceEntry, { kind: 'ct' }>): string[] {
     const before = entry.timeoutBefore === undefined ? '' : `${entry.timeoutBefore} -> `;
     lines.push(`      timeout ${before}${entry.timeoutAfter} s`);
   }
+  if (entry.sctp !== undefined) lines.push(...sctpLines(entry.sctp));
   return entry.tcp === undefined ? lines : [...lines, ...tcpLines(entry.tcp)];
 }
 
@@ -230,7 +250,7 @@ export function traceJson(packet: TracedPacket, entries: readonly TraceEntry[], 
         return { kind: entry.kind, verdict: ChainVerdict[entry.verdict], rule };
       }
       case 'ct': {
-        const { reason, reasonValue, statusBefore, statusAfter, tcp, ...rest } = entry;
+        const { reason, reasonValue, statusBefore, statusAfter, tcp, sctp, ...rest } = entry;
         return {
           ...rest,
           state: ctStateName(entry.state),
@@ -244,6 +264,11 @@ export function traceJson(packet: TracedPacket, entries: readonly TraceEntry[], 
             index: tcp.flags === 0 ? undefined : flagClassName(tcp.index),
             before: tcp.before === TcpConntrack.NONE ? undefined : tcpStateName(tcp.before),
             after: tcpStateName(tcp.after),
+          },
+          sctp: sctp && {
+            before: sctp.before === undefined ? undefined : sctpStateName(sctp.before),
+            after: sctpStateName(sctp.after),
+            tags: sctp.tags,
           },
         };
       }

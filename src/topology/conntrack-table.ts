@@ -3,11 +3,11 @@
 // A line is: family with its number (`-o extended` and /proc only), protocol with its number, seconds left, state, the
 // original tuple with counters, [UNREPLIED], the reply tuple with counters, [ASSURED], and what else is known of the
 // entry (libnetfilter_conntrack snprintf_default.c, nf_conntrack_standalone.c ct_seq_show()).
-import { Proto, TcpConntrack } from '../../assembly/vocabulary.ts';
+import { Proto, SctpConntrack, TcpConntrack } from '../../assembly/vocabulary.ts';
 import { type Address, addressBytes, type Family, IPV4, parseAddress } from './addresses.ts';
 import { refuseHost, textLines } from './place.ts';
 
-/** One direction. ICMP and ICMPv6: sport is the id, dport type << 8 | code. */
+/** One direction. ICMP and ICMPv6: sport is the id, dport type << 8 | code. GRE: the keys. */
 export interface EntryTuple {
   /** 4 or 16 bytes in wire order. */
   src: Uint8Array;
@@ -31,6 +31,8 @@ export interface ConntrackEntry {
   timeout: number;
   /** Only for TCP. */
   tcpState?: TcpConntrack;
+  /** Only for SCTP. */
+  sctpState?: SctpConntrack;
   original: EntryTuple;
   reply: EntryTuple;
   unreplied: boolean;
@@ -55,13 +57,25 @@ const TCP_STATES: Record<string, TcpConntrack> = {
   SYN_SENT2: TcpConntrack.SYN_SENT2,
 };
 
-/** Protocols whose entries need more than a tuple and a timeout. */
-const NOT_YET: Record<number, string> = {
-  [Proto.SCTP]: 'SCTP',
-  [Proto.GRE]: 'GRE',
-  [Proto.DCCP]: 'DCCP',
-  [Proto.UDPLITE]: 'UDP-Lite',
+const SCTP_STATES: Record<string, SctpConntrack> = {
+  NONE: SctpConntrack.NONE,
+  CLOSED: SctpConntrack.CLOSED,
+  COOKIE_WAIT: SctpConntrack.COOKIE_WAIT,
+  COOKIE_ECHOED: SctpConntrack.COOKIE_ECHOED,
+  ESTABLISHED: SctpConntrack.ESTABLISHED,
+  SHUTDOWN_SENT: SctpConntrack.SHUTDOWN_SENT,
+  SHUTDOWN_RECD: SctpConntrack.SHUTDOWN_RECD,
+  SHUTDOWN_ACK_SENT: SctpConntrack.SHUTDOWN_ACK_SENT,
+  HEARTBEAT_SENT: SctpConntrack.HEARTBEAT_SENT,
+  // A state of its own up to 6.0: the answered path is what later kernels call established.
+  HEARTBEAT_ACKED: SctpConntrack.ESTABLISHED,
 };
+
+/** Protocols that some kernels track by ports and states and others by addresses alone. */
+const NOT_YET: Record<number, string> = { [Proto.DCCP]: 'DCCP' };
+
+/** Protocols with ports in their tuples. */
+const WITH_PORTS: readonly number[] = [Proto.TCP, Proto.UDP, Proto.SCTP, Proto.UDPLITE];
 
 /** Type of the answer to each ICMP or ICMPv6 query (icmp_invert_tuple(), icmpv6_invert_tuple()). */
 const ICMP_ANSWER: Record<number, number> = { 0: 8, 8: 0, 13: 14, 14: 13, 15: 16, 16: 15, 17: 18, 18: 17 };
@@ -73,7 +87,7 @@ const WITHOUT_EFFECT = new Set(['delta-time', 'use', 'id', 'secctx', 'secmark', 
 /**
  * Reads a table in text form.
  * @throws HostError `host-syntax` for a line of another form, `host-unsupported` naming what an entry has that is not
- * tracked yet (NAT, helpers, zones, offload, SCTP, GRE, DCCP, UDP-Lite), both with file and line
+ * tracked yet (NAT, helpers, zones, offload, DCCP), both with file and line
  */
 export function parseConntrackTable(file: string, text: string): ConntrackEntry[] {
   const entries: ConntrackEntry[] = [];
@@ -116,7 +130,8 @@ class EntryLine {
     if (this.words.includes('[OFFLOAD]') || this.words.includes('[HW_OFFLOAD]')) this.unsupported('offloaded entries');
     const timeout = this.number('the seconds left');
     const state = this.words[this.at]?.includes('=') ? undefined : this.next();
-    const tcpState = protocol === Proto.TCP ? this.tcpState(state) : undefined;
+    const tcpState = protocol === Proto.TCP ? this.state('a TCP', TCP_STATES, state) : undefined;
+    const sctpState = protocol === Proto.SCTP ? this.state('an SCTP', SCTP_STATES, state) : undefined;
     const first = this.tuple();
     const unreplied = this.flag('[UNREPLIED]');
     const second = this.tuple();
@@ -140,6 +155,7 @@ class EntryLine {
       unreplied,
       assured,
       ...(tcpState === undefined ? {} : { tcpState }),
+      ...(sctpState === undefined ? {} : { sctpState }),
       ...(mark === undefined ? {} : { mark }),
       ...(counters === undefined ? {} : { counters }),
     };
@@ -170,9 +186,9 @@ class EntryLine {
     return true;
   }
 
-  private tcpState(state: string | undefined): TcpConntrack {
-    const found = TCP_STATES[state ?? ''];
-    return found ?? this.syntax(`expected a TCP state, found ${JSON.stringify(state ?? this.words[this.at])}`);
+  private state<State>(kind: string, states: Record<string, State>, state: string | undefined): State {
+    const found = states[state ?? ''];
+    return found ?? this.syntax(`expected ${kind} state, found ${JSON.stringify(state ?? this.words[this.at])}`);
   }
 
   /** The words `name=value` of one direction: from src= to the next src=, flag, or field of the entry. */
@@ -196,14 +212,18 @@ class EntryLine {
     const source = this.address(fields, 'src');
     const target = this.address(fields, 'dst');
     const icmp = protocol === Proto.ICMP || protocol === Proto.ICMPV6;
-    const ports = protocol === Proto.TCP || protocol === Proto.UDP;
     const value = (name: string, maximum: number): number => this.value(fields, name, maximum);
-    const tuple = {
-      src: addressBytes(source),
-      dst: addressBytes(target),
-      sport: icmp ? value('id', 0xffff) : ports ? value('sport', 0xffff) : 0,
-      dport: icmp ? (value('type', 0xff) << 8) | value('code', 0xff) : ports ? value('dport', 0xffff) : 0,
-    };
+    const tuple = { src: addressBytes(source), dst: addressBytes(target), sport: 0, dport: 0 };
+    if (icmp) {
+      tuple.sport = value('id', 0xffff);
+      tuple.dport = (value('type', 0xff) << 8) | value('code', 0xff);
+    } else if (WITH_PORTS.includes(protocol)) {
+      tuple.sport = value('sport', 0xffff);
+      tuple.dport = value('dport', 0xffff);
+    } else if (protocol === Proto.GRE) {
+      tuple.sport = this.key(fields, 'srckey');
+      tuple.dport = this.key(fields, 'dstkey');
+    }
     return { source, tuple };
   }
 
@@ -218,6 +238,12 @@ class EntryLine {
     if (text === undefined) this.syntax(`${name}= is missing`);
     if (!/^\d+$/.test(text) || Number(text) > maximum) this.syntax(`${name}=${text} is no number up to ${maximum}`);
     return Number(text);
+  }
+
+  private key(fields: Fields, name: string): number {
+    const text = fields.get(name);
+    if (text === undefined) this.syntax(`${name}= is missing`);
+    return /^0x[0-9a-f]{1,4}$/.test(text) ? Number(text) : this.syntax(`${name}=${text} is no key`);
   }
 
   private counters(original: Fields, reply: Fields): ConntrackEntry['counters'] {
@@ -251,7 +277,19 @@ class EntryLine {
   }
 }
 
-const TUPLE_FIELDS = new Set(['src', 'dst', 'sport', 'dport', 'type', 'code', 'id', 'packets', 'bytes']);
+const TUPLE_FIELDS = new Set([
+  'src',
+  'dst',
+  'sport',
+  'dport',
+  'srckey',
+  'dstkey',
+  'type',
+  'code',
+  'id',
+  'packets',
+  'bytes',
+]);
 
 /** Is the reply what the original direction's packets are answered with (nf_ct_invert_tuple())? */
 function inverse(original: EntryTuple, reply: EntryTuple, protocol: number): boolean {

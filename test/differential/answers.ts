@@ -24,6 +24,7 @@ export interface KernelAnswer {
     flow: number | undefined;
     status: string[];
     tcp?: string;
+    sctp?: string;
     mark: number;
     timeout: number;
     scale?: [number, number];
@@ -87,6 +88,18 @@ const TCP_STATES = [
   'TIME_WAIT',
   'CLOSE',
   'SYN_SENT2',
+];
+
+const SCTP_STATES = [
+  'NONE',
+  'CLOSED',
+  'COOKIE_WAIT',
+  'COOKIE_ECHOED',
+  'ESTABLISHED',
+  'SHUTDOWN_SENT',
+  'SHUTDOWN_RECD',
+  'SHUTDOWN_ACK_SENT',
+  'HEARTBEAT_SENT',
 ];
 
 /** Capture time of the first packet, ns. */
@@ -193,6 +206,7 @@ function entryAnswer(entry: EntryInfo, flow: number | undefined): NonNullable<Ke
     flow,
     status: STATUS.filter(([bit]) => status & bit).map(([, name]) => name),
     ...(entry.tcp !== undefined && { tcp: TCP_STATES[entry.tcp] ?? String(entry.tcp) }),
+    ...(entry.sctp !== undefined && { sctp: SCTP_STATES[entry.sctp] ?? String(entry.sctp) }),
     mark: entry.mark ?? 0,
     timeout: entry.timeout ?? 0,
     ...(entry.scale && { scale: entry.scale }),

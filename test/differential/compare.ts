@@ -13,7 +13,7 @@ import type { EventLine, KernelAnswer, KernelAnswers } from './answers.ts';
 export interface OurPacket {
   n: number;
   path?: string;
-  ct?: { id?: number; state: string; dir?: string; status?: string[]; tcp?: string; mark?: number };
+  ct?: { id?: number; state: string; dir?: string; status?: string[]; tcp?: string; sctp?: string; mark?: number };
   verdict: string;
   with?: string;
   rule?: string;
@@ -107,6 +107,7 @@ function comparePacket(kernel: KernelAnswer, ours: OurPacket, report: Report): v
     if (entry.flow !== undefined) check('ct.id', entry.flow, ours.ct?.id);
     check('ct.status', entry.status, ours.ct?.status ?? []);
     check('ct.tcp', entry.tcp, ours.ct?.tcp);
+    check('ct.sctp', entry.sctp, ours.ct?.sctp);
     check('ct.mark', entry.mark, ours.ct?.mark ?? 0);
   }
   check('events', kernel.events.join(' '), (ours.events ?? []).join(' '));
@@ -133,7 +134,7 @@ interface ParsedLine {
 function parseLine(line: string, n: number): ParsedLine {
   const match = EVENT.exec(line);
   const [, kind = '', protocol = '', seconds, rest = ''] = match ?? [];
-  const tuple = /src=\S+ dst=\S+(?: (?:sport|dport|type|code|id)=\S+)*/.exec(rest)?.[0] ?? rest;
+  const tuple = /src=\S+ dst=\S+(?: (?:sport|dport|srckey|dstkey|type|code|id)=\S+)*/.exec(rest)?.[0] ?? rest;
   return {
     n,
     kind,

@@ -32,13 +32,6 @@ export interface Traffic {
   sides: Map<string, 0 | 1>;
 }
 
-/** Protocols that the comparison leaves out until they are tracked: UDP-Lite, SCTP, GRE, DCCP. */
-const LEFT_OUT = new Map([
-  [33, 'DCCP'],
-  [47, 'GRE'],
-  [132, 'SCTP'],
-  [136, 'UDP-Lite'],
-]);
 /** Larger packets do not fit through a TAP port (MTU 65,521). */
 export const PORT_MTU = 65521;
 
@@ -108,8 +101,6 @@ function wholePacket4(bytes: Buffer): Buffer | string {
   if (length > bytes.length) return 'shorter than its IPv4 length';
   if (length > PORT_MTU) return 'larger than the port takes';
   if ((bytes.readUInt16BE(6) & 0x3fff) !== 0) return 'fragment';
-  const left = LEFT_OUT.get(bytes.readUInt8(9));
-  if (left) return left;
   const source = bytes.readUInt32BE(12);
   const target = bytes.readUInt32BE(16);
   const [from, to] = [source >>> 24, target >>> 24];
@@ -133,8 +124,6 @@ function wholePacket6(bytes: Buffer): Buffer | string {
     at += (bytes.readUInt8(at + 1) + 1) * 8;
   }
   if (next === IPV6_FRAGMENT) return 'fragment';
-  const left = LEFT_OUT.get(next);
-  if (left) return left;
   for (const [name, at] of [
     ['source', 8],
     ['target', 24],

@@ -138,6 +138,14 @@ const CAPTURES = [
   'icmp-all-types.pcapng',
   'icmpv6-mixed-errors.pcap',
   'l2-vlan-collisions.pcap',
+  'sctp-init-collision.pcap',
+  'sctp-addip-multihoming-sll.pcap',
+  'sctp-two-assocs-unanswered-init.pcap',
+  'gre-ip.pcap',
+  'pptp-gre.pcap',
+  'udplite-coverage.pcap',
+  'udplite-illegal-coverage.pcap',
+  'dccp-session-v6.pcap',
 ];
 
 const TRACKED = { rules4: [ruleset('conntrack.iptables-save')], rules6: [ruleset('conntrack.ip6tables-save')] };

@@ -66,6 +66,8 @@ export interface EntryInfo {
   mark: number | undefined;
   /** TCP_CONNTRACK_* number. */
   tcp: number | undefined;
+  /** SCTP_CONNTRACK_* number. */
+  sctp: number | undefined;
   /** Window scale and IP_CT_TCP_FLAG_* bits: [original, reply]. */
   scale: [number, number] | undefined;
   flags: [number, number] | undefined;
@@ -73,6 +75,8 @@ export interface EntryInfo {
 
 const CTA = { TUPLE_ORIG: 1, TUPLE_REPLY: 2, STATUS: 3, PROTOINFO: 4, TIMEOUT: 7, MARK: 8, ID: 12 } as const;
 const CTA_PROTOINFO_TCP = 1;
+const CTA_PROTOINFO_SCTP = 3;
+const CTA_SCTP_STATE = 1;
 const CTA_TCP = { STATE: 1, SCALE_ORIGINAL: 2, SCALE_REPLY: 3, FLAGS_ORIGINAL: 4, FLAGS_REPLY: 5 } as const;
 
 /** Reads a conntrack entry from the attributes of a ctnetlink message. */
@@ -81,6 +85,7 @@ export function entryInfo(body: Buffer): EntryInfo {
   const protoinfo = all.get(CTA.PROTOINFO);
   const tcpBody = protoinfo && attributes(protoinfo).get(CTA_PROTOINFO_TCP);
   const tcp = tcpBody && attributes(tcpBody);
+  const sctpBody = protoinfo && attributes(protoinfo).get(CTA_PROTOINFO_SCTP);
   const byte = (key: number): number => tcp?.get(key)?.readUInt8(0) ?? 0;
   return {
     id: all.get(CTA.ID)?.readUInt32BE(0) ?? 0,
@@ -90,6 +95,7 @@ export function entryInfo(body: Buffer): EntryInfo {
     timeout: all.get(CTA.TIMEOUT)?.readUInt32BE(0),
     mark: all.get(CTA.MARK)?.readUInt32BE(0),
     tcp: tcp?.get(CTA_TCP.STATE)?.readUInt8(0),
+    sctp: sctpBody && attributes(sctpBody).get(CTA_SCTP_STATE)?.readUInt8(0),
     scale: tcp?.has(CTA_TCP.SCALE_ORIGINAL) ? [byte(CTA_TCP.SCALE_ORIGINAL), byte(CTA_TCP.SCALE_REPLY)] : undefined,
     flags: tcp?.has(CTA_TCP.FLAGS_ORIGINAL) ? [byte(CTA_TCP.FLAGS_ORIGINAL), byte(CTA_TCP.FLAGS_REPLY)] : undefined,
   };

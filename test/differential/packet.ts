@@ -4,7 +4,11 @@
 import { addressText } from './frames.ts';
 import type { TupleQuery } from './netlink.ts';
 
-const PROTO = { ICMP: 1, TCP: 6, UDP: 17, ICMPV6: 58 } as const;
+const PROTO = { ICMP: 1, TCP: 6, UDP: 17, GRE: 47, ICMPV6: 58, SCTP: 132, UDPLITE: 136 } as const;
+/** Protocols whose tuple holds the first two 16-bit words of the transport header. */
+const WITH_PORTS: ReadonlySet<number> = new Set([PROTO.TCP, PROTO.UDP, PROTO.SCTP, PROTO.UDPLITE]);
+/** Enhanced GRE (RFC 2637): version 1 carrying PPP, with a call id. */
+const ENHANCED_GRE = 1;
 /** Hop-by-hop, routing and destination options; authentication headers measure themselves in words of four bytes. */
 const IPV6_EXTENSIONS = new Set([0, 43, 51, 60]);
 const AUTHENTICATION = 51;
@@ -83,13 +87,25 @@ function tupleOf({ family, source, target, protocol, transport }: Parsed): Tuple
   const tuple = { family, source, target, protocol };
   switch (protocol) {
     case PROTO.TCP:
-    case PROTO.UDP: {
+    case PROTO.UDP:
+    case PROTO.SCTP:
+    case PROTO.UDPLITE: {
       if (transport.length < 4) return undefined;
       return {
         ...tuple,
         parts: [
           [2, transport.subarray(0, 2)],
           [3, transport.subarray(2, 4)],
+        ],
+      };
+    }
+    case PROTO.GRE: {
+      const enhanced = transport.length >= 8 && (transport.readUInt8(1) & 7) === ENHANCED_GRE;
+      return {
+        ...tuple,
+        parts: [
+          [2, Buffer.alloc(2)],
+          [3, enhanced ? transport.subarray(6, 8) : Buffer.alloc(2)],
         ],
       };
     }
@@ -115,7 +131,7 @@ function tupleOf({ family, source, target, protocol, transport }: Parsed): Tuple
 export function flowKey(packet: Buffer): string {
   const flow = flowOf(packet);
   if (!flow) return '';
-  const ports = flow.protocol === PROTO.TCP || flow.protocol === PROTO.UDP ? flow.parts : [];
+  const ports = WITH_PORTS.has(flow.protocol) || flow.protocol === PROTO.GRE ? flow.parts : [];
   const id = flow.protocol === PROTO.ICMP || flow.protocol === PROTO.ICMPV6 ? flow.parts[0]?.[1].toString('hex') : '';
   const ends = [flow.source, flow.target].map(
     (address, index) => addressText(address) + (ports[index]?.[1].toString('hex') ?? ''),
@@ -160,7 +176,33 @@ export function describe(packet: Buffer): string {
     const name = protocol === PROTO.ICMP ? 'ICMP' : 'ICMPv6';
     return `${from} > ${to}: ${name} ${transport.readUInt8(0)}/${transport.readUInt8(1)}${about}${end}`;
   }
+  if (protocol === PROTO.SCTP && transport.length >= 12) {
+    const ends = `${from}.${transport.readUInt16BE(0)} > ${to}.${transport.readUInt16BE(2)}`;
+    return `${ends}: SCTP tag ${transport.toString('hex', 4, 8)} ${chunks(transport)}${end}`;
+  }
   return `${from} > ${to}: protocol ${protocol} len ${transport.length}${end}`;
+}
+
+const CHUNKS =
+  'DATA INIT INIT_ACK SACK HEARTBEAT HEARTBEAT_ACK ABORT SHUTDOWN SHUTDOWN_ACK ERROR COOKIE_ECHO COOKIE_ACK ECNE CWR SHUTDOWN_COMPLETE'.split(
+    ' ',
+  );
+
+/** Chunks of an SCTP packet: `[INIT/0 len 20 tag 1234abcd]`. */
+function chunks(transport: Buffer): string {
+  const words: string[] = [];
+  for (let at = 12; at + 4 <= transport.length; ) {
+    const type = transport.readUInt8(at);
+    const length = transport.readUInt16BE(at + 2);
+    const tag =
+      (type === 1 || type === 2) && at + 8 <= transport.length
+        ? ` tag ${transport.toString('hex', at + 4, at + 8)}`
+        : '';
+    words.push(`[${CHUNKS[type] ?? type}/${transport.readUInt8(at + 1)} len ${length}${tag}]`);
+    if (length === 0) break;
+    at += (length + 3) & ~3;
+  }
+  return words.join('');
 }
 
 const UNREACHABLE4 = new Map([

@@ -23,7 +23,7 @@ export interface Outputs {
 /** A line of `--packets` (DESIGN section 6), as far as scenarios ask for it. */
 interface PacketLine {
   path?: string;
-  ct?: { state?: string; dir?: string; status?: string[]; tcp?: string; mark?: number };
+  ct?: { state?: string; dir?: string; status?: string[]; tcp?: string; sctp?: string; mark?: number };
   verdict: string;
   with?: string;
   rule?: string;
@@ -93,6 +93,7 @@ export function packetPair(expected: ExpectedPacket, line: string): [expected: o
     why: actual.why,
     with: actual.with,
     tcp: ct?.tcp,
+    sctp: ct?.sctp,
     status: ct?.status?.join(','),
     mark: String(ct?.mark ?? 0),
   };

@@ -1,6 +1,7 @@
 // Which bytes does a line of a conversation stand for? Words of a packet line to an IP packet.
 
 import * as build from '../support/packets.ts';
+import * as more from '../support/sctp.ts';
 import type { Step } from './scenario-file.ts';
 
 /** A step as bytes. `packet` is absent for `tick`: a frame that is not IP and only lets time pass. */
@@ -131,6 +132,57 @@ function tcpWords(flags: string, words: Words, sport: number, dport: number): bu
   });
 }
 
+/** `INIT=100,DATA/3:20`: chunks as NAME or number, then `/flags`, `:bytes` of the value, `=tag`, or `!` for length 0. */
+function chunkList(text: string): more.SctpChunkSpec[] {
+  return text.split(',').map((word) => {
+    const match = /^([A-Z_]+|\d+)(?:\/(\d+))?(?::(\d+))?(?:=(\d+))?(!)?$/.exec(word);
+    if (!match) throw new Error(`not a chunk: ${word}`);
+    const [, type = '', flags, value, tag, broken] = match;
+    if (!/^\d/.test(type) && more.SCTP_CHUNKS[type] === undefined) throw new Error(`no chunk type: ${type}`);
+    const number = (digits: string | undefined): number | undefined =>
+      digits === undefined ? undefined : Number(digits);
+    return {
+      type: /^\d/.test(type) ? Number(type) : type,
+      ...present({ flags: number(flags), value: number(value), tag: number(tag), length: broken ? 0 : undefined }),
+    };
+  });
+}
+
+function sctpWords(words: Words, sport: number, dport: number): build.Transport {
+  const chunks = chunkList(words.next());
+  const badChecksum = words.flag('bad-checksum');
+  return more.sctp({
+    sport,
+    dport,
+    chunks,
+    badChecksum,
+    ...present({ vtag: words.number('vtag'), cut: words.number('cut') }),
+  });
+}
+
+function udpliteWords(words: Words, from: string, to: string, sport: number, dport: number): build.Transport {
+  const noChecksum = words.flag('no-checksum');
+  const udpPseudoHeader = words.flag('udp-pseudo-header');
+  return more.udplite(from, to, {
+    sport,
+    dport,
+    noChecksum,
+    ...(udpPseudoHeader && { pseudoProtocol: 17 }),
+    ...present({ payload: words.number('len'), coverage: words.number('coverage') }),
+  });
+}
+
+function greWords(words: Words): build.Transport {
+  return more.gre(
+    present({
+      version: words.number('version'),
+      protocol: words.number('protocol'),
+      key: words.number('key'),
+      payload: words.number('len'),
+    }),
+  );
+}
+
 function icmpWords(words: Words, six: boolean, earlier: readonly BuiltStep[]): build.Transport {
   const kind = words.next();
   const names = six ? ICMP6_NAMES : ICMP_NAMES;
@@ -182,7 +234,10 @@ function buildStep(step: Step, earlier: readonly BuiltStep[]): BuiltStep {
       badChecksum: words.flag('bad-checksum'),
       noChecksum: words.flag('no-checksum'),
     });
-  } else if (kind === 'icmp') transport = icmpWords(words, six, earlier);
+  } else if (kind === 'sctp') transport = sctpWords(words, ...ports());
+  else if (kind === 'udplite') transport = udpliteWords(words, from.address, to.address, ...ports());
+  else if (kind === 'gre') transport = greWords(words);
+  else if (kind === 'icmp') transport = icmpWords(words, six, earlier);
   else if (kind === 'proto') transport = build.raw(Number(words.next()), words.number('len') ?? 0);
   else transport = tcpWords(kind, words, ...ports());
   words.done();

@@ -9,7 +9,10 @@ import {
   L3,
   PacketFlag,
   Path,
+  Proto,
   Reason,
+  SCTP_STATE_BASE,
+  SctpConntrack,
   Status,
   TcpConntrack,
   Verdict,
@@ -34,8 +37,8 @@ export interface PacketView {
   dir: keyof typeof Dir;
   /** Names of Status bits in ascending order. */
   status: string[];
-  tcpState: keyof typeof TcpConntrack;
-  tcpBefore: keyof typeof TcpConntrack;
+  tcpState: keyof typeof TcpConntrack | keyof typeof SctpConntrack;
+  tcpBefore: keyof typeof TcpConntrack | keyof typeof SctpConntrack;
   /** Kinds of the events that it caused. */
   events: string[];
   flowId: number;
@@ -69,7 +72,7 @@ export interface EventView {
   timeout: number;
   status: string[];
   mark: number;
-  tcpState: keyof typeof TcpConntrack;
+  tcpState: keyof typeof TcpConntrack | keyof typeof SctpConntrack;
   original: TupleView;
   reply: TupleView;
   id: number;
@@ -90,6 +93,10 @@ const nameOf = <T extends Record<string, string | number>>(names: T, value: numb
   if (name === undefined) throw new Error(`no name for ${value}`);
   return name;
 };
+
+/** Name of a state as packets report it: SCTP's from SCTP_STATE_BASE on. */
+const packetState = (state: number): keyof typeof TcpConntrack | keyof typeof SctpConntrack =>
+  state < SCTP_STATE_BASE ? nameOf(TcpConntrack, state) : nameOf(SctpConntrack, state - SCTP_STATE_BASE);
 
 /** Reads the records of one memory. */
 export class Records {
@@ -117,8 +124,8 @@ export class Records {
       whyValue: u32(PACKET.why_value),
       dir: nameOf(Dir, u8(PACKET.dir)),
       status: bitNames(Status, view.getUint16(at + PACKET.status, true)),
-      tcpState: nameOf(TcpConntrack, u8(PACKET.tcp_state)),
-      tcpBefore: nameOf(TcpConntrack, u8(PACKET.tcp_before)),
+      tcpState: packetState(u8(PACKET.tcp_state)),
+      tcpBefore: packetState(u8(PACKET.tcp_before)),
       events: ['NEW', 'UPDATE', 'DESTROY'].filter((_, bit) => u8(PACKET.events) & (1 << bit)),
       flowId: Number(view.getBigUint64(at + PACKET.flow_id, true)),
       ctMark: u32(PACKET.ct_mark),
@@ -168,7 +175,10 @@ export class Records {
       timeout: u32(EVENT.timeout_s),
       status: bitNames(Status, u32(EVENT.status)),
       mark: u32(EVENT.mark),
-      tcpState: nameOf(TcpConntrack, view.getUint8(at + EVENT.tcp_state)),
+      tcpState: nameOf(
+        this.tuple(at + EVENT.original_0).protonum === Proto.SCTP ? SctpConntrack : TcpConntrack,
+        view.getUint8(at + EVENT.tcp_state),
+      ),
       original: this.tuple(at + EVENT.original_0),
       reply: this.tuple(at + EVENT.reply_0),
       id: Number(u64(EVENT.id)),

@@ -319,18 +319,18 @@ describe.each(BUILDS)('%s build', (build) => {
       });
       expect(decode(ip(...V6, icmp6({ type: 129, code: 1, id: 7 }))).tuple).toMatchObject({ sport: 7, dport: 0x8101 });
     });
-    it.each([
-      [132, 'SCTP_UNSUPPORTED'],
-      [47, 'GRE_UNSUPPORTED'],
-      [136, 'PROTOCOL_UNSUPPORTED'],
-    ])('protocol %i has a reason: %s', (protocol, reason) => {
-      for (const [from, to] of [V4, V6]) {
-        expect(decode(ip(from, to, raw(protocol, 20)))).toMatchObject({ reason, queued: false, verdict: 'NONE' });
-        const error = from === V4[0] ? icmp : icmp6;
-        const type = from === V4[0] ? 3 : 1;
-        const payload = quote(ip(from, to, raw(protocol, 20)));
-        expect(decode(ip(to, from, error({ type, payload })))).toMatchObject({ reason, queued: false });
+    it('SCTP and UDP-Lite have their ports', () => {
+      for (const protocol of [132, 136]) {
+        const bytes = Uint8Array.from([0x12, 0x34, 0, 80, ...new Uint8Array(16)]);
+        expect(decode(ip(...V4, raw(protocol, bytes))).tuple).toMatchObject({ sport: 0x1234, dport: 80 });
+        expect(decode(ip(...V6, raw(protocol, bytes))).tuple).toMatchObject({ sport: 0x1234, dport: 80 });
       }
+    });
+    it('GRE has the call id of enhanced GRE (RFC 2637), and no key otherwise', () => {
+      const tuple = (...bytes: number[]) => decode(ip(...V4, raw(47, Uint8Array.from(bytes)))).tuple;
+      expect(tuple(0x30, 0x01, 0x88, 0x0b, 0, 4, 0x12, 0x34)).toMatchObject({ sport: 0, dport: 0x1234 });
+      expect(tuple(0x20, 0x00, 0x08, 0x00, 0, 0, 0x12, 0x34)).toMatchObject({ sport: 0, dport: 0 });
+      expect(tuple(0x30, 0x01, 0x88, 0x0b, 0, 4, 0x12)).toMatchObject({ sport: 0, dport: 0 });
     });
     it.each([0, 2, 4, 33, 50, 89, 103, 253, 255])('protocol %i is tracked without ports', (protocol) => {
       const p = decode(ip(...V4, raw(protocol, 20)));

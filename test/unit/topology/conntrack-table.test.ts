@@ -2,7 +2,7 @@
 //
 // The tables below were printed by conntrack 1.4.7 and Linux 6.18 about entries made with `conntrack -I`.
 import { describe, expect, test } from 'vitest';
-import { TcpConntrack } from '../../../assembly/vocabulary.ts';
+import { SctpConntrack, TcpConntrack } from '../../../assembly/vocabulary.ts';
 import { type ConntrackEntry, parseConntrackTable } from '../../../src/topology/conntrack-table.ts';
 import { sharedFile } from '../../support/host.ts';
 
@@ -90,6 +90,23 @@ test('without accounting and marks there are neither', () => {
   expect(found).not.toHaveProperty('mark');
 });
 
+test('SCTP has a state, GRE has keys, UDP-Lite has ports', () => {
+  const ends = 'src=1.1.1.1 dst=2.2.2.2 sport=5 dport=53 src=2.2.2.2 dst=1.1.1.1 sport=53 dport=5';
+  const [sctp, lite, gre] = parseConntrackTable(
+    'f',
+    [
+      `sctp     132 209 ESTABLISHED ${ends} [ASSURED] mark=0 use=1`,
+      `udplite  136 119 ${ends} [ASSURED] mark=0 use=1`,
+      'gre      47 29 src=1.1.1.1 dst=2.2.2.2 srckey=0x0 dstkey=0x1000 [UNREPLIED] src=2.2.2.2 dst=1.1.1.1 srckey=0x1000 dstkey=0x0 use=1',
+    ].join('\n'),
+  );
+  expect(sctp).toMatchObject({ protocol: 132, timeout: 209, sctpState: SctpConntrack.ESTABLISHED, assured: true });
+  expect(sctp!.original).toMatchObject({ sport: 5, dport: 53 });
+  expect(lite).toMatchObject({ protocol: 136, timeout: 119, original: { sport: 5, dport: 53 } });
+  expect(gre).toMatchObject({ protocol: 47, unreplied: true, original: { sport: 0, dport: 0x1000 } });
+  expect(gre!.reply).toMatchObject({ sport: 0x1000, dport: 0 });
+});
+
 describe('refused with file and line', () => {
   const udp =
     'udp      17 29 src=10.0.1.2 dst=192.0.2.2 sport=5 dport=53 [UNREPLIED] src=192.0.2.2 dst=10.0.1.2 sport=53 dport=5';
@@ -104,8 +121,9 @@ describe('refused with file and line', () => {
     [`${udp} mark=0 zone=3 use=1`, 'host-unsupported', 'f:3: entries in conntrack zones are not supported yet'],
     [udp.replace('dport=53', 'dport=53 zone-orig=3'), 'host-unsupported', 'conntrack zones'],
     [udp.replace('[UNREPLIED]', '[OFFLOAD]'), 'host-unsupported', 'offloaded entries'],
-    [udp.replace('udp      17', 'sctp     132'), 'host-unsupported', 'f:3: SCTP entries are not supported yet'],
-    [udp.replace('udp      17', 'gre      47'), 'host-unsupported', 'GRE entries'],
+    [udp.replace('udp      17', 'dccp     33'), 'host-unsupported', 'f:3: DCCP entries are not supported yet'],
+    [udp.replace('udp      17', 'sctp     132'), 'host-syntax', 'expected an SCTP state, found "src=10.0.1.2"'],
+    [udp.replace('udp      17', 'gre      47'), 'host-syntax', 'srckey= is missing'],
     [
       udp.replace('17 29', '17 x'),
       'host-syntax',

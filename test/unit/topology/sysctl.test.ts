@@ -45,7 +45,8 @@ test('defaults are those of a fresh namespace, but for forwarding', () => {
   const named = new Set(SYSCTLS.map((entry) => entry.index));
   for (let index = 0; index < Sysctl.COUNT; index++) {
     expect(sysctls.states(index), Sysctl[index]).toBe(named.has(index));
-    if (!named.has(index)) expect([Sysctl.TCP_TIMEOUT_NONE, Sysctl.TCP_TIMEOUT_SYN_SENT2]).toContain(index);
+    if (!named.has(index))
+      expect([Sysctl.TCP_TIMEOUT_NONE, Sysctl.SCTP_TIMEOUT_NONE, Sysctl.TCP_TIMEOUT_SYN_SENT2]).toContain(index);
   }
   // nf_conntrack_proto_tcp.c, tcp_timeouts[]: two minutes.
   expect(expected[Sysctl.TCP_TIMEOUT_SYN_SENT2]).toBe(120);

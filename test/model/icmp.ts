@@ -41,7 +41,7 @@ export function tupleOf({ family, protocol, source, target, body }: ModelPacket)
   if (protocol === ICMP || protocol === ICMPV6) {
     return body.length < 8 ? undefined : { ...addresses, sport: be16(body, 4), dport: be16(body, 0) };
   }
-  if (protocol === 6 || protocol === 17) {
+  if (protocol === 6 || protocol === 17 || protocol === 132) {
     return body.length < 4 ? undefined : { ...addresses, sport: be16(body, 0), dport: be16(body, 2) };
   }
   return { ...addresses, sport: 0, dport: 0 };

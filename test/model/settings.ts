@@ -32,5 +32,16 @@ export function drawSettings(random: Random): ModelSettings {
     icmp: seconds(30),
     icmpv6: seconds(30),
     generic: seconds(600),
+    sctp: {
+      NONE: 0,
+      CLOSED: seconds(10),
+      COOKIE_WAIT: seconds(3),
+      COOKIE_ECHOED: seconds(3),
+      ESTABLISHED: seconds(210),
+      SHUTDOWN_SENT: seconds(3),
+      SHUTDOWN_RECD: seconds(3),
+      SHUTDOWN_ACK_SENT: seconds(3),
+      HEARTBEAT_SENT: seconds(30),
+    },
   };
 }

@@ -1,11 +1,12 @@
 // What should connection tracking say about a packet? A small slow tracker: Maps of plain objects, bigint times, one
-// packet at a time, every expired entry removed before the next packet is looked at. It knows UDP, TCP, ICMP, ICMPv6
-// and everything else as generic; checksums, fragments and extension headers are not its business.
+// packet at a time, every expired entry removed before the next packet is looked at. It knows UDP, TCP, SCTP, ICMP,
+// ICMPv6 and everything else as generic; checksums, fragments and extension headers are not its business.
 //
 // Kernel: nf_conntrack_core.c and the trackers beside it, as of 6.18.
 
 import { classify, inverseOf, keyOf, type ModelTuple, mayBegin, tupleOf } from './icmp.ts';
 import { be16, type ModelPacket, readPacket, readSegment } from './packet.ts';
+import { freshAssociation, type SctpAssociation, type SctpState, type SctpTimeouts, trackSctp } from './sctp.ts';
 import { beginTcp, type TcpConnection, type TcpSettings, type TcpState, tcpHeaderFault, trackTcp } from './tcp.ts';
 
 const SECOND = 1_000_000_000n;
@@ -17,6 +18,7 @@ export interface ModelSettings extends TcpSettings {
   icmp: number;
   icmpv6: number;
   generic: number;
+  sctp: SctpTimeouts;
 }
 
 export interface ModelEvent {
@@ -30,7 +32,7 @@ export interface ModelEvent {
   sequence: number;
   timeout: number;
   status: string[];
-  tcpState: TcpState;
+  tcpState: TcpState | SctpState;
   id: number;
   original: ModelTuple;
   packets: [number, number];
@@ -43,7 +45,7 @@ export interface ModelVerdict {
   whyValue: number;
   dir: 'ORIGINAL' | 'REPLY';
   status: string[];
-  tcpState: TcpState;
+  tcpState: TcpState | SctpState;
   flowId: number;
 }
 
@@ -60,6 +62,7 @@ interface Entry {
   created: bigint;
   changes: Set<string>;
   tcp: TcpConnection | undefined;
+  sctp: SctpAssociation | undefined;
   packets: [number, number];
   bytes: [number, number];
 }
@@ -109,7 +112,7 @@ export class ModelTracker {
   }
 
   /** Live entries, in order of creation: generators look here for the edges of windows and lifetimes. */
-  get table(): readonly { original: ModelTuple; expires: bigint; created: bigint; tcp: TcpConnection | undefined }[] {
+  get table(): readonly Pick<Entry, 'original' | 'expires' | 'created' | 'tcp' | 'sctp'>[] {
     return [...this.live];
   }
 
@@ -145,6 +148,8 @@ export class ModelTracker {
         return this.meetTcp(entry, packet, dir);
       case 17:
         return this.meetUdp(entry, packet, dir);
+      case 132:
+        return this.meetSctp(entry, packet, dir);
       case 1:
       case 58: {
         const right = (packet.protocol === 1) === (packet.family === 4);
@@ -170,6 +175,21 @@ export class ModelTracker {
       entry.assured = true;
       entry.changes.add('ASSURED');
     }
+    return { kind: 'accept' };
+  }
+
+  private meetSctp(entry: Entry, packet: ModelPacket, dir: 0 | 1): Outcome {
+    const fresh = entry.sctp === undefined;
+    entry.sctp ??= freshAssociation();
+    const effects = { stateChanged: false, established: false };
+    const answer = trackSctp(entry.sctp, packet.body, dir, fresh, this.settings.sctp, effects);
+    if (effects.stateChanged) entry.changes.add('PROTOINFO');
+    if (effects.established && !entry.assured) {
+      entry.assured = true;
+      entry.changes.add('ASSURED');
+    }
+    if (answer.kind === 'invalid') return answer;
+    if (answer.timeout !== undefined) this.refresh(entry, packet, dir, answer.timeout);
     return { kind: 'accept' };
   }
 
@@ -246,6 +266,7 @@ export class ModelTracker {
       created: this.now,
       changes: new Set(),
       tcp: undefined,
+      sctp: undefined,
       packets: [0, 0],
       bytes: [0, 0],
     };
@@ -302,7 +323,7 @@ export class ModelTracker {
       sequence: when.klass === 0 ? 0 : this.sequence++,
       timeout: left > 0n ? Number(left / SECOND) : 0,
       status: this.status(entry),
-      tcpState: entry.tcp?.state ?? 'NONE',
+      tcpState: entry.tcp?.state ?? entry.sctp?.state ?? 'NONE',
       id: entry.id,
       original: entry.original,
       packets: [...entry.packets],
@@ -340,7 +361,7 @@ export class ModelTracker {
       whyValue: value,
       dir: dir === 0 ? 'ORIGINAL' : 'REPLY',
       status: this.status(entry),
-      tcpState: entry.tcp?.state ?? 'NONE',
+      tcpState: entry.tcp?.state ?? entry.sctp?.state ?? 'NONE',
       flowId: entry.id,
     };
   }

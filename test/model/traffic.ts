@@ -3,6 +3,7 @@
 // entries expire, and aims at them and at their neighbours.
 
 import { icmp, icmp6, ip, quote, raw, type TcpSpec, type Transport, tcp, udp } from '../support/packets.ts';
+import { type SctpChunkSpec, sctp } from '../support/sctp.ts';
 import type { Random } from './random.ts';
 import type { ModelTracker } from './tracker.ts';
 
@@ -16,6 +17,8 @@ interface End {
   window: number;
   scale: number | undefined;
   sack: boolean;
+  /** SCTP: the tag that it has chosen. */
+  tag: number;
 }
 
 interface Conversation {
@@ -24,6 +27,7 @@ interface Conversation {
   history: { bytes: Uint8Array; from: 0 | 1 }[];
   /** What well-behaved ends would send next. */
   plan: { action: (typeof TCP_ACTIONS)[number]; from: 0 | 1 }[];
+  chunks: { chunks: SctpChunkSpec[]; from: 0 | 1 }[];
 }
 
 const WORDS = 2 ** 32;
@@ -55,7 +59,22 @@ const TCP_ACTIONS = [
   'challenge',
   'midstream',
 ] as const;
-const KINDS = ['tcp', 'udp', 'icmp', 'generic', 'error', 'replay'] as const;
+const SCTP_TYPES = [
+  'DATA',
+  'INIT',
+  'INIT_ACK',
+  'SACK',
+  'HEARTBEAT',
+  'HEARTBEAT_ACK',
+  'ABORT',
+  'SHUTDOWN',
+  'SHUTDOWN_ACK',
+  'ERROR',
+  'COOKIE_ECHO',
+  'COOKIE_ACK',
+  'SHUTDOWN_COMPLETE',
+];
+const KINDS = ['tcp', 'sctp', 'udp', 'icmp', 'generic', 'error', 'replay'] as const;
 const STEPS = ['none', 'ns', 'us', 'ms', 'second', 'seconds', 'minutes', 'days', 'edge'] as const;
 
 /** Draws packets one after the other. `model` must have judged each before the next is drawn. */
@@ -77,7 +96,7 @@ export class Traffic {
     private readonly model: ModelTracker,
   ) {
     this.kinds = random.weights(KINDS);
-    if (random.chance(0.7)) this.kinds.tcp += 4;
+    if (random.chance(0.7)) this.kinds[random.chance(0.7) ? 'tcp' : 'sctp'] += 4;
     this.actions = random.weights(TCP_ACTIONS);
     this.actions.open += 0.1;
     this.steps = random.weights(STEPS);
@@ -149,8 +168,9 @@ export class Traffic {
       window: random.pick([0, 1, 100, 1460, 29200, 65535, random.below(65536)]),
       scale: random.pick([undefined, undefined, 0, 2, 7, 14, 15, 200]),
       sack: random.chance(0.5),
+      tag: 1 + random.below(5),
     });
-    return { ends: [end(first), end((first + 1 + random.below(2)) % 3)], history: [], plan: [] };
+    return { ends: [end(first), end((first + 1 + random.below(2)) % 3)], history: [], plan: [], chunks: [] };
   }
 
   private isn(): number {
@@ -172,6 +192,8 @@ export class Traffic {
     switch (kind) {
       case 'tcp':
         return this.segment(talk, from);
+      case 'sctp':
+        return this.association(talk, from);
       case 'udp': {
         const ends = this.ports(talk, from);
         const length = this.random.chance(0.05) ? { length: this.random.pick([0, 7, 8, 9, 500]) } : {};
@@ -186,6 +208,62 @@ export class Traffic {
       case 'replay':
         return talk.history.length > 0 ? this.random.pick(talk.history).bytes : this.segment(talk, from);
     }
+  }
+
+  /** An SCTP packet: the next of a well-behaved association, or anything. */
+  private association(talk: Conversation, anyone: 0 | 1): Uint8Array {
+    const { random } = this;
+    const usual = random.chance(this.order + 0.2);
+    if (usual && talk.chunks.length === 0) this.associate(talk, anyone);
+    const planned = usual ? talk.chunks.shift() : undefined;
+    const from = planned?.from ?? anyone;
+    const [me, peer] = [talk.ends[from], talk.ends[from === 0 ? 1 : 0]];
+    if (random.chance(0.02)) me.tag = 1 + random.below(5);
+    const chunks = (planned?.chunks ?? this.chunks()).map((chunk) =>
+      chunk.type === 'INIT' || chunk.type === 'INIT_ACK'
+        ? { ...chunk, tag: random.chance(0.95) ? me.tag : random.below(6) }
+        : chunk,
+    );
+    const opens = chunks[0]?.type === 'INIT';
+    const right = opens ? 0 : chunks[0]?.flags === 1 ? me.tag : peer.tag;
+    const vtag = random.chance(planned ? 0.97 : 0.75) ? right : random.pick([0, me.tag, peer.tag, random.below(6)]);
+    const cut = random.chance(0.02) ? { cut: random.below(60) } : {};
+    return this.send(talk, from, sctp({ ...this.ports(talk, from), vtag, chunks, ...cut }));
+  }
+
+  private associate(talk: Conversation, from: 0 | 1): void {
+    const { random } = this;
+    const to = from === 0 ? 1 : 0;
+    const says = (side: 0 | 1, ...types: string[]) => ({ from: side, chunks: types.map((type) => ({ type })) });
+    const collision = random.chance(0.15) ? [says(to, 'INIT'), says(from, 'INIT_ACK')] : [];
+    const data = Array.from({ length: random.below(4) }, () =>
+      says(random.below(2) as 0 | 1, random.pick(['DATA', 'SACK', 'HEARTBEAT', 'HEARTBEAT_ACK'])),
+    );
+    const last = random.below(2) as 0 | 1;
+    const end = [says(last, 'SHUTDOWN'), says(last === 0 ? 1 : 0, 'SHUTDOWN_ACK'), says(last, 'SHUTDOWN_COMPLETE')];
+    const path = [says(from, 'HEARTBEAT'), says(to, 'HEARTBEAT_ACK'), says(from, 'DATA')];
+    talk.chunks = random.chance(0.25)
+      ? path
+      : [
+          says(from, 'INIT'),
+          ...collision,
+          says(to, 'INIT_ACK'),
+          says(from, 'COOKIE_ECHO', ...(random.chance(0.3) ? ['DATA'] : [])),
+          says(to, 'COOKIE_ACK', ...(random.chance(0.3) ? ['SACK'] : [])),
+          ...data,
+          ...(random.chance(0.7) ? end : []),
+        ];
+  }
+
+  private chunks(): SctpChunkSpec[] {
+    const { random } = this;
+    const one = (): SctpChunkSpec => ({
+      type: random.chance(0.97) ? random.pick(SCTP_TYPES) : random.below(256),
+      ...(random.chance(0.3) ? { flags: 1 } : {}),
+      ...(random.chance(0.1) ? { value: random.below(24) } : {}),
+      ...(random.chance(0.03) ? { length: random.pick([0, 1, 3, 5, 400]) } : {}),
+    });
+    return Array.from({ length: random.pick([1, 1, 1, 1, 2, 3]) }, one);
   }
 
   private ports(talk: Conversation, from: 0 | 1): { sport: number; dport: number } {

@@ -41,7 +41,7 @@ const OUTCOMES = [
 ];
 
 function sysctlsOf(settings: ModelSettings): Partial<Sysctls> {
-  const { timeouts } = settings;
+  const { timeouts, sctp } = settings;
   return {
     TCP_TIMEOUT_SYN_SENT: timeouts.SYN_SENT,
     TCP_TIMEOUT_SYN_RECV: timeouts.SYN_RECV,
@@ -59,6 +59,14 @@ function sysctlsOf(settings: ModelSettings): Partial<Sysctls> {
     ICMP_TIMEOUT: settings.icmp,
     ICMPV6_TIMEOUT: settings.icmpv6,
     GENERIC_TIMEOUT: settings.generic,
+    SCTP_TIMEOUT_CLOSED: sctp.CLOSED,
+    SCTP_TIMEOUT_COOKIE_WAIT: sctp.COOKIE_WAIT,
+    SCTP_TIMEOUT_COOKIE_ECHOED: sctp.COOKIE_ECHOED,
+    SCTP_TIMEOUT_ESTABLISHED: sctp.ESTABLISHED,
+    SCTP_TIMEOUT_SHUTDOWN_SENT: sctp.SHUTDOWN_SENT,
+    SCTP_TIMEOUT_SHUTDOWN_RECD: sctp.SHUTDOWN_RECD,
+    SCTP_TIMEOUT_SHUTDOWN_ACK_SENT: sctp.SHUTDOWN_ACK_SENT,
+    SCTP_TIMEOUT_HEARTBEAT_SENT: sctp.HEARTBEAT_SENT,
     TCP_LOOSE: settings.loose ? 1 : 0,
     TCP_BE_LIBERAL: settings.liberal ? 1 : 0,
     TCP_IGNORE_INVALID_RST: settings.ignoreInvalidRst ? 1 : 0,

@@ -41,7 +41,7 @@ test('defaults are those of a fresh namespace, but for forwarding', () => {
   expected[Sysctl.IP_FORWARD] = 1;
   expected[Sysctl.IPV6_FORWARDING] = 1;
   expect(defaultSysctls()).toEqual(expected);
-  // Every value of the record is set by some line, but for the two that no sysctl names.
+  // Every value of the record is set by some line, but for those that no sysctl names.
   const named = new Set(SYSCTLS.map((entry) => entry.index));
   for (let index = 0; index < Sysctl.COUNT; index++) {
     expect(sysctls.states(index), Sysctl[index]).toBe(named.has(index));

@@ -10,6 +10,7 @@ import { framesOf, type Traffic } from './frames.ts';
 import { compareTraffic } from './judge.ts';
 import { askKernel, missing, type Question } from './kernel.ts';
 import { commandLine } from './ours.ts';
+import { PROTOCOL_SEQUENCES } from './protocol-sequences.ts';
 import { readCapture } from './read-capture.ts';
 import { ruleset, SEQUENCES } from './sequences.ts';
 
@@ -183,7 +184,7 @@ describe.skipIf(noComparison || noCaptures)('captures: the kernel and ctreplay a
 });
 
 describe.skipIf(noComparison)('hand-made packets: the kernel and ctreplay agree', () => {
-  it.each(SEQUENCES)('$name', async ({ steps, ...extra }) => {
+  it.each([...SEQUENCES, ...PROTOCOL_SEQUENCES])('$name', async ({ steps, ...extra }) => {
     const { name: _, ...rest } = extra;
     await agree(question(traffic(steps), rest));
   });

@@ -8,6 +8,7 @@ import { account_of, account_packet } from "./account";
 import { expiry_event, packet_event } from "./event";
 import { allocate_flow, find_flow, found_dir, insert_flow, release_flow, remove_flow } from "./flow-table";
 import { Account, Flow, Packet, Tuple, World } from "./layout";
+import { early_drop } from "./limit";
 import { quoted_tuple } from "./packet";
 import { sysctl } from "./sysctl";
 import { arm, disarm, set_expiry, sweep } from "./timer";
@@ -20,7 +21,10 @@ import { CtState, Dir, EventBit, EventKind, L3, PacketFlag, Path, Proto, Reason,
 import { gre_has_tuple } from "./wire/gre";
 import { ICMP_HEADER, ICMP_TYPE_MAX, ICMPV6_REDIRECT, icmpv6_is_untracked } from "./wire/icmp";
 
-/** The conntrack hook: gives the packet its flow, direction and state (kernel: nf_conntrack_in()). */
+/**
+ * The conntrack hook: gives the packet its flow, direction and state (kernel: nf_conntrack_in()). A packet with the
+ * reason TABLE_FULL is to be dropped.
+ */
 export function conntrack_in(w: World, p: Packet): void {
   if (p.ct_state == CtState.UNTRACKED) return;
   if (p.l4 == 0) return invalid(p, Reason.TRUNCATED_L4);
@@ -35,6 +39,10 @@ export function conntrack_in(w: World, p: Packet): void {
     const known = find_live(w, changetype<Tuple>(p), p.hash);
     const flow = known ? changetype<Flow>(known) : begin_flow(w, p);
     if (changetype<usize>(flow) == 0) return invalid(p, Reason.ICMP_BAD_TYPE);
+    if (w.limits && known == 0 && !early_drop(w, flow, p)) {
+      p.reason = <u8>Reason.TABLE_FULL;
+      return;
+    }
     const dir = known ? found_dir() : <u32>Dir.ORIGINAL;
     if (w.trace && known) trace_flow(w, flow, 0);
     const answer = track(w, flow, p, dir, known == 0);
@@ -261,6 +269,14 @@ export function kill_flow(w: World, flow: Flow, p: Packet): void {
   disarm(flow);
   flow.status |= <u32>Status.DYING;
   w.dying = <u32>changetype<usize>(flow);
+}
+
+/** Takes an entry that is not the packet's out of the table for want of room, and announces its death. */
+export function evict_flow(w: World, flow: Flow, p: Packet): void {
+  packet_event(w, flow, p, EventKind.DESTROY, EventBit.DESTROY);
+  remove_flow(w, flow);
+  disarm(flow);
+  release_flow(w, flow);
 }
 
 /** Forgets the entry that the packet killed. */

@@ -6,6 +6,7 @@
 // tombstones. The index doubles into a second reservation when it is three quarters full.
 
 import { Flow, Packet, Slot, Tuple, World } from "./layout";
+import { limit_insert, limit_remove } from "./limit";
 import { tuple_equal, tuple_is_inverse } from "./tuple";
 
 const SLOT: usize = 8;
@@ -89,6 +90,7 @@ export function insert_flow(w: World, flow: Flow): bool {
   if (w.flow_count * 4 >= w.index_mask * 3 && !grow(w)) return false;
   place(w, flow.hash, <u32>changetype<usize>(flow));
   w.flow_count++;
+  if (w.limits) limit_insert(w, flow);
   return true;
 }
 
@@ -105,6 +107,7 @@ export function insert_flow(w: World, flow: Flow): bool {
 
 /** Takes a flow out of the index. */
 export function remove_flow(w: World, flow: Flow): void {
+  if (w.limits) limit_remove(w, flow);
   const index: usize = w.index;
   const mask = w.index_mask;
   const address = <u32>changetype<usize>(flow);

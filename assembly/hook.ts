@@ -91,6 +91,7 @@ function run(w: World, p: Packet, hook: u32): u32 {
     if (kind == StepKind.CONNTRACK) {
       conntrack_in(w, p);
       if (w.trace) trace_conntrack(w, p);
+      if (p.reason == Reason.TABLE_FULL) return drop(p, Reason.TABLE_FULL);
     } else {
       if (w.trace) trace_chain(w, step.slot);
       const verdict = call_indirect<u32>(step.slot, changetype<usize>(p), changetype<usize>(w));

@@ -386,7 +386,8 @@ if (offsetof<Route6>() != 24) ERROR("Route6 is 24 bytes");
   routes6_count: u32;
   /** 1 if the host has a topology (addresses or routes); otherwise every packet is forwarded. */
   topology: u32;
-  pad_4: u32;
+  /** Limits, 0 without a limit on the number of entries. */
+  limits: u32;
 
   /** Counter[rules]: this lane's. */
   counters: u32; // 32
@@ -444,6 +445,28 @@ if (offsetof<Route6>() != 24) ERROR("Route6 is 24 bytes");
   fetched: u64;
 }
 if (offsetof<World>() != 192) ERROR("World is 192 bytes");
+
+// Limits: a table with a limit on its entries (nf_conntrack_max), and the buckets among which early drop looks (16 bytes)
+@unmanaged export class Limits {
+  /** Entries that the table may hold, the unconfirmed one included (nf_conntrack_max). */
+  max: u32;
+  /** Buckets of the kernel's hash table (nf_conntrack_buckets). */
+  bucket_count: u32;
+  /** u32[bucket_count]: address of the first node of each bucket, 0 if it is empty. */
+  buckets: u32;
+  /** BucketNode[2] per flow, parallel to the flows: original direction, then reply. */
+  nodes: u32;
+}
+if (offsetof<Limits>() != 16) ERROR("Limits is 16 bytes");
+
+// BucketNode: the place of one direction of an entry in its bucket (8 bytes)
+@unmanaged export class BucketNode {
+  /** Next node of the bucket, 0 at its end. */
+  next: u32;
+  /** Address of the word that points to this node: a bucket's head, or `next` of the node before. */
+  from: u32;
+}
+if (offsetof<BucketNode>() != 8) ERROR("BucketNode is 8 bytes");
 
 export const STEPS_MAX: u32 = 16;
 

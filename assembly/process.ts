@@ -6,6 +6,7 @@
 import { fill_event, EVENTS_PER_PACKET } from "./event";
 import { fetch_lines } from "./flow-table";
 import { judge } from "./hook";
+import { EVICTIONS_MAX, table_is_full } from "./limit";
 import { BATCH_PACKETS, Event, Flow, LogRecord, Packet, Record, World } from "./layout";
 import { decode, set_inner_scratch } from "./packet";
 import { set_error_scratch } from "./conntrack";
@@ -63,7 +64,7 @@ export function copy_packets(target: usize, source: usize, count: u32): void {
 export function track_queue(world: usize, packets: usize, queue: usize, from: u32, length: u32, first: f64): u32 {
   const w = changetype<World>(world);
   const base = <u64>first;
-  const events_room = <u32>(EVENTS_PER_PACKET * offsetof<Event>());
+  const events_room = <u32>((EVENTS_PER_PACKET + (w.limits ? EVICTIONS_MAX : 0)) * offsetof<Event>());
   const logs_room = w.logs_reserve * <u32>offsetof<LogRecord>();
   let fetched = from;
   for (let i = from; i < length; i++) {
@@ -78,6 +79,8 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
     w.number = base + index;
     w.now = p.clock;
     w.event_sequence = 0;
+    // Entries whose time has come do not count against the limit.
+    if (w.limits && table_is_full(w) && !sweep(w, w.now)) return i;
     w.trace = w.number == w.trace_number ? w.trace_area : 0;
     judge(w, p);
     if (w.table_full) return i;

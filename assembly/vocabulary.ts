@@ -322,7 +322,8 @@ export enum Sysctl {
   SCTP_TIMEOUT_HEARTBEAT_SENT = 35,
   GRE_TIMEOUT = 36,
   GRE_TIMEOUT_STREAM = 37,
-  COUNT = 38,
+  BUCKETS = 38,
+  COUNT = 39,
 }
 
 /** Records of a traced packet (TraceRecord); the numbers each kind holds stand in assembly/trace.ts. */

@@ -5,7 +5,7 @@
 
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
-import { Checksums } from '../assembly/vocabulary.ts';
+import { Checksums, Sysctl } from '../assembly/vocabulary.ts';
 import { CaptureFeed } from './capture/feed.ts';
 import { InterfaceNames } from './capture/interfaces.ts';
 import type { CaptureFile, CaptureSpec } from './capture/reader.ts';
@@ -22,9 +22,9 @@ import { BATCH_BYTES, BATCH_PACKETS, EVENT, FLOW, LANES_MAX, LOG_RECORD, RECORD,
 import { Allocator, createMemory } from './engine/memory.ts';
 import { preloadTable } from './engine/preload.ts';
 import { INTERFACE_TABLE_BYTES, WorldImage } from './engine/world.ts';
-import { CaptureError } from './errors.ts';
+import { CaptureError, EngineError } from './errors.ts';
 import type { Host } from './host.ts';
-import { planShards, type SharedState } from './plan/shard.ts';
+import { EntryLimit, LimitReached, planShards, type SharedState } from './plan/shard.ts';
 import type { Chunk, LanePlan } from './pool/lane.ts';
 import { type Lanes, startLanes } from './pool/pool.ts';
 import { BATCH, type BatchPlace, CONTROL, LEFT, layOutRing } from './pool/ring.ts';
@@ -125,12 +125,37 @@ const BYTES_PER_LANE = 4 << 20;
  * @throws RulesetError, HostError for what cannot be executed; EngineError when the machine or a worker fails
  */
 export async function run(options: RunOptions, sink: Sink): Promise<RunResult> {
+  const begin = performance.now();
+  try {
+    return await replayOnce(options, sink, begin);
+  } catch (error) {
+    if (!(error instanceof LimitReached)) throw error;
+    // From here on every packet may depend on every other: once more from the start, in one lane.
+    return await replayOnce({ ...options, workers: 1 }, new Rest(sink, error.packets).sink, begin);
+  }
+}
+
+async function replayOnce(options: RunOptions, sink: Sink, begin: number): Promise<RunResult> {
   const replay = await Replay.prepare(options, sink);
   try {
-    return await replay.play();
+    return await replay.play(begin);
   } finally {
     await replay.close();
   }
+}
+
+/** Hands on what a replay that was given up had not delivered. Batches of files that can be read twice end alike. */
+class Rest {
+  constructor(
+    private readonly target: Sink,
+    private delivered: number,
+  ) {}
+
+  readonly sink: Sink = (batch) => {
+    if (this.delivered === 0) return this.target(batch);
+    this.delivered -= batch.count;
+    if (this.delivered < 0) throw new EngineError('capture-changed', 'a capture changed while it was read');
+  };
 }
 
 class Replay {
@@ -142,6 +167,8 @@ class Replay {
   private filled = 0;
   private reported = 0;
   private packets = 0;
+  /** Packets handed to the sink, while that matters. */
+  private delivered = 0;
   private first: bigint | undefined;
   private last: bigint | undefined;
   private until: bigint | undefined;
@@ -159,6 +186,7 @@ class Replay {
     private readonly names: InterfaceNames,
     private readonly event: number,
     private readonly notes: string[],
+    private readonly limit: EntryLimit,
   ) {
     this.view = new DataView(plan.memory.buffer);
     this.bytes = new Uint8Array(plan.memory.buffer);
@@ -194,13 +222,16 @@ class Replay {
     const feed = await CaptureFeed.open(options.captures, memory, engine as unknown as Walker, names, area);
     try {
       const key = planShards(compiled.map(({ rules }) => sharedState(rules)));
-      const lanes = key.key === 'one-lane' ? 1 : chooseLanes(options.workers, feed.bytesTotal);
+      const limit = new EntryLimit(options.hosts.map(({ sysctls }) => sysctls[Sysctl.MAX]!));
+      const alone = key.key === 'one-lane' || (limit.stated && !feed.seekable);
+      const lanes = alone ? 1 : chooseLanes(options.workers, feed.bytesTotal);
       const images = compiled.map(
         ({ rules, interfaceTable }, index) =>
           new WorldImage(memory, { host: options.hosts[index]!, rules, interfaceTable }, names),
       );
       images.forEach((image, index) => {
-        image.build(allocator, lanes, { slotBase: compiled[index]!.base, trace: options.trace !== undefined });
+        const limited = lanes === 1 && options.hosts[index]!.sysctls[Sysctl.MAX] !== 0;
+        image.build(allocator, lanes, { slotBase: compiled[index]!.base, trace: options.trace !== undefined, limited });
       });
       const wants = { events: options.wantEvents, logs: compiled.some(({ rules }) => rules.logsPerPacket > 0) };
       const ring = layOutRing(allocator, lanes, images.length, wants);
@@ -224,15 +255,14 @@ class Replay {
         checksums: { ignore: Checksums.IGNORE, verify: Checksums.VERIFY, auto: Checksums.AUTO }[options.checksums],
       };
       const notes = [...new Set([...options.hosts.flatMap((host) => host.notes), ...trackingNotes(compiled)])];
-      return new Replay(options, sink, feed, engine, plan, images, names, event, notes);
+      return new Replay(options, sink, feed, engine, plan, images, names, event, notes, limit);
     } catch (error) {
       await feed.close();
       throw error;
     }
   }
 
-  async play(): Promise<RunResult> {
-    const begin = performance.now();
+  async play(begin: number): Promise<RunResult> {
     const lanes = startLanes(this.plan);
     this.lanes = lanes;
     const places = this.plan.ring.places.length;
@@ -344,6 +374,7 @@ class Replay {
     const batch = this.reported;
     const place = this.place(batch);
     const count = this.view.getUint32(place.header + BATCH.COUNT * 4, true);
+    if (this.plan.lanes > 1 && this.limit.stated) this.checkLimit(place, count);
     const chunks = await lanes.chunks(batch, this.chunkCount(place));
     const worlds = this.images.map((image, world) => {
       const own = chunks.filter((chunk) => chunk.world === world);
@@ -369,6 +400,16 @@ class Replay {
       bytesTotal: this.feed.bytesTotal,
       packets: this.packets,
     });
+  }
+
+  /** Lanes know their own entries only: could all tables together have come to the limit within the batch? */
+  private checkLimit(place: BatchPlace, count: number): void {
+    this.images.forEach((_, world) => {
+      let entries = 0;
+      for (const left of place.left) entries += this.view.getUint32(left[world]! + LEFT.FLOWS * 4, true);
+      this.limit.check(world, entries, count, this.delivered);
+    });
+    this.delivered += count;
   }
 
   private chunkCount(place: BatchPlace): number {

@@ -106,6 +106,9 @@ export class CaptureFeed {
     return feed;
   }
 
+  /** All captures are plain files: reading them again gives the same batches. */
+  seekable = true;
+
   /** Bytes of the captures read so far, as they lie on disk. */
   get bytesRead(): number {
     return this.active.reduce((sum, { source }) => sum + source.bytesRead, this.bytesDone);
@@ -153,7 +156,8 @@ export class CaptureFeed {
   /** Reads a capture's header and the time of its first packet. */
   private async look(index: number): Promise<void> {
     const reader = await this.openReader(index);
-    const { rewindable, size } = reader.source;
+    const { rewindable, seekable, size } = reader.source;
+    this.seekable &&= seekable;
     this.bytesTotal = size === undefined || this.bytesTotal === undefined ? undefined : this.bytesTotal + size;
     let waiting: Waiting | undefined;
     try {

@@ -12,9 +12,11 @@ import { compileTopology } from '../topology/compile.ts';
 import { WHEEL_BYTES } from './engine.ts';
 import {
   ACCOUNT,
+  BUCKET_NODE,
   COUNTER,
   FLOW,
   INTERFACES_MAX,
+  LIMITS,
   ROUTE4,
   ROUTE6,
   SLOT,
@@ -68,7 +70,7 @@ export class WorldImage {
   }
 
   /** Writes everything but the connection tables, for `lanes` lanes, with room for a trace if there will be one. */
-  build(allocator: Allocator, lanes: number, options: { slotBase: number; trace: boolean }): void {
+  build(allocator: Allocator, lanes: number, options: { slotBase: number; trace: boolean; limited?: boolean }): void {
     const { host, rules } = this.plan;
     if (rules.interfacePatterns.length > PATTERNS_MAX) {
       throw new EngineError('too-many-interfaces', `the rules name more than ${PATTERNS_MAX} different interfaces`);
@@ -99,6 +101,7 @@ export class WorldImage {
       set(WORLD.wheel, allocator.take(WHEEL_BYTES));
       set(WORLD.unconfirmed, allocator.take(FLOW.size + ACCOUNT.size));
       set(WORLD.logs_reserve, rules.logsPerPacket);
+      if (options.limited) set(WORLD.limits, this.limits(allocator));
       if (options.trace) {
         const area = allocator.take(TRACE_RECORDS * TRACE_RECORD.size);
         set(WORLD.trace_area, area);
@@ -113,7 +116,9 @@ export class WorldImage {
   buildTables(allocator: Allocator, bytes: number): void {
     const { sysctls } = this.plan.host;
     const accounting = sysctls[Sysctl.ACCT] !== 0 || sysctls[Sysctl.TIMESTAMP] !== 0;
-    const perFlow = FLOW.size + (accounting ? ACCOUNT.size : 0);
+    const limited = this.lanes.some((world) => this.view.getUint32(world + WORLD.limits, true) !== 0);
+    const nodes = limited ? 2 * BUCKET_NODE.size : 0;
+    const perFlow = FLOW.size + (accounting ? ACCOUNT.size : 0) + nodes;
     // The largest index is never more than three quarters full, so the pool is what runs out.
     const slots = 2 ** Math.ceil(Math.log2((bytes / (perFlow + 2 * SLOT.size)) * (4 / 3)));
     const flows = Math.floor(Math.min((bytes - 2 * slots * SLOT.size) / perFlow, (slots * 3) / 4)) - 1;
@@ -124,6 +129,8 @@ export class WorldImage {
       set(WORLD.flows_top, pool);
       set(WORLD.flows_end, pool + flows * FLOW.size);
       set(WORLD.accounts, accounting ? allocator.take(flows * ACCOUNT.size) : 0);
+      const limits = this.view.getUint32(world + WORLD.limits, true);
+      if (limits) this.view.setUint32(limits + LIMITS.nodes, allocator.take(flows * nodes), true);
       set(WORLD.index, allocator.take(slots * SLOT.size));
       set(WORLD.index_mask, Math.min(INDEX_MIN, slots) - 1);
       set(WORLD.index_spare, allocator.take(slots * SLOT.size));
@@ -156,6 +163,17 @@ export class WorldImage {
       bytes += this.view.getBigUint64(at + COUNTER.bytes, true);
     }
     return { packets, bytes };
+  }
+
+  /** The buckets of a table whose size is limited; the place of each flow in them comes with the table. */
+  private limits(allocator: Allocator): number {
+    const { sysctls } = this.plan.host;
+    const buckets = sysctls[Sysctl.BUCKETS]!;
+    const at = allocator.take(LIMITS.size);
+    this.view.setUint32(at + LIMITS.max, sysctls[Sysctl.MAX]!, true);
+    this.view.setUint32(at + LIMITS.bucket_count, buckets, true);
+    this.view.setUint32(at + LIMITS.buckets, allocator.take(buckets * 4), true);
+    return at;
   }
 
   private steps(allocator: Allocator, slotBase: number): number {

@@ -123,6 +123,7 @@ export class Lane {
       const events = place.events[this.index]![number]!;
       const logs = place.logs[this.index]![number]!;
       this.u32.fill(0, left, left + LEFT.WORDS);
+      this.u32[left + LEFT.FLOWS] = this.u32[(world + WORLD.flow_count) / 4]!;
       this.openAreas(world, events, logs);
       let from = 0;
       while (true) {

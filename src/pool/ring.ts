@@ -44,7 +44,9 @@ export const LEFT = {
   EVENT_CHUNKS: 1,
   LOG_BYTES: 2,
   LOG_CHUNKS: 3,
-  WORDS: 4,
+  /** Entries of the lane's table when the batch began. */
+  FLOWS: 4,
+  WORDS: 5,
 } as const;
 
 /** Room for the events and log records of one lane, world and batch; what does not fit is sent in chunks. */

@@ -10,13 +10,16 @@ export interface SysctlEntry {
   /** Name as `sysctl -a` prints it. */
   name: string;
   index: Sysctl;
-  /** Value without a host. It is the kernel's but for forwarding, see below. */
+  /** Value without a host. It is the kernel's but for forwarding and nf_conntrack_max, see below. */
   standard: number;
   minimum: number;
   maximum: number;
 }
 
 const INT_MAX = 0x7fffffff;
+
+/** Buckets of the kernel's hash table that memory is kept for. */
+const BUCKETS_MAX = 1 << 26;
 
 /** proc_dointvec_jiffies() takes up to INT_MAX ticks; HZ is 100 at least. */
 const TIMEOUT_MAX = Math.floor(INT_MAX / 100);
@@ -66,8 +69,10 @@ export const SYSCTLS: readonly SysctlEntry[] = [
   setting('checksum', Sysctl.CHECKSUM, 1, 1),
   setting('acct', Sysctl.ACCT, 0, 1),
   setting('timestamp', Sysctl.TIMESTAMP, 0, 1),
-  // What the kernel takes on machines with more than 4 GiB (nf_conntrack_init_start()); 0 is no limit.
-  setting('max', Sysctl.MAX, 262_144, INT_MAX),
+  // 0 is no limit. The kernel's own default depends on the machine, so that only a limit that is stated holds.
+  setting('max', Sysctl.MAX, 0, INT_MAX),
+  // What the kernel takes on machines with more than 4 GiB (nf_conntrack_init_start()).
+  { ...setting('buckets', Sysctl.BUCKETS, 262_144, BUCKETS_MAX), minimum: 1 },
   { name: 'net.ipv4.ip_forward', index: Sysctl.IP_FORWARD, standard: 1, minimum: 0, maximum: INT_MAX },
   { name: 'net.ipv6.conf.all.forwarding', index: Sysctl.IPV6_FORWARDING, standard: 1, minimum: 0, maximum: INT_MAX },
 ];

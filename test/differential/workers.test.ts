@@ -2,7 +2,7 @@
 
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -63,6 +63,27 @@ async function replay(captures: readonly string[], workers: number, options: rea
 const own = capturesIn(join(ROOT, 'captures'));
 const host = ['--host', join(ROOT, 'captures/demo-host-old'), '--sysctl', 'net.netfilter.nf_conntrack_acct=1'];
 
+/** A capture (raw IPv4, big-endian) of one UDP packet per flow, 10 us apart. */
+function manyFlows(count: number): Uint8Array {
+  const file = Buffer.alloc(24 + count * (16 + 28));
+  file.writeUInt32BE(0xa1b2c3d4, 0);
+  file.writeUInt32BE(0x0002_0004, 4);
+  file.writeUInt32BE(0xffff, 16);
+  file.writeUInt32BE(101, 20);
+  for (let i = 0; i < count; i++) {
+    const at = 24 + i * 44;
+    file.writeUInt32BE(1_700_000_000, at);
+    file.writeUInt32BE(i * 10, at + 4);
+    file.writeUInt32BE(28, at + 8);
+    file.writeUInt32BE(28, at + 12);
+    file.write('4500001c00000000401100000a0900010a090101', at + 16, 'hex');
+    file.writeUInt16BE(1024 + i, at + 36);
+    file.writeUInt16BE(53, at + 38);
+    file.writeUInt16BE(8, at + 40);
+  }
+  return file;
+}
+
 describe('any number of workers', () => {
   const cases: [string, string[], string[]][] = [
     ...[...own, ...sharedCaptures()].map((file): [string, string[], string[]] => [
@@ -73,6 +94,17 @@ describe('any number of workers', () => {
     ['all captures of the repository as one', own, host],
     ['all captures of the repository without a host', own, []],
   ];
+
+  // New flows only: the limit is reached in the third batch of 4096, when several lanes have delivered the first.
+  const flood = join(scratch, 'flood.pcap');
+  writeFileSync(flood, manyFlows(20_000));
+  const limit = (max: number, buckets: number) =>
+    [`max=${max}`, `buckets=${buckets}`].flatMap((text) => ['--sysctl', `net.netfilter.nf_conntrack_${text}`]);
+  cases.push(
+    ['a limit that is reached, with early drop', [flood], limit(9000, 9000)],
+    ['a limit that is reached, with drops', [flood], limit(9000, 262_144)],
+    ['a limit that is not reached', [flood], limit(30_000, 30_000)],
+  );
 
   test.concurrent.each(cases)('%s', { timeout: 300_000 }, async (_name, captures, options) => {
     const first = await replay(captures, WORKERS[0]!, options);

@@ -49,6 +49,8 @@ export interface Scenario {
   line: number;
   /** Only in the capture's time: too long for the kernel to live through. */
   virtual: boolean;
+  /** The kernel can be asked in a network namespace. */
+  askable: boolean;
   rules4?: string;
   rules6?: string;
   sysctls: Readonly<Record<string, string>>;
@@ -147,6 +149,7 @@ function parseBlock(kind: string, body: readonly string[], line: number, blocks:
 class ConversationParser {
   #time = 0n;
   #virtual = false;
+  #askable = true;
   readonly #steps: Step[] = [];
   readonly #expiries: ExpectedLine[] = [];
   #table: string[] | undefined;
@@ -154,7 +157,7 @@ class ConversationParser {
   parse(
     body: readonly string[],
     firstLine: number,
-  ): Pick<Scenario, 'virtual' | 'steps' | 'expiries'> & { table?: string[] } {
+  ): Pick<Scenario, 'virtual' | 'askable' | 'steps' | 'expiries'> & { table?: string[] } {
     for (const [i, text] of body.entries()) {
       try {
         this.#line(text.replace(/\s+#.*$|^#.*$/, '').trim(), firstLine + i);
@@ -165,6 +168,7 @@ class ConversationParser {
     if (this.#steps.length === 0) throw new Error(`${firstLine}: a conversation without packets`);
     return {
       virtual: this.#virtual,
+      askable: this.#askable,
       steps: this.#steps,
       expiries: this.#expiries,
       ...(this.#table && { table: this.#table }),
@@ -174,6 +178,7 @@ class ConversationParser {
   #line(text: string, line: number): void {
     if (text === '') return;
     if (text === 'time: virtual') this.#virtual = true;
+    else if (text === 'kernel: not in a namespace') this.#askable = false;
     else if (text.startsWith('> ')) this.#packet(text.slice(2), line);
     else if (text.startsWith('event: '))
       this.#last().events.push({ line, text: text.slice(7).trim(), time: this.#time });

@@ -8,6 +8,7 @@ import { sharedFile } from '../../support/host.ts';
 const FRESH = `net.ipv4.ip_forward = 0
 net.ipv6.conf.all.forwarding = 0
 net.netfilter.nf_conntrack_acct = 0
+net.netfilter.nf_conntrack_buckets = 262144
 net.netfilter.nf_conntrack_checksum = 1
 net.netfilter.nf_conntrack_generic_timeout = 600
 net.netfilter.nf_conntrack_gre_timeout = 30
@@ -42,7 +43,7 @@ net.netfilter.nf_conntrack_udp_timeout = 30
 net.netfilter.nf_conntrack_udp_timeout_stream = 120
 `;
 
-test('defaults are those of a fresh namespace, but for forwarding', () => {
+test('defaults are those of a fresh namespace, but for forwarding and the limit on entries', () => {
   const sysctls = new Sysctls();
   sysctls.read('sysctl', FRESH);
   expect(sysctls.ignored).toEqual([]);
@@ -50,6 +51,8 @@ test('defaults are those of a fresh namespace, but for forwarding', () => {
   expect(expected[Sysctl.IP_FORWARD]).toBe(0);
   expected[Sysctl.IP_FORWARD] = 1;
   expected[Sysctl.IPV6_FORWARDING] = 1;
+  expect(expected[Sysctl.MAX]).toBe(262_144);
+  expected[Sysctl.MAX] = 0;
   expect(defaultSysctls()).toEqual(expected);
   // Every value of the record is set by some line, but for those that no sysctl names.
   const named = new Set(SYSCTLS.map((entry) => entry.index));

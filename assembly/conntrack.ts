@@ -12,6 +12,7 @@ import { early_drop } from "./limit";
 import { quoted_tuple } from "./packet";
 import { sysctl } from "./sysctl";
 import { arm, disarm, set_expiry, sweep } from "./timer";
+import { begin_with_template, enter_zone } from "./template";
 import { trace_flow } from "./trace";
 import { PeerFlag, TcpFlagClass } from "./track/tcp-states";
 import { SctpFlag } from "./track/sctp";
@@ -27,6 +28,7 @@ import { ICMP_HEADER, ICMP_TYPE_MAX, ICMPV6_REDIRECT, icmpv6_is_untracked } from
  */
 export function conntrack_in(w: World, p: Packet): void {
   if (p.ct_state == CtState.UNTRACKED) return;
+  if (w.templates) enter_zone(w, p);
   if (p.l4 == 0) return invalid(p, Reason.TRUNCATED_L4);
   if (p.protonum == Proto.ICMP || p.protonum == Proto.ICMPV6) {
     if (handle_icmp(w, p)) return;
@@ -41,6 +43,7 @@ export function conntrack_in(w: World, p: Packet): void {
     if (changetype<usize>(flow) == 0) return invalid(p, Reason.ICMP_BAD_TYPE);
     if (w.limits && known == 0 && !early_drop(w, flow, p)) {
       p.reason = <u8>Reason.TABLE_FULL;
+      p.ct_state = <u8>CtState.NONE;
       return;
     }
     const dir = known ? found_dir() : <u32>Dir.ORIGINAL;
@@ -124,6 +127,7 @@ function relate_error(w: World, p: Packet): void {
   const inner = changetype<Tuple>(inner_scratch);
   const quoted = quoted_tuple(inner, p);
   if (quoted != Reason.NONE) return invalid(p, quoted);
+  inner.zone = p.zone;
   const found = find_live(w, inner, tuple_hash(inner));
   if (found == 0) {
     if (p.path != Path.OUTPUT) return invalid(p, Reason.ICMP_ERROR_NO_FLOW);
@@ -172,6 +176,7 @@ function begin_flow(w: World, p: Packet): Flow {
   for (let offset: usize = 48; offset < offsetof<Flow>() + offsetof<Account>(); offset += 16) v128.store(at + offset, zero);
   flow.hash = p.hash;
   if (!tuple_invert(changetype<Tuple>(at + offsetof<Flow>("reply_src_lo")), changetype<Tuple>(at))) return changetype<Flow>(0);
+  if (w.templates) begin_with_template(w, flow, p);
   return flow;
 }
 

@@ -5,7 +5,8 @@
 import { account_of } from "./account";
 import { Event, Flow, Packet, World } from "./layout";
 import { sysctl } from "./sysctl";
-import { EventKind, Status, Sysctl } from "./vocabulary";
+import { is_announced } from "./template";
+import { EventBit, EventKind, Status, Sysctl } from "./vocabulary";
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -14,6 +15,7 @@ export const EVENTS_PER_PACKET: usize = 8;
 
 /** An event of the packet in work. */
 export function packet_event(w: World, flow: Flow, p: Packet, kind: u32, bits: u32): void {
+  if (!is_announced(w, flow, bits)) return;
   p.events |= <u8>(1 << <u8>(kind - 1));
   if (w.events == 0) return;
   const event = changetype<Event>(<usize>w.events_top);
@@ -31,7 +33,7 @@ export function packet_event(w: World, flow: Flow, p: Packet, kind: u32, bits: u
 
 /** The death of an entry at its expiry. False if there is no room for the event. */
 export function expiry_event(w: World, flow: Flow): bool {
-  if (w.events == 0) return true;
+  if (w.events == 0 || !is_announced(w, flow, EventBit.DESTROY)) return true;
   if (<usize>w.events_top + offsetof<Event>() > <usize>w.events_end) return false;
   const event = changetype<Event>(<usize>w.events_top);
   w.events_top += <u32>offsetof<Event>();

@@ -22,6 +22,7 @@ let dir_found: u32 = 0;
 
 /** The flow that `t` belongs to, in either direction; null address (0) if there is none. */
 export function find_flow(w: World, t: Tuple, hash: u32): usize {
+  if (w.templates) return find_zoned(w, t, hash);
   const index: usize = w.index;
   const mask = w.index_mask;
   let at = hash & mask;
@@ -35,13 +36,44 @@ export function find_flow(w: World, t: Tuple, hash: u32): usize {
         dir_found = t.src_lo == t.dst_lo && t.src_hi == t.dst_hi && tuple_is_inverse(t, changetype<Tuple>(flow)) ? 1 : 0;
         return flow;
       }
-      if (tuple_is_inverse(t, changetype<Tuple>(flow))) {
+      if (tuple_is_inverse(t, changetype<Tuple>(flow)) && t.zone == changetype<Flow>(flow).zone) {
         dir_found = 1;
         return flow;
       }
     }
     at = (at + 1) & mask;
   }
+}
+
+/** Zone of the packet in work for flows that it would be a reply of; that of `t.zone` is for the original direction. */
+let reply_zone: u16 = 0;
+
+export function set_reply_zone(zone: u16): void {
+  reply_zone = zone;
+}
+
+/**
+ * find_flow() where zones are in use: tuples belong together within a zone, and an entry can have another zone in each
+ * direction. The original direction is asked first (kernel: resolve_normal_ct(), nf_ct_key_equal()).
+ */
+function find_zoned(w: World, t: Tuple, hash: u32): usize {
+  const index: usize = w.index;
+  const mask = w.index_mask;
+  let reply: usize = 0;
+  for (let at = hash & mask; ; at = (at + 1) & mask) {
+    const slot = changetype<Slot>(index + <usize>at * SLOT);
+    const found: usize = slot.flow;
+    if (found == 0) break;
+    if (slot.tag != hash) continue;
+    if (tuple_equal(found, changetype<usize>(t))) {
+      dir_found = 0;
+      return found;
+    }
+    const flow = changetype<Flow>(found);
+    if (flow.reply_zone == reply_zone && tuple_is_inverse(t, changetype<Tuple>(found))) reply = found;
+  }
+  dir_found = 1;
+  return reply;
 }
 
 /**

@@ -131,7 +131,8 @@ if (offsetof<Tuple>() != 40) ERROR("Tuple is 40 bytes");
   logs: u16; // 124
   /** State as above before the packet; 0 for others and for new entries. */
   tcp_before: u8;
-  pad_0: u8;
+  /** Template that a CT rule attached: index into World.templates from 1, 0 for none. */
+  template: u8;
 }
 if (offsetof<Packet>() != 128) ERROR("Packet is 128 bytes");
 if (offsetof<Packet>("flow") != 96) ERROR("Packet line two starts at rule output");
@@ -245,7 +246,8 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   prev: u32;
   /** Bucket the entry sits in: address of the bucket's head. */
   bucket: u32;
-  pad_2: u32;
+  /** Template that the entry was begun with, 0 for none. */
+  template: u32;
 
   @inline peer(dir: u32): Peer {
     return changetype<Peer>(changetype<usize>(this) + offsetof<Flow>("udp_stream_after") + <usize>dir * 20);
@@ -258,7 +260,8 @@ if (offsetof<Flow>() != 192) ERROR("Flow is 192 bytes");
 if (offsetof<Flow>("udp_stream_after") != 64) ERROR("Flow line 1 starts with the peers");
 if (offsetof<Flow>("reply_src_lo") != 128) ERROR("Flow line 2 starts with the reply tuple");
 
-// Account: what accounting and timestamps add to a flow (48 bytes, parallel to the flows; nf_conntrack_acct, _timestamp)
+// Account: what accounting, timestamps and labels add to a flow (64 bytes, parallel to the flows; nf_conntrack_acct,
+// nf_conntrack_timestamp, -m connlabel)
 @unmanaged export class Account {
   packets_original: u64;
   bytes_original: u64;
@@ -266,9 +269,12 @@ if (offsetof<Flow>("reply_src_lo") != 128) ERROR("Flow line 2 starts with the re
   bytes_reply: u64;
   /** Creation time, ns since 1970. */
   start: u64;
+  /** Label bits 0 to 63, and 64 to 127. */
+  labels_lo: u64;
+  labels_hi: u64;
   pad: u64;
 }
-if (offsetof<Account>() != 48) ERROR("Account is 48 bytes");
+if (offsetof<Account>() != 64) ERROR("Account is 64 bytes");
 
 // Slot: one place of the open-addressing index (8 bytes, eight to a cache line)
 @unmanaged export class Slot {
@@ -440,11 +446,27 @@ if (offsetof<Route6>() != 24) ERROR("Route6 is 24 bytes");
   now: u64; // 168
   /** Set when an entry found no room in the lane's table: the run cannot go on. */
   table_full: u32; // 176
-  pad_0: u32;
+  /** Template[]; 0 if no rule attaches one and no entry is in a zone. */
+  templates: u32;
   /** What fetch_lines() read: stored, so that the optimiser keeps the loads. */
   fetched: u64;
 }
 if (offsetof<World>() != 192) ERROR("World is 192 bytes");
+
+// Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
+@unmanaged export class Template {
+  /** Event bits that are announced (--ctevents), 0xffffffff for all. */
+  ctevents: u32;
+  /** Events of expectations that are announced (--expevents): 1 NEW. */
+  expevents: u32;
+  /** Zone (--zone, --zone-orig, --zone-reply). */
+  zone: u16;
+  /** TemplateFlag bits. */
+  flags: u8;
+  pad: u8;
+  pad_1: u32;
+}
+if (offsetof<Template>() != 16) ERROR("Template is 16 bytes");
 
 // Limits: a table with a limit on its entries (nf_conntrack_max), and the buckets among which early drop looks (16 bytes)
 @unmanaged export class Limits {

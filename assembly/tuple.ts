@@ -49,10 +49,10 @@ export function tuple_hash(t: Tuple): u32 {
   )) == false;
 }
 
-/** Is `a` the packet that goes back on `b`, where the inverse of `b` is its addresses and ports swapped? */
+/** Is `a` the packet that goes back on `b`, where the inverse of `b` is its addresses and ports swapped? Zones aside. */
 export function tuple_is_inverse(a: Tuple, b: Tuple): bool {
   if (((a.src_lo ^ b.dst_lo) | (a.src_hi ^ b.dst_hi) | (a.dst_lo ^ b.src_lo) | (a.dst_hi ^ b.src_hi)) != 0) return false;
-  if (a.protonum != b.protonum || a.l3num != b.l3num || a.zone != b.zone) return false;
+  if (a.protonum != b.protonum || a.l3num != b.l3num) return false;
   if (a.protonum == Proto.ICMP) return a.sport == b.sport && icmp_inverse_dport(b.dport) == <i32>a.dport;
   if (a.protonum == Proto.ICMPV6) return a.sport == b.sport && icmpv6_inverse_dport(b.dport) == <i32>a.dport;
   return a.sport == b.dport && a.dport == b.sport;

@@ -156,6 +156,16 @@ export enum EventBit {
   PROTOINFO = 32,
   HELPER = 64,
   MARK = 128,
+  LABEL = 1024,
+}
+
+/** Bits of Template.flags. */
+export enum TemplateFlag {
+  /** The zone holds for the original direction, for the reply direction (1 << Dir). */
+  ZONE_ORIGINAL = 1,
+  ZONE_REPLY = 2,
+  /** The zone is the packet's mark. */
+  ZONE_MARK = 4,
 }
 
 /** Bits of Packet.flags. */

@@ -46,6 +46,7 @@ function writeTuple(view: DataView, bytes: Uint8Array, at: number, entry: Conntr
   bytes.set(tuple.dst, at + TUPLE.dst_lo);
   view.setUint16(at + TUPLE.sport, tuple.sport, false);
   view.setUint16(at + TUPLE.dport, tuple.dport, false);
+  view.setUint16(at + TUPLE.zone, tuple.zone ?? 0, true);
   view.setUint8(at + TUPLE.protonum, entry.protocol);
   view.setUint8(at + TUPLE.l3num, entry.family);
 }

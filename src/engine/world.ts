@@ -22,6 +22,7 @@ import {
   SLOT,
   STEP,
   STEPS_MAX,
+  TEMPLATE,
   TRACE_RECORD,
   WORLD,
 } from './layout.ts';
@@ -81,6 +82,7 @@ export class WorldImage {
       new Uint8Array(host.sysctls.buffer, host.sysctls.byteOffset, Sysctl.COUNT * 4),
     );
     const steps = this.steps(allocator, options.slotBase);
+    const templates = this.templates(allocator);
     const routes = host.topology && compileTopology(host.topology, this.names);
     const routes4 = routes ? this.copy(allocator, routes.routes4) : 0;
     const routes6 = routes ? this.copy(allocator, routes.routes6) : 0;
@@ -91,6 +93,7 @@ export class WorldImage {
       rules.initState(this.bytes.subarray(state, state + rules.stateBytes), 0n);
       set(WORLD.sysctls, sysctls);
       set(WORLD.steps, steps);
+      set(WORLD.templates, templates);
       set(WORLD.routes4, routes4);
       set(WORLD.routes4_count, routes ? routes.routes4.length / ROUTE4.size : 0);
       set(WORLD.routes6, routes6);
@@ -115,7 +118,7 @@ export class WorldImage {
   /** Gives each lane a connection table of at most `bytes`. */
   buildTables(allocator: Allocator, bytes: number): void {
     const { sysctls } = this.plan.host;
-    const accounting = sysctls[Sysctl.ACCT] !== 0 || sysctls[Sysctl.TIMESTAMP] !== 0;
+    const accounting = sysctls[Sysctl.ACCT] !== 0 || sysctls[Sysctl.TIMESTAMP] !== 0 || this.plan.rules.usesLabels;
     const limited = this.lanes.some((world) => this.view.getUint32(world + WORLD.limits, true) !== 0);
     const nodes = limited ? 2 * BUCKET_NODE.size : 0;
     const perFlow = FLOW.size + (accounting ? ACCOUNT.size : 0) + nodes;
@@ -163,6 +166,22 @@ export class WorldImage {
       bytes += this.view.getBigUint64(at + COUNTER.bytes, true);
     }
     return { packets, bytes };
+  }
+
+  /** What CT rules attach. 0 if zones and masks play no part: then they cost nothing. */
+  private templates(allocator: Allocator): number {
+    const { rules, host } = this.plan;
+    const zoned = host.conntrack.some(({ original, reply }) => (original.zone ?? 0) !== 0 || (reply.zone ?? 0) !== 0);
+    if (rules.templates.length === 0 && !zoned) return 0;
+    const at = allocator.take((rules.templates.length + 1) * TEMPLATE.size);
+    rules.templates.forEach(({ zone, flags, events }, index) => {
+      const to = at + index * TEMPLATE.size;
+      this.view.setUint32(to + TEMPLATE.ctevents, events ? events.entries : 0xffffffff, true);
+      this.view.setUint32(to + TEMPLATE.expevents, events ? events.expectations : 0xffffffff, true);
+      this.view.setUint16(to + TEMPLATE.zone, zone, true);
+      this.view.setUint8(to + TEMPLATE.flags, flags);
+    });
+    return at;
   }
 
   /** The buckets of a table whose size is limited; the place of each flow in them comes with the table. */

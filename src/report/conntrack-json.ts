@@ -3,7 +3,7 @@
 import { EventKind, Proto } from '../../assembly/vocabulary.ts';
 import { EVENT } from '../engine/layout.ts';
 import { addressText } from './address.ts';
-import { deltaSeconds, messageParts, wordAt } from './conntrack-text.ts';
+import { deltaSeconds, messageParts, wordAt, zonesAt } from './conntrack-text.ts';
 import { conntrackProtocol, entryStateName, familyName, statusNames } from './names.ts';
 import { idAt, stampAt, u64At } from './time.ts';
 
@@ -24,13 +24,13 @@ function portsJson(bytes: Uint8Array, at: number, protonum: number): string {
   }
 }
 
-function tupleJson(view: DataView, bytes: Uint8Array, at: number, counters: number): string {
+function tupleJson(view: DataView, bytes: Uint8Array, at: number, zone: number, counters: number): string {
   const protonum = bytes[at + 36]!;
   const l3num = bytes[at + 37]!;
   const counted = counters === 0 ? '' : `,"packets":${u64At(view, counters)},"bytes":${u64At(view, counters + 8)}`;
   return (
     `{"src":"${addressText(bytes, at, l3num)}","dst":"${addressText(bytes, at + 16, l3num)}"` +
-    `${portsJson(bytes, at, protonum)}${counted}}`
+    `${portsJson(bytes, at, protonum)}${zone ? `,"zone":${zone}` : ''}${counted}}`
   );
 }
 
@@ -43,6 +43,7 @@ function tupleJson(view: DataView, bytes: Uint8Array, at: number, counters: numb
  */
 export function flowJson(view: DataView, bytes: Uint8Array, at: number, listed: boolean): string {
   const parts = messageParts(view, bytes, at, listed);
+  const zones = zonesAt(view, at);
   const original = at + EVENT.original_0;
   const protonum = bytes[original + 36]!;
   const state = entryStateName(protonum, bytes[at + EVENT.tcp_state]!);
@@ -56,9 +57,10 @@ export function flowJson(view: DataView, bytes: Uint8Array, at: number, listed: 
     `,"proto":"${conntrackProtocol(protonum)}","protonum":${protonum}` +
     `,"timeout":${view.getUint32(at + EVENT.timeout_s, true)}` +
     (state === undefined ? '' : `,"state":"${state}"`) +
-    `,"original":${tupleJson(view, bytes, original, parts.counters ? at + EVENT.packets_original : 0)}` +
-    `,"reply":${tupleJson(view, bytes, at + EVENT.reply_0, parts.counters ? at + EVENT.packets_reply : 0)}` +
+    `,"original":${tupleJson(view, bytes, original, zones.original, parts.counters ? at + EVENT.packets_original : 0)}` +
+    `,"reply":${tupleJson(view, bytes, at + EVENT.reply_0, zones.reply, parts.counters ? at + EVENT.packets_reply : 0)}` +
     `,"status":[${status}],"mark":${view.getUint32(at + EVENT.mark, true)}` +
+    (zones.both ? `,"zone":${zones.both}` : '') +
     (parts.start ? `,"start":"${stampAt(view, at + EVENT.start)}","age":${deltaSeconds(view, at)}` : '') +
     '}'
   );

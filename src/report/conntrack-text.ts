@@ -12,7 +12,7 @@
 // An entry is never without its first packet, so "counters are kept" is "a packet was counted".
 
 import { EventBit, EventKind, Proto, Status } from '../../assembly/vocabulary.ts';
-import { EVENT } from '../engine/layout.ts';
+import { EVENT, TUPLE } from '../engine/layout.ts';
 import { addressText } from './address.ts';
 import { conntrackProtocol, entryStateName, familyName } from './names.ts';
 import { microsText, nanosAt, secondsAt, u64At } from './time.ts';
@@ -78,6 +78,13 @@ function hasStates(protonum: number): boolean {
   return protonum === Proto.TCP || protonum === Proto.SCTP;
 }
 
+/** Zones of an entry as the kernel says them: one for both directions, or one of a direction; 0 is no zone. */
+export function zonesAt(view: DataView, at: number): { both: number; original: number; reply: number } {
+  const original = view.getUint16(at + EVENT.original_0 + TUPLE.zone, true);
+  const reply = view.getUint16(at + EVENT.reply_0 + TUPLE.zone, true);
+  return original === reply ? { both: original, original: 0, reply: 0 } : { both: 0, original, reply };
+}
+
 /** Port or key of a tuple: two bytes in wire order. */
 export function wordAt(bytes: Uint8Array, at: number): number {
   return (bytes[at]! << 8) | bytes[at + 1]!;
@@ -122,13 +129,17 @@ function entryText(view: DataView, bytes: Uint8Array, at: number, modes: Conntra
   let text = modes.extended ? FAMILIES[l3num]! + PROTOCOLS[protonum]! : PROTOCOLS[protonum]!;
   if (parts.timeout) text += `${view.getUint32(at + EVENT.timeout_s, true)} `;
   if (parts.state) text += `${entryStateName(protonum, bytes[at + EVENT.tcp_state]!)} `;
+  const zones = zonesAt(view, at);
   text += tupleText(bytes, at + EVENT.original_0, l3num, protonum);
+  if (zones.original) text += `zone-orig=${zones.original} `;
   if (parts.counters) text += countersText(view, at + EVENT.packets_original, at + EVENT.bytes_original);
   if (!(status & Status.SEEN_REPLY)) text += '[UNREPLIED] ';
   text += tupleText(bytes, at + EVENT.reply_0, l3num, protonum);
+  if (zones.reply) text += `zone-reply=${zones.reply} `;
   if (parts.counters) text += countersText(view, at + EVENT.packets_reply, at + EVENT.bytes_reply);
   if (status & Status.ASSURED) text += '[ASSURED] ';
   if (parts.mark) text += `mark=${view.getUint32(at + EVENT.mark, true)} `;
+  if (zones.both) text += `zone=${zones.both} `;
   if (parts.start) text += `delta-time=${deltaSeconds(view, at)} `;
   if (parts.use) text += 'use=1 ';
   if (modes.id) text += `id=${u64At(view, at + EVENT.id)} `;

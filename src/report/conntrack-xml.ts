@@ -6,7 +6,7 @@
 import { EventKind, Proto, Status } from '../../assembly/vocabulary.ts';
 import { EVENT } from '../engine/layout.ts';
 import { addressText } from './address.ts';
-import { deltaSeconds, messageParts, wordAt } from './conntrack-text.ts';
+import { deltaSeconds, messageParts, wordAt, zonesAt } from './conntrack-text.ts';
 import { conntrackProtocol, entryStateName, familyName } from './names.ts';
 import { idAt, secondsAt, u64At } from './time.ts';
 
@@ -38,7 +38,7 @@ function portsXml(bytes: Uint8Array, at: number, protonum: number): string {
   }
 }
 
-function tupleXml(bytes: Uint8Array, at: number, direction: string, counters: string): string {
+function tupleXml(bytes: Uint8Array, at: number, direction: string, zone: number, counters: string): string {
   const protonum = bytes[at + 36]!;
   const l3num = bytes[at + 37]!;
   return (
@@ -46,7 +46,7 @@ function tupleXml(bytes: Uint8Array, at: number, direction: string, counters: st
     `<layer3 protonum="${l3num}" protoname="${familyName(l3num)}">` +
     `<src>${addressText(bytes, at, l3num)}</src><dst>${addressText(bytes, at + 16, l3num)}</dst></layer3>` +
     `<layer4 protonum="${protonum}" protoname="${conntrackProtocol(protonum)}">${portsXml(bytes, at, protonum)}` +
-    `</layer4>${counters}</meta>`
+    `</layer4>${zone ? `<zone>${zone}</zone>` : ''}${counters}</meta>`
   );
 }
 
@@ -75,14 +75,16 @@ export function flowXml(view: DataView, bytes: Uint8Array, at: number, listed: b
   const status = view.getUint32(at + EVENT.status, true);
   const original = parts.counters ? countersXml(view, at + EVENT.packets_original, at + EVENT.bytes_original) : '';
   const reply = parts.counters ? countersXml(view, at + EVENT.packets_reply, at + EVENT.bytes_reply) : '';
+  const zones = zonesAt(view, at);
   let text = listed ? '<flow>' : FLOW_TAGS[bytes[at + EVENT.kind]!]!;
-  text += tupleXml(bytes, at + EVENT.original_0, 'original', original);
-  text += tupleXml(bytes, at + EVENT.reply_0, 'reply', reply);
+  text += tupleXml(bytes, at + EVENT.original_0, 'original', zones.original, original);
+  text += tupleXml(bytes, at + EVENT.reply_0, 'reply', zones.reply, reply);
   text += '<meta direction="independent">';
   const state = entryStateName(bytes[at + EVENT.original_0 + 36]!, bytes[at + EVENT.tcp_state]!);
   if (parts.state) text += `<state>${state}</state>`;
   if (parts.timeout) text += `<timeout>${view.getUint32(at + EVENT.timeout_s, true)}</timeout>`;
   if (parts.mark) text += `<mark>${view.getUint32(at + EVENT.mark, true)}</mark>`;
+  if (zones.both) text += `<zone>${zones.both}</zone>`;
   if (parts.use) text += '<use>1</use>';
   text += `<id>${idAt(view, at + EVENT.id)}</id>`;
   if (status & Status.ASSURED) text += '<assured/>';

@@ -79,6 +79,7 @@ export type MatchTest =
   | { kind: 'conntrack'; test: ConntrackTest }
   | { kind: 'mark'; value: number; mask: number; invert: boolean }
   | { kind: 'connmark'; value: number; mask: number; invert: boolean }
+  | { kind: 'connlabel'; bit: number; set: boolean; invert: boolean }
   | { kind: 'comment'; comment: string }
   | { kind: 'addrtype'; test: AddressTypeTest }
   | { kind: 'iprange'; source?: AddressRange; destination?: AddressRange }
@@ -111,6 +112,16 @@ export interface LogOptions {
   threshold?: number;
 }
 
+/** What CT gives to the entries that its packets begin. */
+export interface TrackingTemplate {
+  /** 0 to 65535. */
+  zone: number;
+  /** TemplateFlag bits. */
+  flags: number;
+  /** EventBit bits of entries, and of expectations (1: new), that are announced; undefined: all. */
+  events?: { entries: number; expectations: number };
+}
+
 export type TargetAction =
   | { kind: 'none' }
   | { kind: 'verdict'; verdict: 'ACCEPT' | 'DROP' | 'QUEUE' | 'RETURN' }
@@ -121,6 +132,7 @@ export type TargetAction =
   | { kind: 'mark'; value: number; mask: number }
   | { kind: 'connmark'; mode: 'set' | 'save' | 'restore'; value: number; ctmask: number; nfmask: number }
   | { kind: 'notrack' }
+  | { kind: 'template'; template: TrackingTemplate }
   /** Changes bytes of the packet that no verdict depends on: TCPMSS, CHECKSUM. */
   | { kind: 'mangle'; clamp: boolean };
 

@@ -2,7 +2,7 @@
 
 import type { Hook } from '../../assembly/vocabulary.ts';
 import { EngineError } from '../errors.ts';
-import type { Counters, Entry, LogOptions, Ruleset, TableName } from './ast.ts';
+import type { Counters, Entry, LogOptions, Ruleset, TableName, TrackingTemplate } from './ast.ts';
 import { HZ } from './check.ts';
 import { emitProgram, IMPORT_MODULE, TABLE_LENGTH_SECTION } from './emit.ts';
 import { type ChainProgram, LIMIT_STATE, type Program } from './expression.ts';
@@ -68,6 +68,10 @@ export interface CompiledRuleset {
   usesConntrack: ReadonlySet<Family>;
   /** Log records that one packet can cause at most. */
   logsPerPacket: number;
+  /** What CT rules attach to packets, in the order of World.templates. */
+  templates: readonly TrackingTemplate[];
+  /** Some rule looks at labels of connections. */
+  usesLabels: boolean;
 }
 
 export interface CompileOptions {
@@ -103,6 +107,10 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     usesInterfaces: program.patterns.length > 0 || usesInterfaceAddresses(program),
     usesConntrack: conntrackFamilies(ruleset),
     logsPerPacket: logsPerPacket(program),
+    templates: program.templates,
+    usesLabels: program.chains.some(({ rules: each }) =>
+      each.some(({ tests }) => tests.some(({ op }) => op === 'ct label')),
+    ),
   };
 }
 
@@ -210,7 +218,9 @@ function conntrackFamilies(ruleset: Ruleset): Set<Family> {
   const families = new Set<Family>();
   for (const { table, rule } of ruleset.entries) {
     if (!rule) continue;
-    const matched = rule.matches.some(({ kind }) => kind === 'conntrack' || kind === 'connmark');
+    const matched = rule.matches.some(
+      ({ kind }) => kind === 'conntrack' || kind === 'connmark' || kind === 'connlabel',
+    );
     const { kind, name } = rule.target;
     if (matched || kind === 'connmark' || (name === 'CT' && kind !== 'notrack')) families.add(table.family);
   }

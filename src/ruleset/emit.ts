@@ -36,6 +36,7 @@ const FRAGMENT_OFFSET_ONE = 0x0100;
 /** Functions of the engine that rules call (assembly/rules/, assembly/trace.ts). */
 const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_route_types: engineType(4, true),
+  rule_connlabel: engineType(4, true),
   rule_limit: engineType(5, true),
   rule_log: engineType(3, false),
   rule_set_ct_mark: engineType(3, false),
@@ -48,6 +49,7 @@ const TRACE_FUNCTION = engineType(4, false);
 
 export type EngineFunction =
   | 'rule_route_types'
+  | 'rule_connlabel'
   | 'rule_limit'
   | 'rule_log'
   | 'rule_set_ct_mark'
@@ -105,6 +107,7 @@ class Emitter {
     const used = new Set<string>();
     const byTest = new Map<string, EngineFunction>([
       ['fib', 'rule_route_types'],
+      ['ct label', 'rule_connlabel'],
       ['limit', 'rule_limit'],
       ['tcp option', 'rule_tcp_option'],
       ['tcp mss', 'rule_tcp_mss'],
@@ -351,6 +354,16 @@ class RuleWriter {
         this.call('rule_limit');
         code.op('i32.eqz').brIf(0);
         return;
+      case 'ct label':
+        code
+          .get(P)
+          .get(W)
+          .i32(test.bit)
+          .i32(test.set ? 1 : 0);
+        this.call('rule_connlabel');
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
       case 'fib':
         this.fib(test);
         return;
@@ -435,7 +448,17 @@ class RuleWriter {
         this.call('rule_restore_mark');
         return true;
       case 'notrack':
-        code.get(P).i32(CtState.UNTRACKED).memory('i32.store8', PACKET.ct_state);
+        this.firstOfAll(() => code.get(P).i32(CtState.UNTRACKED).memory('i32.store8', PACKET.ct_state));
+        return true;
+      case 'template':
+        // A packet with a template is NEW to rules until connection tracking has seen it (nf_ct_set()).
+        this.firstOfAll(() => {
+          code
+            .get(P)
+            .i32(action.template + 1)
+            .memory('i32.store8', PACKET.template);
+          code.get(P).i32(CtState.NEW).memory('i32.store8', PACKET.ct_state);
+        });
         return true;
       case 'reject':
         code.get(P).i32(action.with).memory('i32.store8', PACKET.reject);
@@ -449,6 +472,13 @@ class RuleWriter {
         this.decide(rule, VERDICTS[action.verdict]);
         return false;
     }
+  }
+
+  /** Only for a packet that no rule before has decided on in this way (skb->_nfct is 0). */
+  private firstOfAll(write: () => void): void {
+    this.code.get(P).memory('i32.load8_u', PACKET.ct_state).op('i32.eqz').if();
+    write();
+    this.code.op('end');
   }
 
   /** RETURN: to the policy of a base chain, or out of the function. */

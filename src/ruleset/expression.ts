@@ -4,7 +4,7 @@
 // printed by print.ts as `nft --debug=netlink` prints its own, run in production by the WebAssembly that emit.ts makes
 // of them, and interpreted by test/model/rule-interpreter.ts to check that.
 import type { Hook, RejectWith } from '../../assembly/vocabulary.ts';
-import type { LogOptions, TableName } from './ast.ts';
+import type { LogOptions, TableName, TrackingTemplate } from './ast.ts';
 import type { Family } from './source.ts';
 
 /** Numbers of up to 32 bits that a packet or its connection has. Ports, ids and lengths are in host order. */
@@ -78,6 +78,8 @@ export type Test =
   | { op: 'tcp option'; option: number; invert: boolean }
   /** The MSS option lies in the range; a missing option counts as outside. Drops as 'tcp option' does. */
   | { op: 'tcp mss'; low: number; high: number; invert: boolean }
+  /** The connection has the label, or gets it with `set`. */
+  | { op: 'ct label'; bit: number; set: boolean; invert: boolean }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */
   | { op: 'limit'; state: number; cost: number; cap: number }
   /**
@@ -98,7 +100,10 @@ export type Action =
   | { op: 'save mark'; ctmask: number; nfmask: number }
   /** mark = (mark & ~nfmask) ^ (ct mark & ctmask) */
   | { op: 'restore mark'; ctmask: number; nfmask: number }
+  /** Both leave a packet alone that was given a template, or is not to be tracked, before. */
   | { op: 'notrack' }
+  /** `template` is an index into Program.templates. */
+  | { op: 'template'; template: number }
   | { op: 'verdict'; verdict: 'accept' | 'drop' | 'queue' | 'return' }
   | { op: 'reject'; with: RejectWith }
   /** `chain` is an index into Program.chains. */
@@ -127,6 +132,8 @@ export interface Program {
   /** Bytes of World.rule_state, and the state of each bucket at the start. */
   stateBytes: number;
   limits: { state: number; cap: number; rule: number }[];
+  /** What CT rules attach, each once. */
+  templates: TrackingTemplate[];
 }
 
 /** Layout of a bucket in World.rule_state: jiffies of the last packet (u64), credits (u32), padding. */

@@ -78,6 +78,7 @@ export class Fields {
   cost(test: Test): number | undefined {
     switch (test.op) {
       case 'limit':
+      case 'ct label':
       case 'fib':
       case 'tcp option':
       case 'tcp mss':

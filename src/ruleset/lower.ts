@@ -3,7 +3,18 @@
 // The order of tests is the kernel's: the header of the rule first (ip_packet_match: source, destination, interfaces,
 // protocol, fragment), then the extensions in the order of the rule. It matters where a test drops or keeps state.
 import { Proto } from '../../assembly/vocabulary.ts';
-import type { AddressTest, Chain, ConntrackTest, Header, InvertedRange, Match, Rule, Ruleset, Table } from './ast.ts';
+import type {
+  AddressTest,
+  Chain,
+  ConntrackTest,
+  Header,
+  InvertedRange,
+  Match,
+  Rule,
+  Ruleset,
+  Table,
+  Target,
+} from './ast.ts';
 import { limitCost } from './check.ts';
 import {
   type Action,
@@ -16,6 +27,7 @@ import {
   type RuleProgram,
   type Test,
 } from './expression.ts';
+import { refuse } from './source.ts';
 
 /** Priorities of the tables at their hooks (enum nf_ip_hook_priorities). */
 const PRIORITIES: Readonly<Record<Table['name'], number>> = {
@@ -32,6 +44,8 @@ const UDP_HEADER = 8;
 const ICMP_HEADER = 8;
 const PORTS = 4;
 const PORT_MAX = 65535;
+/** Packet.template is a byte, 0 for none. */
+const TEMPLATES_MAX = 255;
 
 export function lowerRuleset(ruleset: Ruleset): Program {
   const lowering = new Lowering();
@@ -42,7 +56,7 @@ export function lowerRuleset(ruleset: Ruleset): Program {
 }
 
 class Lowering {
-  readonly program: Program = { chains: [], patterns: [], stateBytes: 0, limits: [] };
+  readonly program: Program = { chains: [], patterns: [], stateBytes: 0, limits: [], templates: [] };
   private readonly patterns = new Map<string, number>();
 
   table(table: Table): void {
@@ -134,6 +148,8 @@ class Lowering {
         return [
           { op: 'cmp', field: 'ct mark', mask: match.mask, value: match.value, invert: match.invert, absent: false },
         ];
+      case 'connlabel':
+        return [{ op: 'ct label', bit: match.bit, set: match.set, invert: match.invert }];
       case 'addrtype': {
         const { source, destination, limit } = match.test;
         const tests: Test[] = [];
@@ -171,6 +187,18 @@ class Lowering {
     }
   }
 
+  /** The template's index; equal ones share it. */
+  private template({ template, at }: Extract<Target, { kind: 'template' }>): number {
+    const { templates } = this.program;
+    const text = JSON.stringify(template);
+    const known = templates.findIndex((each) => JSON.stringify(each) === text);
+    if (known >= 0) return known;
+    if (templates.length === TEMPLATES_MAX) {
+      refuse('RULESET_UNSUPPORTED', `more than ${TEMPLATES_MAX} different uses of CT`, at);
+    }
+    return templates.push(template) - 1;
+  }
+
   private target(rule: Rule, numbers: Map<string, number>): Action[] {
     const { target } = rule;
     switch (target.kind) {
@@ -194,6 +222,8 @@ class Lowering {
       }
       case 'notrack':
         return [{ op: 'notrack' }];
+      case 'template':
+        return [{ op: 'template', template: this.template(target) }];
     }
   }
 }

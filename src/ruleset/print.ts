@@ -1,6 +1,6 @@
 // How is a ruleset printed: as iptables-save -c with the counters of the replay, and as its expression list?
-import { AddrType, CtState, L3, RejectWith } from '../../assembly/vocabulary.ts';
-import type { Chain, Counters, Item, Ruleset, SourceTree, Table } from './ast.ts';
+import { AddrType, CtState, L3, RejectWith, TemplateFlag } from '../../assembly/vocabulary.ts';
+import type { Chain, Counters, Item, Ruleset, SourceTree, Table, TrackingTemplate } from './ast.ts';
 import type { Action, ChainProgram, Program, Test } from './expression.ts';
 import { lowerRuleset } from './lower.ts';
 
@@ -181,11 +181,26 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
         'exthdr load tcpopt 2b @ 2 + 2 => reg 1',
         `range ${equal(test.invert)} reg 1 ${hex(test.low)} ${hex(test.high)}`,
       ];
+    case 'ct label': {
+      const set = test.set ? ', set' : '';
+      return [`ct load label ${test.bit}${set} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
+    }
     case 'limit':
       return [`limit cost ${test.cost} cap ${test.cap} state ${test.state}`];
     case 'guard':
       return [`guard transport header ${test.need}b${test.evil ? ', fragment offset not 1' : ''}`];
   }
+}
+
+function templateLine(template: TrackingTemplate | undefined): string {
+  const { zone = 0, flags = 0, events } = template ?? {};
+  const directions: Record<number, string> = {
+    [TemplateFlag.ZONE_ORIGINAL]: ' original',
+    [TemplateFlag.ZONE_REPLY]: ' reply',
+  };
+  const direction = directions[flags & (TemplateFlag.ZONE_ORIGINAL | TemplateFlag.ZONE_REPLY)] ?? '';
+  const masks = events ? ` events ${hex(events.entries)} expectations ${hex(events.expectations)}` : '';
+  return `ct set zone${direction} ${flags & TemplateFlag.ZONE_MARK ? 'mark' : zone}${masks}`;
 }
 
 function actionLine(program: Program, action: Action): string {
@@ -211,6 +226,8 @@ function actionLine(program: Program, action: Action): string {
       return `meta set mark with ( mark & ${hex(~action.nfmask)} ) ^ ( ct mark & ${hex(action.ctmask)} )`;
     case 'notrack':
       return 'notrack';
+    case 'template':
+      return templateLine(program.templates[action.template]);
     case 'verdict':
       return `immediate reg 0 ${action.verdict}`;
     case 'reject':

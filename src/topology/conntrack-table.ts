@@ -14,6 +14,8 @@ export interface EntryTuple {
   dst: Uint8Array;
   sport: number;
   dport: number;
+  /** Conntrack zone of this direction, if not 0. */
+  zone?: number;
 }
 
 export interface EntryCounters {
@@ -87,7 +89,7 @@ const WITHOUT_EFFECT = new Set(['delta-time', 'use', 'id', 'secctx', 'secmark', 
 /**
  * Reads a table in text form.
  * @throws HostError `host-syntax` for a line of another form, `host-unsupported` naming what an entry has that is not
- * tracked yet (NAT, helpers, zones, offload, DCCP), both with file and line
+ * tracked yet (NAT, helpers, offload, DCCP), both with file and line
  */
 export function parseConntrackTable(file: string, text: string): ConntrackEntry[] {
   const entries: ConntrackEntry[] = [];
@@ -136,9 +138,13 @@ class EntryLine {
     const unreplied = this.flag('[UNREPLIED]');
     const second = this.tuple();
     const assured = this.flag('[ASSURED]');
-    const mark = this.rest();
+    const { mark, zone } = this.rest();
     const original = this.readTuple(first, protocol);
     const reply = this.readTuple(second, protocol);
+    const zones = {
+      original: zone ?? this.zone(first, 'zone-orig'),
+      reply: zone ?? this.zone(second, 'zone-reply'),
+    };
     const family = original.source.family;
     if (reply.source.family !== family || (named !== undefined && (named === 'ipv4') !== (family === IPV4))) {
       this.syntax('the addresses are of different families');
@@ -150,8 +156,8 @@ class EntryLine {
       family,
       protocol,
       timeout,
-      original: original.tuple,
-      reply: reply.tuple,
+      original: { ...original.tuple, ...(zones.original && { zone: zones.original }) },
+      reply: { ...reply.tuple, ...(zones.reply && { zone: zones.reply }) },
       unreplied,
       assured,
       ...(tcpState === undefined ? {} : { tcpState }),
@@ -197,9 +203,7 @@ class EntryLine {
     for (let word = this.words[this.at]; word !== undefined; word = this.words[this.at]) {
       const [, name, value] = /^([\w-]+)=(.*)$/.exec(word) ?? [];
       if (name === undefined || value === undefined) break;
-      if (name === 'zone' || /^zone-/.test(name)) {
-        if (value !== '0') this.unsupported('entries in conntrack zones');
-      } else if (!TUPLE_FIELDS.has(name) || fields.has(name)) {
+      if (!TUPLE_FIELDS.has(name) || fields.has(name)) {
         break;
       }
       fields.set(name, value);
@@ -246,6 +250,10 @@ class EntryLine {
     return /^0x[0-9a-f]{1,4}$/.test(text) ? Number(text) : this.syntax(`${name}=${text} is no key`);
   }
 
+  private zone(fields: Fields, name: string): number {
+    return fields.has(name) ? this.value(fields, name, 0xffff) : 0;
+  }
+
   private counters(original: Fields, reply: Fields): ConntrackEntry['counters'] {
     if (!original.has('packets')) return undefined;
     const read = (fields: Fields, name: string): bigint => {
@@ -259,25 +267,27 @@ class EntryLine {
     return { original: both(original), reply: both(reply) };
   }
 
-  /** What follows the tuples; returns the mark. */
-  private rest(): number | undefined {
+  /** What follows the tuples. */
+  private rest(): { mark: number | undefined; zone: number | undefined } {
     let mark: number | undefined;
+    let zone: number | undefined;
     for (; this.at < this.words.length; this.at++) {
       const word = this.words[this.at]!;
       const [, name = '', value = ''] = /^([\w-]+)=(.*)$/.exec(word) ?? [];
       if (name === 'mark') mark = this.value(new Map([[name, value]]), 'mark', 0xffffffff);
       else if (name === 'helper') this.unsupported(`entries with a helper (${value})`);
-      else if (name === 'zone' || /^zone-/.test(name)) {
-        if (value !== '0') this.unsupported('entries in conntrack zones');
-      } else if (!WITHOUT_EFFECT.has(name) && !/^\[(start|stop)=/.test(word)) {
+      else if (name === 'zone') zone = this.value(new Map([[name, value]]), 'zone', 0xffff);
+      else if (!WITHOUT_EFFECT.has(name) && !/^\[(start|stop)=/.test(word)) {
         this.syntax(`unexpected ${JSON.stringify(word)}`);
       }
     }
-    return mark;
+    return { mark, zone };
   }
 }
 
 const TUPLE_FIELDS = new Set([
+  'zone-orig',
+  'zone-reply',
   'src',
   'dst',
   'sport',

@@ -1,7 +1,7 @@
 // What does an expression list say about a packet? The plain reading of src/ruleset/expression.ts, one expression after
 // the other over the engine's memory, that the emitted code is checked against.
 import { ChainVerdict, CtState, EventBit, L3, PacketFlag, Status } from '../../assembly/vocabulary.ts';
-import { COUNTER, FLOW, LOG_RECORD, PACKET, WORLD } from '../../src/engine/layout.ts';
+import { ACCOUNT, COUNTER, FLOW, LOG_RECORD, PACKET, WORLD } from '../../src/engine/layout.ts';
 import { matchesInterface } from '../../src/ruleset/compile.ts';
 import {
   type Action,
@@ -227,6 +227,8 @@ export class RuleInterpreter {
         const value = (mss.body[2] ?? 0) * 256 + (mss.body[3] ?? 0);
         return (value >= test.low && value <= test.high) !== test.invert;
       }
+      case 'ct label':
+        return this.label(test, p, w) !== test.invert;
       case 'limit':
         return this.limit(test, p, w);
     }
@@ -260,6 +262,27 @@ export class RuleInterpreter {
       at += length;
     }
     return found;
+  }
+
+  /** Labels lie in the flow's account: behind the flow if it is the unconfirmed one, else in the parallel table. */
+  private label(test: Extract<Test, { op: 'ct label' }>, p: number, w: number): boolean {
+    const { view } = this;
+    const flow = this.flow(p);
+    if (flow === 0) return false;
+    const world = (field: number): number => view.getUint32(w + field, true);
+    const account =
+      flow === world(WORLD.unconfirmed)
+        ? flow + FLOW.size
+        : world(WORLD.accounts) + ((flow - world(WORLD.flows)) / FLOW.size) * ACCOUNT.size;
+    const byte = account + ACCOUNT.labels_lo + Math.floor(test.bit / 8);
+    const before = view.getUint8(byte);
+    const bit = 1 << (test.bit % 8);
+    if (before & bit) return true;
+    if (!test.set) return false;
+    view.setUint8(byte, before | bit);
+    const pending = view.getUint16(flow + FLOW.pending_events, true);
+    view.setUint16(flow + FLOW.pending_events, pending | EventBit.LABEL, true);
+    return true;
   }
 
   private limit(test: Extract<Test, { op: 'limit' }>, p: number, w: number): boolean {
@@ -332,7 +355,10 @@ export class RuleInterpreter {
         return ChainVerdict.CONTINUE;
       }
       case 'notrack':
-        view.setUint8(p + PACKET.ct_state, CtState.UNTRACKED);
+      case 'template':
+        if (view.getUint8(p + PACKET.ct_state) !== CtState.NONE) return ChainVerdict.CONTINUE;
+        if (action.op === 'template') view.setUint8(p + PACKET.template, action.template + 1);
+        view.setUint8(p + PACKET.ct_state, action.op === 'template' ? CtState.NEW : CtState.UNTRACKED);
         return ChainVerdict.CONTINUE;
       case 'reject':
         view.setUint8(p + PACKET.reject, action.with);

@@ -65,6 +65,7 @@ const SYSCTL_DEFAULTS: Record<Exclude<keyof typeof Sysctl, 'COUNT'>, number> = {
   ACCT: 0,
   TIMESTAMP: 0,
   MAX: 262144,
+  BUCKETS: 262_144,
   IP_FORWARD: 1,
   IPV6_FORWARDING: 1,
   SCTP_TIMEOUT_NONE: 0,

@@ -35,6 +35,8 @@ const LIMIT_SCALE = 10_000;
 /** XT_MULTI_PORTS: a range takes two places. */
 const MULTI_PORTS = 15;
 const COMMENT_MAX = 255;
+/** NF_CT_LABELS_MAX_SIZE: 16 bytes of bits. */
+const LABEL_MAX = 127;
 
 /** A packet that connection tracking has not seen yet, as in raw PREROUTING, is INVALID to the kernel. */
 const STATES: Readonly<Record<string, number>> = {
@@ -313,6 +315,21 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
     build(use) {
       const given = use.one('mark');
       return { kind: 'connmark', ...parseMark(firstValue(given)), invert: given.invert };
+    },
+  },
+  connlabel: {
+    options: [
+      { names: ['label'], values: 1, invert: true },
+      { names: ['set'], values: 0 },
+    ],
+    build(use) {
+      const given = use.one('label');
+      const value = firstValue(given);
+      if (!/^\d+$/.test(value.text)) {
+        refuse('RULESET_UNSUPPORTED', 'names of labels (connlabel.conf) are not supported: give the number', value.at);
+      }
+      const bit = parseNumber(value, LABEL_MAX, 'the label');
+      return { kind: 'connlabel', bit, set: use.has('set'), invert: given.invert };
     },
   },
   comment: {

@@ -1,5 +1,5 @@
 // Which numbers do the names in hand-written rules stand for? (iptables-save prints numbers for most of them.)
-import { AddrType, PktType, RejectWith } from '../../../assembly/vocabulary.ts';
+import { AddrType, EventBit, PktType, RejectWith } from '../../../assembly/vocabulary.ts';
 
 /** Protocols of /etc/protocols (Debian), lower case, plus the aliases that iptables itself knows. */
 export const PROTOCOLS: Readonly<Record<string, number>> = {
@@ -191,3 +191,18 @@ export function byPrefix<T>(table: Readonly<Record<string, T>>, name: string): T
   if (found.length > 1) return null;
   return found[0] === undefined ? undefined : table[found[0]];
 }
+
+/** Events of entries as --ctevents names them (1 << IPCT_*), and of expectations (1 << IPEXP_*). */
+export const CT_EVENTS: Readonly<Record<string, number>> = {
+  new: EventBit.NEW,
+  related: EventBit.RELATED,
+  destroy: EventBit.DESTROY,
+  reply: EventBit.REPLY,
+  assured: EventBit.ASSURED,
+  protoinfo: EventBit.PROTOINFO,
+  helper: EventBit.HELPER,
+  mark: EventBit.MARK,
+  natseqinfo: 1 << 8,
+  secmark: 1 << 9,
+};
+export const EXPECTATION_EVENTS: Readonly<Record<string, number>> = { new: 1 };

@@ -1,10 +1,10 @@
 // Which targets (-j) are supported, with which options, and what do they do?
-import { L3, RejectWith } from '../../../assembly/vocabulary.ts';
+import { L3, RejectWith, TemplateFlag } from '../../../assembly/vocabulary.ts';
 import type { LogOptions, TargetAction } from '../ast.ts';
 import { refuse } from '../source.ts';
-import { LOG_LEVELS, own, REJECT4, REJECT6 } from './names.ts';
-import { firstValue, type OptionSpec, type Use } from './options.ts';
-import { invalid, parseMark, parseNumber, readNumber, type Value } from './values.ts';
+import { CT_EVENTS, EXPECTATION_EVENTS, LOG_LEVELS, own, REJECT4, REJECT6 } from './names.ts';
+import { firstValue, type Given, type OptionSpec, type Use } from './options.ts';
+import { invalid, parseBits, parseMark, parseNumber, readNumber, type Value } from './values.ts';
 
 export interface TargetExtension {
   options: readonly OptionSpec[];
@@ -16,6 +16,7 @@ const LOG_PREFIX_MAX = 29;
 const NFLOG_PREFIX_MAX = 63;
 
 const LOG_FLAGS = ['log-tcp-sequence', 'log-tcp-options', 'log-ip-options', 'log-uid', 'log-macdecode'];
+const ZONE_OPTIONS = ['zone', 'zone-orig', 'zone-reply'];
 const MARK_OPTIONS = ['set-xmark', 'set-mark', 'and-mark', 'or-mark', 'xor-mark'];
 
 function single(...names: string[]): OptionSpec {
@@ -126,6 +127,39 @@ function buildNfqueue(use: Use): TargetAction {
   return { kind: 'verdict', verdict: 'QUEUE' };
 }
 
+/** Zone and direction (struct xt_ct_target_info_v1). */
+function zoneOf(given: Given | undefined): { zone: number; flags: number } {
+  if (!given) return { zone: 0, flags: TemplateFlag.ZONE_ORIGINAL | TemplateFlag.ZONE_REPLY };
+  const value = firstValue(given);
+  const mark = value.text === 'mark';
+  const directions: Record<string, number> = {
+    'zone-orig': TemplateFlag.ZONE_ORIGINAL,
+    'zone-reply': TemplateFlag.ZONE_REPLY,
+  };
+  const direction = directions[given.name] ?? TemplateFlag.ZONE_ORIGINAL | TemplateFlag.ZONE_REPLY;
+  return {
+    zone: mark ? 0 : parseNumber(value, 65535, 'the zone'),
+    flags: direction | (mark ? TemplateFlag.ZONE_MARK : 0),
+  };
+}
+
+function buildCt(use: Use): TargetAction {
+  const zone = use.atMostOne(...ZONE_OPTIONS);
+  if (use.has('notrack')) return { kind: 'notrack' };
+  const entries = use.value('ctevents');
+  const expectations = use.value('expevents');
+  // With either of the two the other kind is masked altogether (nf_ct_ecache_ext_add()).
+  const events = (entries || expectations) && {
+    entries: entries ? parseBits(entries, (name) => own(CT_EVENTS, name.toLowerCase()), 'event') : 0,
+    expectations: expectations
+      ? parseBits(expectations, (name) => own(EXPECTATION_EVENTS, name.toLowerCase()), 'event')
+      : 0,
+  };
+  // Masks that name nothing are no masks.
+  const masked = events && (events.entries | events.expectations) !== 0;
+  return { kind: 'template', template: { ...zoneOf(zone), ...(masked && { events }) } };
+}
+
 const TARGETS: Readonly<Record<string, TargetExtension>> = {
   ACCEPT: { options: [], build: () => ({ kind: 'verdict', verdict: 'ACCEPT' }) },
   DROP: { options: [], build: () => ({ kind: 'verdict', verdict: 'DROP' }) },
@@ -169,10 +203,10 @@ const TARGETS: Readonly<Record<string, TargetExtension>> = {
   CT: {
     options: [
       flag('notrack'),
-      ...unsupported(1, 'helper', 'timeout', 'ctevents', 'expevents', 'zone', 'zone-orig', 'zone-reply'),
+      ...['ctevents', 'expevents', ...ZONE_OPTIONS].map((name) => single(name)),
+      ...unsupported(1, 'helper', 'timeout'),
     ],
-    // Without any option CT attaches an empty template, which changes nothing.
-    build: (use) => (use.has('notrack') ? { kind: 'notrack' } : { kind: 'mangle', clamp: false }),
+    build: buildCt,
   },
   TCPMSS: {
     options: [single('set-mss'), flag('clamp-mss-to-pmtu')],

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { EventBit, Status } from '../../../assembly/vocabulary.ts';
-import { EVENT } from '../../../src/engine/layout.ts';
+import { EVENT, TUPLE } from '../../../src/engine/layout.ts';
 import { type ConntrackModes, eventText, tableText } from '../../../src/report/conntrack-text.ts';
 import { flowXml, XML_FOOTER, XML_HEADER } from '../../../src/report/conntrack-xml.ts';
 import { eventRecord, golden, memory } from './records.ts';
@@ -169,5 +169,43 @@ describe('what the message does not hold is not printed', () => {
     view.setUint32(AT + EVENT.bits, 0, true);
     view.setUint32(AT + EVENT.status, Status.CONFIRMED | Status.SEEN_REPLY, true);
     expect(tableText(view, bytes, AT, {})).toBe(`tcp      6 0 CLOSE ${tuples} mark=0 use=1`);
+  });
+});
+
+// What conntrack 1.4.7 printed on Linux 6.18 for entries begun behind CT --zone 5, --zone-orig 6 and --zone-reply 7.
+describe('zones', () => {
+  const zoned: [zones: [number, number], listed: string, event: string, xml: string[]][] = [
+    [
+      [5, 5],
+      'ipv4     2 udp      17 28 src=10.9.0.1 dst=10.9.1.1 sport=4000 dport=1 packets=1 bytes=29 [UNREPLIED] src=10.9.1.1 dst=10.9.0.1 sport=1 dport=4000 packets=0 bytes=0 mark=4 zone=5 use=1',
+      '    [NEW] udp      17 30 src=10.9.0.1 dst=10.9.1.1 sport=4000 dport=1 [UNREPLIED] src=10.9.1.1 dst=10.9.0.1 sport=1 dport=4000 mark=4 zone=5',
+      ['<timeout>28</timeout><mark>4</mark><zone>5</zone><use>1</use>'],
+    ],
+    [
+      [6, 0],
+      'ipv4     2 udp      17 28 src=10.9.0.1 dst=10.9.1.1 sport=4000 dport=2 zone-orig=6 packets=1 bytes=29 [UNREPLIED] src=10.9.1.1 dst=10.9.0.1 sport=2 dport=4000 packets=0 bytes=0 mark=4 use=1',
+      '    [NEW] udp      17 30 src=10.9.0.1 dst=10.9.1.1 sport=4000 dport=2 zone-orig=6 [UNREPLIED] src=10.9.1.1 dst=10.9.0.1 sport=2 dport=4000 mark=4',
+      ['<dport>2</dport></layer4><zone>6</zone><counters><packets>1</packets>', '<mark>4</mark><use>1</use>'],
+    ],
+    [
+      [0, 7],
+      'ipv4     2 udp      17 28 src=10.9.0.1 dst=10.9.1.1 sport=4000 dport=3 packets=1 bytes=29 [UNREPLIED] src=10.9.1.1 dst=10.9.0.1 sport=3 dport=4000 zone-reply=7 packets=0 bytes=0 mark=4 use=1',
+      '    [NEW] udp      17 30 src=10.9.0.1 dst=10.9.1.1 sport=4000 dport=3 [UNREPLIED] src=10.9.1.1 dst=10.9.0.1 sport=3 dport=4000 zone-reply=7 mark=4',
+      ['<dport>4000</dport></layer4><zone>7</zone><counters><packets>0</packets>', '<mark>4</mark><use>1</use>'],
+    ],
+  ];
+  const withZones = (line: string, zones: [number, number]) => {
+    const { view, bytes } = memory(1024);
+    eventRecord({ view, bytes }, AT, line.replace(/ zone(-orig|-reply)?=\d+/, ''));
+    view.setUint16(AT + EVENT.original_0 + TUPLE.zone, zones[0], true);
+    view.setUint16(AT + EVENT.reply_0 + TUPLE.zone, zones[1], true);
+    return { view, bytes };
+  };
+  test.each(zoned)('%j', (zones, listed, event, xml) => {
+    const entry = withZones(listed, zones);
+    expect(tableText(entry.view, entry.bytes, AT, { extended: true })).toBe(listed);
+    for (const part of xml) expect(flowXml(entry.view, entry.bytes, AT, true, false)).toContain(part);
+    const happened = withZones(event, zones);
+    expect(eventText(happened.view, happened.bytes, AT, {})).toBe(event);
   });
 });

@@ -44,6 +44,16 @@ export function generateRule(family: 2 | 10, next: Next, table: string): string 
   return new Generator(family, next).rule(table, 'FORWARD', []);
 }
 
+const TRACKING = [
+  '-j CT --notrack',
+  '-j NOTRACK',
+  '-j CT',
+  '-j CT --zone 7',
+  '-j CT --zone mark',
+  '-j CT --zone-orig 1',
+  '-j CT --ctevents new,destroy --zone-reply 3',
+];
+
 class Generator {
   constructor(
     private readonly family: 2 | 10,
@@ -159,7 +169,9 @@ class Generator {
     const { networks: all, ranges } = family === 2 ? V4 : V6;
     // iptables-save loses conntrack's masks with holes.
     const networks = all.filter((network) => !/\/.*[.:]/.test(network));
-    switch (this.next() % 14) {
+    switch (this.next() % 15) {
+      case 13:
+        return `-m connlabel ${this.not()}--label "${this.pick([0, 1, 63, 64, 127])}"${this.pick(['', ' --set'])}`;
       case 0:
         return `-m state ${this.not()}--state ${this.pick(['NEW', 'RELATED,ESTABLISHED', 'INVALID', 'UNTRACKED'])}`;
       case 1:
@@ -243,7 +255,7 @@ class Generator {
       case 10:
         return `-j CONNMARK --${this.pick(['set-mark 0x10/0xf0', 'save-mark', 'restore-mark', 'or-mark 0x4', 'set-xmark 0x1/0xff', 'save-mark --nfmask 0xff --ctmask 0xff00', 'restore-mark --mask 0xff'])}`;
       case 11:
-        return table === 'raw' ? this.pick(['-j CT --notrack', '-j NOTRACK']) : '-j NFQUEUE --queue-num 2';
+        return table === 'raw' ? this.pick(TRACKING) : '-j NFQUEUE --queue-num 2';
       case 12:
         return this.pick(['-j ACCEPT', '']);
       default:

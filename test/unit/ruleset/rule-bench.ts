@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
 import { AddrType, type ChainVerdict, CtState, L3, PacketFlag, Proto } from '../../../assembly/vocabulary.ts';
-import { COUNTER, FLOW, INTERFACES_MAX, LOG_RECORD, PACKET, WORLD } from '../../../src/engine/layout.ts';
+import { ACCOUNT, COUNTER, FLOW, INTERFACES_MAX, LOG_RECORD, PACKET, WORLD } from '../../../src/engine/layout.ts';
 import {
   type CompiledRuleset,
   compileRuleset,
@@ -107,6 +107,10 @@ export interface Outcome {
   reject: number;
   mark: number;
   ctState: number;
+  /** Packet.template. */
+  template: number;
+  /** Label bits 0 to 63 and 64 to 127. */
+  labels: [bigint, bigint];
   ctMark: number;
   pending: number;
   /** Rules of log records. */
@@ -208,12 +212,19 @@ export class RuleBench {
     return WORLDS + index * 0x200;
   }
 
+  /** Address of the account of a world's one flow; its labels last from packet to packet. */
+  private account(index: number): number {
+    return FLOWS + 0x400 + index * 0x100;
+  }
+
   private initWorld(index: number, start: bigint): void {
     const w = this.world(index);
     this.view.setUint32(w + WORLD.counters, COUNTERS + index * COUNTER_BYTES, true);
     const state = STATES + index * STATE_BYTES;
     this.view.setUint32(w + WORLD.rule_state, state, true);
     this.compiled.initState(this.bytes.subarray(state, state + this.compiled.stateBytes), start);
+    this.view.setUint32(w + WORLD.flows, FLOWS + index * 0x100, true);
+    this.view.setUint32(w + WORLD.accounts, this.account(index), true);
     const logs = LOGS + index * LOG_BYTES;
     this.view.setUint32(w + WORLD.logs, logs, true);
     this.view.setUint32(w + WORLD.logs_top, logs, true);
@@ -324,6 +335,10 @@ export class RuleBench {
       reject: view.getUint8(p + PACKET.reject),
       mark: view.getUint32(p + PACKET.mark, true),
       ctState: view.getUint8(p + PACKET.ct_state),
+      template: view.getUint8(p + PACKET.template),
+      labels: [ACCOUNT.labels_lo, ACCOUNT.labels_hi].map((half) =>
+        view.getBigUint64(this.account(index) + half, true),
+      ) as [bigint, bigint],
       ctMark: flow === 0 ? 0 : view.getUint32(flow + FLOW.mark, true),
       pending: flow === 0 ? 0 : view.getUint16(flow + FLOW.pending_events, true),
       logs,

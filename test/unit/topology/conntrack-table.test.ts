@@ -107,6 +107,23 @@ test('SCTP has a state, GRE has keys, UDP-Lite has ports', () => {
   expect(gre!.reply).toMatchObject({ sport: 0x1000, dport: 0 });
 });
 
+// Lines of `conntrack -L -o extended` (1.4.7, Linux 6.18) for entries begun behind CT --zone, --zone-orig and --zone-reply.
+const ZONES = [
+  'ipv4     2 udp      17 28 src=10.9.0.1 dst=10.9.1.1 sport=4000 dport=1 packets=1 bytes=29 [UNREPLIED] src=10.9.1.1 dst=10.9.0.1 sport=1 dport=4000 packets=0 bytes=0 mark=4 zone=5 delta-time=1 use=1',
+  'ipv4     2 udp      17 28 src=10.9.0.1 dst=10.9.1.1 sport=4000 dport=2 zone-orig=6 packets=1 bytes=29 [UNREPLIED] src=10.9.1.1 dst=10.9.0.1 sport=2 dport=4000 packets=0 bytes=0 mark=4 delta-time=1 use=1',
+  'ipv4     2 udp      17 28 src=10.9.0.1 dst=10.9.1.1 sport=4000 dport=3 [UNREPLIED] src=10.9.1.1 dst=10.9.0.1 sport=3 dport=4000 zone-reply=7 packets=0 bytes=0 mark=4 delta-time=1 use=1',
+];
+
+test('zones', () => {
+  const found = parseConntrackTable('f', ZONES.join('\n'));
+  expect(found.map(({ original, reply }) => [original.zone, reply.zone])).toEqual([
+    [5, 5],
+    [6, undefined],
+    [undefined, 7],
+  ]);
+  expect(found.map(({ mark }) => mark)).toEqual([4, 4, 4]);
+});
+
 describe('refused with file and line', () => {
   const udp =
     'udp      17 29 src=10.0.1.2 dst=192.0.2.2 sport=5 dport=53 [UNREPLIED] src=192.0.2.2 dst=10.0.1.2 sport=53 dport=5';
@@ -118,8 +135,9 @@ describe('refused with file and line', () => {
       'f:3: NAT entries are not supported yet',
     ],
     [`${udp} mark=0 helper=ftp use=1`, 'host-unsupported', 'f:3: entries with a helper (ftp) are not supported yet'],
-    [`${udp} mark=0 zone=3 use=1`, 'host-unsupported', 'f:3: entries in conntrack zones are not supported yet'],
-    [udp.replace('dport=53', 'dport=53 zone-orig=3'), 'host-unsupported', 'conntrack zones'],
+    [`${udp} mark=0 zone=65536 use=1`, 'host-syntax', 'f:3: not a line of a conntrack table: zone=65536 is no number'],
+    [udp.replace('dport=53', 'dport=53 zone-orig=x'), 'host-syntax', 'zone-orig=x is no number up to 65535'],
+    [udp.replace('dport=53', 'dport=53 zone-out=3'), 'host-syntax', 'zone-out'],
     [udp.replace('[UNREPLIED]', '[OFFLOAD]'), 'host-unsupported', 'offloaded entries'],
     [udp.replace('udp      17', 'dccp     33'), 'host-unsupported', 'f:3: DCCP entries are not supported yet'],
     [udp.replace('udp      17', 'sctp     132'), 'host-syntax', 'expected an SCTP state, found "src=10.0.1.2"'],

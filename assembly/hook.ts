@@ -12,6 +12,7 @@ import { shown_state } from "./track/tracker";
 import {
   ChainVerdict, Hook, L3, PacketFlag, Path, Proto, Reason, RejectWith, Status, StepKind, Verdict,
 } from "./vocabulary";
+import { ipv4_options, OptionFault } from "./wire/ip-options";
 import { TCP_RST } from "./wire/tcp";
 
 const NO_RULE: u32 = 0xffffffff;
@@ -35,6 +36,10 @@ export function judge(w: World, p: Packet): void {
 function receive(w: World, p: Packet): u32 {
   let verdict = run(w, p, Hook.PREROUTING);
   if (verdict != Verdict.ACCEPT) return verdict;
+  if (p.flags & PacketFlag.IP_OPTIONS && p.l3num == L3.IPV4) {
+    const fault = ipv4_options(p.l3);
+    if (fault != OptionFault.NONE) return drop(p, fault == OptionFault.MALFORMED ? Reason.IP_OPTIONS : Reason.SOURCE_ROUTE);
+  }
   const reason = route(w, p);
   if (reason != Reason.NONE) {
     if (answered(reason)) answer(w, p);

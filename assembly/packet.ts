@@ -16,6 +16,7 @@ import {
 } from "./wire/ethernet";
 import { gre_call_id, gre_has_tuple, gre_tuple_bytes } from "./wire/gre";
 import { ICMP_HEADER, ICMPV6_REDIRECT, icmp_is_error, icmpv6_is_error } from "./wire/icmp";
+import { HOP_BY_HOP_FAULT, HOP_BY_HOP_FINE, hop_by_hop } from "./wire/ip-options";
 import { SCTP_HEADER, sctp_checksum_right, sctp_chunks_captured } from "./wire/sctp";
 import { TCP_HEADER_MIN, tcp_flags, tcp_header_length } from "./wire/tcp";
 
@@ -135,11 +136,21 @@ function decode_ipv6(p: Packet, l3: usize, captured: u32, wire: u32, checksums: 
   const payload = be16(l3 + 4);
   // Zero is a jumbogram, or a segment left to the network card to cut.
   const unsized = payload == 0 && (next == NEXT_HOP_BY_HOP || checksums != Checksums.VERIFY);
-  const length = unsized ? wire : payload + IPV6_HEADER;
+  let length = unsized ? wire : payload + IPV6_HEADER;
   if (length > wire) return Reason.IP_TRUNCATED;
   copy16(changetype<usize>(p), l3 + 8);
   copy16(changetype<usize>(p) + 16, l3 + 24);
   if (!ipv6_addresses_sane(l3)) return Reason.MARTIAN_ADDRESS;
+  if (next == NEXT_HOP_BY_HOP) {
+    if (length < IPV6_HEADER + 8) return Reason.HOP_BY_HOP;
+    if (captured < IPV6_HEADER + 8) return Reason.CUT_SHORT;
+    const options_end = IPV6_HEADER + ((<u32>load<u8>(l3, IPV6_HEADER + 1) + 1) << 3);
+    if (options_end > length) return Reason.HOP_BY_HOP;
+    if (options_end > captured) return Reason.CUT_SHORT;
+    const found = hop_by_hop(l3, options_end, length);
+    if (found == HOP_BY_HOP_FAULT) return Reason.HOP_BY_HOP;
+    if (found != HOP_BY_HOP_FINE) length = found;
+  }
 
   p.l3num = <u8>L3.IPV6;
   p.l3 = <u32>l3;

@@ -249,6 +249,8 @@ export enum Reason {
   IP_TRUNCATED = 12,
   /** Loopback or multicast addresses where none may be: IPv6 packets like that are dropped on receipt. */
   MARTIAN_ADDRESS = 13,
+  /** Hop-by-hop options that are malformed, or of a kind that the host does not know and may not pass over. */
+  HOP_BY_HOP = 20,
 
   // Dropped without a rule.
   NO_ROUTE = 32,
@@ -259,6 +261,10 @@ export enum Reason {
   TABLE_FULL = 37,
   NOT_FOR_US = 39,
   MARTIAN = 40,
+  /** IPv4 options that are malformed. */
+  IP_OPTIONS = 48,
+  /** IPv4 options that ask for a route (accept_source_route is 0). */
+  SOURCE_ROUTE = 49,
 
   // INVALID, or let through without being believed (kernel: nf_conntrack_log_invalid).
   TRUNCATED_L4 = 64,

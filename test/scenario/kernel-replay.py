@@ -166,12 +166,13 @@ def logged(sock):
 
 
 def same(one, other):
-    """Are these the same IP packet, but for what routing changes (TTL, checksum of the header)?"""
+    """Are these the same IP packet, but for what routing changes (TTL, checksum of the header, IPv4 options)?"""
     if one[:1] != other[:1]:
         return False
     if one[0] >> 4 == 6:
         return one[8:] == other[8:]
-    return one[12:] == other[12:]
+    header = (one[0] & 15) * 4
+    return one[12:20] + one[header:] == other[12:20] + other[header:]
 
 
 class Listener:

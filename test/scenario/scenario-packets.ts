@@ -208,6 +208,23 @@ function icmpWords(words: Words, six: boolean, earlier: readonly BuiltStep[]): b
   });
 }
 
+/** `83070400000000` or `83:07:04`: bytes in hexadecimal. */
+function hexBytes(text: string | undefined): number[] | undefined {
+  if (text === undefined) return undefined;
+  if (!/^([0-9a-f]{2}:?)*$/.test(text)) throw new Error(`not bytes in hexadecimal: ${text}`);
+  return [...Buffer.from(text.replaceAll(':', ''), 'hex')];
+}
+
+/** Options of IPv6, in the order in which the headers stand in the packet. */
+function extensionWords(words: Words): { protocol: number; bytes: number[] }[] | undefined {
+  const headers = [
+    { protocol: 0, bytes: hexBytes(words.text('hop-by-hop')) },
+    { protocol: 60, bytes: hexBytes(words.text('destination-options')) },
+  ];
+  const given = headers.flatMap(({ protocol, bytes }) => (bytes ? [{ protocol, bytes }] : []));
+  return given.length > 0 ? given : undefined;
+}
+
 function buildStep(step: Step, earlier: readonly BuiltStep[]): BuiltStep {
   if (step.words.join(' ') === 'tick') return { step };
   const words = new Words(step.words);
@@ -222,7 +239,8 @@ function buildStep(step: Step, earlier: readonly BuiltStep[]): BuiltStep {
   const kind = words.next();
   const ip: build.IpSpec = {
     badIpChecksum: words.flag('bad-ip-checksum'),
-    ...present({ ttl: words.number('ttl'), tos: words.number('tos') }),
+    ...present({ ttl: words.number('ttl'), tos: words.number('tos'), options: hexBytes(words.text('ip-options')) }),
+    ...present({ extensions: extensionWords(words) }),
   };
   let transport: build.Transport;
   if (kind === 'udp') {

@@ -27,7 +27,8 @@ import { ICMP_HEADER, ICMP_TYPE_MAX, ICMPV6_REDIRECT, icmpv6_is_untracked } from
  * reason TABLE_FULL is to be dropped.
  */
 export function conntrack_in(w: World, p: Packet): void {
-  if (p.ct_state == CtState.UNTRACKED) return;
+  // Untracked, or seen before its way over loopback. A template makes a packet NEW before it was seen.
+  if (p.ct_state == CtState.UNTRACKED || p.flow != 0 || p.ct_state == CtState.RELATED) return;
   if (w.templates) enter_zone(w, p);
   if (p.l4 == 0) return invalid(p, Reason.TRUNCATED_L4);
   if (p.protonum == Proto.ICMP || p.protonum == Proto.ICMPV6) {

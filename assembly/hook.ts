@@ -5,7 +5,7 @@
 
 import { announce, bury, confirm, conntrack_in } from "./conntrack";
 import { Flow, Packet, Step, STEPS_MAX, World } from "./layout";
-import { route_decide, route_path } from "./route";
+import { route_decide, route_loops, route_path } from "./route";
 import { trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route } from "./trace";
 import { tcp_set_closing } from "./track/tcp";
 import { shown_state } from "./track/tracker";
@@ -62,6 +62,23 @@ function send(w: World, p: Packet): u32 {
   if (reason != Reason.NONE) return drop(p, reason);
   let verdict = run(w, p, Hook.OUTPUT);
   if (verdict == Verdict.ACCEPT) verdict = run(w, p, Hook.POSTROUTING);
+  if (verdict == Verdict.ACCEPT) verdict = finish(w, p);
+  return verdict == Verdict.ACCEPT && route_loops(p, w) ? loop_back(w, p) : verdict;
+}
+
+/**
+ * A packet of the host's own to itself goes on as received on loopback. It keeps what connection tracking and the rules
+ * gave it, mark included; only what was INVALID is looked at again (kernel: loopback_xmit(), nf_conntrack_in()).
+ */
+function loop_back(w: World, p: Packet): u32 {
+  p.iif = p.oif;
+  p.oif = 0;
+  if (p.ct_state == CtState.INVALID) {
+    p.ct_state = <u8>CtState.NONE;
+    p.template = 0;
+  }
+  let verdict = run(w, p, Hook.PREROUTING);
+  if (verdict == Verdict.ACCEPT) verdict = run(w, p, Hook.INPUT);
   return verdict == Verdict.ACCEPT ? finish(w, p) : verdict;
 }
 

@@ -196,6 +196,8 @@ function ipv6_addresses_sane(l3: usize): bool {
   if (load<u8>(l3, 8) == 0xff) return false;
   if (load<u8>(l3, 24) == 0xff && (load<u8>(l3, 25) & 15) <= 1) return false;
   const loopback: u64 = 0x0100000000000000;
+  // From ::1 to ::1 is seen on loopback only.
+  if ((load<u64>(l3, 8) | load<u64>(l3, 24)) == 0 && load<u64>(l3, 16) == loopback && load<u64>(l3, 32) == loopback) return true;
   if (load<u64>(l3, 8) == 0 && load<u64>(l3, 16) == loopback) return false;
   return !(load<u64>(l3, 24) == 0 && load<u64>(l3, 32) == loopback);
 }

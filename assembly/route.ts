@@ -70,8 +70,7 @@ export function route_path(p: Packet, w: World): void {
   }
   const source = route_lookup(w, p.l3num, changetype<usize>(p));
   if (source >> 16 == AddrType.LOCAL && !strays(p, source & 0xffff)) {
-    // The capture's interface is the one it left by: a hint where the destination does not say (multicast). To an own
-    // address it then comes back over loopback through PREROUTING and INPUT: another packet, which is not judged.
+    // The capture's interface is the one it left by: a hint where the destination does not say (multicast).
     p.path = <u8>Path.OUTPUT;
     p.oif = p.iif;
     p.iif = 0;
@@ -85,6 +84,13 @@ export function route_path(p: Packet, w: World): void {
 // @ts-ignore: decorator
 @inline function strays(p: Packet, loopback: u32): bool {
   return p.iif != 0 && p.iif != loopback && p.l3num == L3.IPV4 && load<u8>(changetype<usize>(p)) == 127;
+}
+
+/** Does a packet of the host's own go to the host itself, over loopback? */
+export function route_loops(p: Packet, w: World): bool {
+  if (!w.topology) return false;
+  const type = route_lookup(w, p.l3num, changetype<usize>(p) + offsetof<Packet>("dst_lo")) >> 16;
+  return type == AddrType.LOCAL || (type == AddrType.ANYCAST && p.l3num == L3.IPV6);
 }
 
 /** Routes a packet: sets path and oif for good. NONE if it goes on to the next hook, else why it is dropped. */

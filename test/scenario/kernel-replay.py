@@ -261,8 +261,10 @@ def observe(nflog, packet):
             elif what == "state":
                 state, _, direction = rest.partition(" ")
                 seen["state"], seen["dir"] = state.upper(), direction or None
+                # What comes back over loopback has to pass once more.
+                seen["accepted"] = False
             elif what == "path":
-                seen["path"] = rest
+                seen["path"] = seen["path"] or rest
             elif what == "end":
                 seen["accepted"] = True
                 seen["path"] = seen["path"] or "output"

@@ -9,7 +9,7 @@ import { expiry_event, packet_event } from "./event";
 import { allocate_flow, find_flow, found_dir, insert_flow, release_flow, remove_flow } from "./flow-table";
 import { Account, Flow, Packet, Tuple, World } from "./layout";
 import { early_drop } from "./limit";
-import { quoted_tuple } from "./packet";
+import { quoted_tuple, redirect_fault } from "./packet";
 import { sysctl } from "./sysctl";
 import { arm, disarm, set_expiry, sweep } from "./timer";
 import { begin_with_template, enter_zone } from "./template";
@@ -116,8 +116,9 @@ function handle_icmp(w: World, p: Packet): bool {
     return true;
   }
   if (v6 && type == ICMPV6_REDIRECT) {
-    p.why_value = type;
-    invalid(p, Reason.ICMP_BAD_TYPE);
+    const fault = redirect_fault(p);
+    if (fault == Reason.ICMP_BAD_TYPE) p.why_value = type;
+    invalid(p, fault);
     return true;
   }
   return false;
@@ -157,7 +158,7 @@ export function set_error_scratch(at: usize): void {
 }
 
 /** Finds a flow that has not expired; one that has dies at the moment it expired. */
-function find_live(w: World, t: Tuple, hash: u32): usize {
+export function find_live(w: World, t: Tuple, hash: u32): usize {
   const found = find_flow(w, t, hash);
   if (found == 0) return 0;
   const flow = changetype<Flow>(found);

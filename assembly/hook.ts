@@ -3,8 +3,9 @@
 // A hook is a list of steps in priority order, made by src/engine/world.ts from the base chains of the ruleset and the
 // place of connection tracking. Each base chain is one function of the emitted rule code.
 
-import { announce, bury, confirm, conntrack_in } from "./conntrack";
-import { Flow, Packet, Step, STEPS_MAX, World } from "./layout";
+import { announce, bury, confirm, conntrack_in, find_live } from "./conntrack";
+import { Flow, Packet, Step, STEPS_MAX, Tuple, World } from "./layout";
+import { reject_verifies } from "./packet";
 import { route_decide, route_loops, route_path } from "./route";
 import { trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route } from "./trace";
 import { tcp_set_closing } from "./track/tcp";
@@ -12,6 +13,7 @@ import { shown_state } from "./track/tracker";
 import {
   ChainVerdict, Hook, L3, PacketFlag, Path, Proto, Reason, RejectWith, Status, StepKind, Verdict,
 } from "./vocabulary";
+import { ICMP_HEADER } from "./wire/icmp";
 import { ipv4_options, OptionFault } from "./wire/ip-options";
 import { TCP_RST } from "./wire/tcp";
 
@@ -132,23 +134,32 @@ function answered(reason: Reason): bool {
 }
 
 /**
- * An ICMP error goes back to the sender. It is RELATED to the packet's flow and passes the hooks itself, so what waited
- * to be announced is announced. Errors and packets with a wrong checksum are not answered (RFC 1122 section 3.2.2).
+ * An ICMP error goes back to the sender. It passes the hooks itself and is RELATED to the flow of the packet, or, if that
+ * was INVALID or UNTRACKED, to the flow that has its tuple: what waited to be announced there is announced. Errors are
+ * not answered (RFC 1122 section 3.2.2).
  */
 function answer(w: World, p: Packet): void {
-  if (p.flow == 0 || p.flags & (PacketFlag.ICMP_ERROR | PacketFlag.BAD_CHECKSUM)) return;
-  const flow = changetype<Flow>(<usize>p.flow);
+  if (p.flags & PacketFlag.ICMP_ERROR) return;
+  const found: usize = p.flow ? p.flow : flow_quoted(w, p);
+  if (found == 0) return;
+  const flow = changetype<Flow>(found);
   if (flow.status & Status.CONFIRMED) announce(w, flow, p);
+}
+
+/** The live entry that an error about this packet finds, 0 if none. */
+function flow_quoted(w: World, p: Packet): usize {
+  if (p.l4 == 0 || p.l4_len < (p.protonum == Proto.ICMP || p.protonum == Proto.ICMPV6 ? ICMP_HEADER : 4)) return 0;
+  return find_live(w, changetype<Tuple>(p), p.hash);
 }
 
 /** What REJECT's answer does to the flow; a TCP reset also closes the entry (nf_send_reset()). */
 function reject(w: World, p: Packet): void {
-  if (p.flow == 0) return;
-  const flow = changetype<Flow>(<usize>p.flow);
+  if (!reject_verifies(p)) return;
   if (p.reject == RejectWith.TCP_RESET) {
     // A reset is never answered by a reset.
-    if (p.protonum != Proto.TCP || p.tcp_flags & TCP_RST) return;
-    if (flow.status & Status.CONFIRMED && !(p.flags & PacketFlag.BAD_CHECKSUM)) tcp_set_closing(w, flow);
+    if (p.flow == 0 || p.protonum != Proto.TCP || p.tcp_flags & TCP_RST) return;
+    const flow = changetype<Flow>(<usize>p.flow);
+    if (flow.status & Status.CONFIRMED) tcp_set_closing(w, flow);
   }
   answer(w, p);
 }

@@ -315,6 +315,17 @@ function quotes_as_redirect(p: Packet): bool {
     p.l4_captured >= REDIRECT_QUOTE && load<u8>(l4, REDIRECT_HEADER) == ND_OPT_REDIRECTED_HEADER && load<u8>(l4, REDIRECT_HEADER + 1) != 0;
 }
 
+/** What is wrong with an ICMPv6 redirect that quotes nothing (kernel: nf_conntrack_icmpv6_redirect()). */
+export function redirect_fault(p: Packet): Reason {
+  const l4: usize = p.l4;
+  if (p.l4_len < REDIRECT_HEADER) return Reason.ICMPV6_REDIRECT_SHORT;
+  if (load<u8>(l4, 1) != 0) return Reason.ICMP_BAD_TYPE;
+  const link_local = load<u8>(p.l3, 8) == 0xfe && (load<u8>(p.l3, 9) & 0xc0) == 0x80;
+  if (p.ttl != 255 || !link_local) return Reason.ICMPV6_REDIRECT_SENDER;
+  const has_option = p.l4_len >= REDIRECT_HEADER + 2 && load<u8>(l4, REDIRECT_HEADER + 1) != 0;
+  return has_option ? Reason.ICMP_BAD_TYPE : Reason.ICMPV6_REDIRECT_OPTIONS;
+}
+
 /** Where the quoted packet begins. */
 function quote_offset(p: Packet): u32 {
   return p.l3num == L3.IPV6 && load<u8>(p.l4) == ICMPV6_REDIRECT ? REDIRECT_QUOTE : ICMP_HEADER;
@@ -402,4 +413,29 @@ function verify(p: Packet, checksums: u32, check: u32, pseudo_header: u64): void
   if (fold(sum_bytes(p.l4, p.l4_len) + pseudo_header) == 0xffff) return;
   const offloaded = checksums == Checksums.AUTO && (check == 0 || (pseudo_header != 0 && check == fold(pseudo_header)));
   p.flags |= <u16>(offloaded ? PacketFlag.OFFLOADED : PacketFlag.BAD_CHECKSUM);
+}
+
+/**
+ * Does REJECT find the packet undamaged enough to answer? Of a protocol without a checksum that it knows it still wants
+ * the Internet checksum of the payload to be right (nf_reject_verify_csum(), nf_ip_checksum(), nf_ip6_checksum()), which
+ * chance alone makes so. What was not captured is taken to be right.
+ */
+export function reject_verifies(p: Packet): bool {
+  switch (<u32>p.protonum) {
+    case Proto.TCP:
+    case Proto.UDP:
+    case Proto.ICMP:
+    case Proto.ICMPV6:
+      return !(p.flags & PacketFlag.BAD_CHECKSUM);
+    case Proto.DCCP:
+    case Proto.GRE:
+    case Proto.ESP:
+    case Proto.AH:
+    case Proto.SCTP:
+    case Proto.UDPLITE:
+      return p.l3num == L3.IPV4 || p.l4_len > 0;
+    default:
+      if (p.l4_captured < p.l4_len) return true;
+      return fold(sum_bytes(p.l4, p.l4_len) + (p.l3num == L3.IPV6 ? pseudo(p) : 0)) == 0xffff;
+  }
 }

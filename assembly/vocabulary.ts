@@ -296,6 +296,9 @@ export enum Reason {
   UDPLITE_COVERAGE = 102,
   UDPLITE_NO_CHECKSUM = 103,
   GRE_NOT_PPP = 104,
+  ICMPV6_REDIRECT_SHORT = 105,
+  ICMPV6_REDIRECT_SENDER = 106,
+  ICMPV6_REDIRECT_OPTIONS = 107,
 }
 
 /** Sysctls the engine reads, in the order of the Sysctls record; `src/topology/sysctl.ts` has names and defaults. */

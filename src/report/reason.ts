@@ -109,6 +109,17 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.UDPLITE_COVERAGE]: { word: 'invalid-coverage', message: 'invalid checksum coverage' },
   [Reason.UDPLITE_NO_CHECKSUM]: { word: 'checksum-missing' },
   [Reason.GRE_NOT_PPP]: { word: 'gre-not-ppp' },
+  [Reason.ICMPV6_REDIRECT_SHORT]: { word: 'icmpv6-redirect', message: 'short redirect', label: 'short redirect' },
+  [Reason.ICMPV6_REDIRECT_SENDER]: {
+    word: 'icmpv6-redirect',
+    message: 'invalid saddr or hoplimit for redirect',
+    label: 'invalid saddr or hoplimit for redirect',
+  },
+  [Reason.ICMPV6_REDIRECT_OPTIONS]: {
+    word: 'icmpv6-redirect',
+    message: 'redirect without options',
+    label: 'redirect without options',
+  },
 };
 
 function words(reason: number): Words | undefined {

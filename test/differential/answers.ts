@@ -32,7 +32,7 @@ export interface KernelAnswer {
   };
   verdict: 'ACCEPT' | 'DROP' | 'REJECT' | 'NONE';
   with?: string;
-  /** nf_conntrack_log_invalid's words. */
+  /** nf_conntrack_log_invalid's words about this packet, the first if there are several. */
   why?: string;
   /** Kinds of the events of this packet, without those of entries that had expired before. */
   events: string[];
@@ -121,7 +121,7 @@ export function answersOf(frames: Frame[], record: KernelRecord): KernelAnswers 
       events: [],
     };
   });
-  const own = readLogs(record, packets);
+  const own = readLogs(record, packets, frames);
   const events = readEvents(record, packets, frames);
   return { packets, events, table: record.table, tableDelay: record.tableDelay, ...counters(record), ...own };
 }
@@ -136,12 +136,14 @@ function jiffyClock({ sent, tick }: KernelRecord): (coarse: bigint) => bigint {
   return (coarse) => EPOCH + BigInt(Math.round(Number(coarse - first) / tick)) * BigInt(tick);
 }
 
-function readLogs(record: KernelRecord, packets: KernelAnswer[]): { own4: number; own6: number } {
+function readLogs(record: KernelRecord, packets: KernelAnswer[], frames: Frame[]): { own4: number; own6: number } {
   const own = { own4: 0, own6: 0 };
   for (const { n, log } of record.logs) {
     const packet = packets[n - 1];
     if (log.group === INVALID_GROUP && log.prefix.startsWith('nf_ct_')) {
-      if (packet) packet.why = log.prefix.replace(/^nf_ct_proto_\d+: /, '').trim();
+      // The router's own answers are tracked, too, while the packet is under way: their bytes are others.
+      const about = frames[n - 1]?.packet.subarray(0, log.payload.length);
+      if (packet && about?.equals(log.payload)) packet.why ??= log.prefix.replace(/^nf_ct_proto_\d+: /, '').trim();
       continue;
     }
     if (log.group !== WATCH_GROUP) continue;

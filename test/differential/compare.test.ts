@@ -3,6 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import type { KernelAnswer, KernelAnswers } from './answers.ts';
 import { compare, type OurAnswers, type OurPacket } from './compare.ts';
+import { shrink } from './seeds.ts';
+import { sameWhy } from './why.ts';
 
 const ENDS = 'src=10.0.0.2 dst=192.0.2.80 sport=4000 dport=80';
 const BACK = 'src=192.0.2.80 dst=10.0.0.2 sport=80 dport=4000';
@@ -102,6 +104,7 @@ describe('comparison', () => {
     ['2 ct.tcp', (packet) => Object.assign(packet.ct!, { tcp: 'ESTABLISHED' })],
     ['2 ct.mark', (packet) => Object.assign(packet.ct!, { mark: 7 })],
     ['2 events', (packet) => Object.assign(packet, { events: [] })],
+    ['2 why', (packet) => Object.assign(packet, { why: 'invalid-rst' })],
   ])('sees %s', (expected, change) => {
     expect(differences(({ ours }) => change(ours.packets[1]!))).toEqual([expected]);
   });
@@ -167,6 +170,22 @@ describe('comparison', () => {
     expect(differences(late(5))).toEqual(['2 expiry', '0 table']);
   });
 
+  it.each<[string | undefined, string | undefined, boolean]>([
+    ['invalid rst', 'invalid-rst', true],
+    ['invalid new', 'invalid-rst', false],
+    ['invalid rst', undefined, false],
+    [undefined, 'invalid-rst', false],
+    [undefined, 'icmp-error-no-flow', true],
+    ['3 bytes more than expected', 'out-of-window: 3 bytes more than expected', true],
+    ['3 bytes more than expected', 'out-of-window: 4 bytes more than expected', false],
+    ['ICMPv6 checksum failed', 'invalid-checksum', true],
+    ['outer daddr 10.0.0.98 != inner 10.0.0.3', 'icmp-error-wrong-sender', true],
+    ['invalid icmp type', 'icmp-invalid-type: type 42', true],
+    ['invalid new', 'ttl-exceeded', true],
+  ])('kernel says "%s", we "%s": %s', (kernel, ours, same) => {
+    expect(sameWhy(kernel, ours)).toBe(same);
+  });
+
   it('sees differences of the table and of counters', () => {
     const older = ({ ours }: { ours: OurAnswers }): void => {
       ours.table = [ours.table![0]!.replace(' 60 ', ' 62 ')];
@@ -188,5 +207,20 @@ describe('comparison', () => {
     };
     expect(differences(change(1))).toEqual([]);
     expect(differences(change(0))).toHaveLength(3);
+  });
+});
+
+describe('shrinking', () => {
+  const numbers = Array.from({ length: 200 }, (_, index) => index);
+  it.each([[[0]], [[199]], [[17, 18]], [[3, 90, 160]]])('finds %s among 200', async (needed) => {
+    const holds = async (part: number[]): Promise<boolean> => needed.every((one) => part.includes(one));
+    expect(await shrink(numbers, holds, 500)).toEqual(needed);
+  });
+
+  it('keeps within its budget', async () => {
+    let tries = 0;
+    const left = await shrink(numbers, async (part) => ++tries > 0 && part.includes(3) && part.includes(150), 5);
+    expect(tries).toBe(5);
+    expect(left).toEqual(expect.arrayContaining([3, 150]));
   });
 });

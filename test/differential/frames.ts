@@ -44,7 +44,7 @@ export function framesOf(capture: CapturedFrame[], loopback = true): Traffic {
   const skipped: Skipped[] = [];
   for (const frame of capture) {
     const found = ipPacket(frame);
-    let packet = typeof found === 'string' ? found : wholePacket(found);
+    let packet = typeof found === 'string' ? found : forwardable(found);
     if (typeof packet !== 'string' && !loopback && isLoopback(packet)) packet = 'loopback address';
     if (typeof packet === 'string') skipped.push({ origin: frame.n, why: packet });
     else kept.push({ origin: frame.n, packet });
@@ -88,8 +88,8 @@ export function addressText(bytes: Buffer): string {
   return Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2).toString(16)).join(':');
 }
 
-/** Cuts a captured IP packet to its own length, or says why a router cannot be given it. */
-function wholePacket(bytes: Buffer): Buffer | string {
+/** Cuts an IP packet to its own length, or says why a router cannot be given it. */
+export function forwardable(bytes: Buffer): Buffer | string {
   return bytes.readUInt8(0) >> 4 === 4 ? wholePacket4(bytes) : wholePacket6(bytes);
 }
 

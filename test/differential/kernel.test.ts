@@ -6,13 +6,15 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { answersOf, type KernelAnswers } from './answers.ts';
 import { icmp, tcp, traffic, udp } from './craft.ts';
-import { framesOf, type Traffic } from './frames.ts';
+import type { Traffic } from './frames.ts';
 import { compareTraffic } from './judge.ts';
 import { askKernel, missing, type Question } from './kernel.ts';
+import { questionOf, SETTINGS } from './matrix.ts';
 import { commandLine } from './ours.ts';
 import { PROTOCOL_SEQUENCES } from './protocol-sequences.ts';
 import { readCapture } from './read-capture.ts';
-import { ruleset, SEQUENCES } from './sequences.ts';
+import { runSeeds } from './seeds.ts';
+import { SEQUENCES } from './sequences.ts';
 
 const required = process.env.CTREPLAY_REQUIRE_KERNEL === '1';
 const lacks = missing();
@@ -149,14 +151,6 @@ const CAPTURES = [
   'dccp-session-v6.pcap',
 ];
 
-const TRACKED = { rules4: [ruleset('conntrack.iptables-save')], rules6: [ruleset('conntrack.ip6tables-save')] };
-const SETTINGS: Record<string, Partial<Question>> = {
-  'a conntrack rule': TRACKED,
-  'a gateway': { rules4: [ruleset('gateway.iptables-save')], rules6: [ruleset('gateway.ip6tables-save')] },
-  'tcp_loose=0': { ...TRACKED, sysctls: { 'net.netfilter.nf_conntrack_tcp_loose': '0' } },
-  'tcp_be_liberal=1': { ...TRACKED, sysctls: { 'net.netfilter.nf_conntrack_tcp_be_liberal': '1' } },
-};
-
 const noComparison = skipOrFail('comparing with the kernel', [...lacks, ...unbuilt]);
 const noCaptures = !existsSync(shared);
 if (noCaptures) console.warn(`captures SKIPPED: ${shared} is not there`);
@@ -174,13 +168,25 @@ async function agree(asked: Question): Promise<void> {
 }
 
 describe.skipIf(noComparison || noCaptures)('captures: the kernel and ctreplay agree', () => {
-  for (const [setting, extra] of Object.entries(SETTINGS)) {
-    it.each(CAPTURES)(`%s with ${setting}`, async (name) => {
-      const given = framesOf(readCapture(shared + name), setting !== 'a gateway');
-      expect(given.frames.length).toBeGreaterThan(0);
-      await agree(question(given, extra));
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    it.each(CAPTURES)(`%s with ${name}`, async (file) => {
+      const asked = questionOf(readCapture(shared + file), setting);
+      expect(asked.frames.length).toBeGreaterThan(0);
+      await agree(asked);
     });
   }
+});
+
+const SEEDS = 50;
+
+describe.skipIf(noComparison)('generated traffic: the kernel and ctreplay agree', () => {
+  it(`on ${SEEDS} seeds`, { timeout: 300_000 }, async () => {
+    const stories: string[] = [];
+    const print = (text: string): void => void stories.push(text);
+    const result = await runSeeds({ first: 1, last: SEEDS, packets: 2000, jobs: 1, workers: 2, limit: 1, print });
+    expect(result).toMatchObject({ seeds: SEEDS, packets: SEEDS * 2000 });
+    if (result.failing.length) throw new Error(`seeds ${result.failing.join(' ')} differ\n${stories.join('\n')}`);
+  });
 });
 
 describe.skipIf(noComparison)('hand-made packets: the kernel and ctreplay agree', () => {

@@ -244,6 +244,8 @@ const SYSCTLS: Record<string, string> = {
   // Answers are evidence: none may be withheld.
   'net.ipv4.icmp_ratemask': '0',
   'net.ipv6.icmp.ratelimit': '0',
+  // No type is limited; an empty write would be no write.
+  'net.ipv6.icmp.ratemask': '\n',
   // Reasons for INVALID come as NFLOG records.
   'net.netfilter.nf_log.2': 'nfnetlink_log',
   'net.netfilter.nf_log.10': 'nfnetlink_log',

@@ -256,12 +256,18 @@ export function pseudoHeader(parsed: Pick<Parsed, 'source' | 'target' | 'protoco
   return [source, target, rest];
 }
 
+/** Protocols whose packets REJECT answers without looking at a checksum: DCCP, GRE, ESP, AH, SCTP, UDP-Lite. */
+const REJECT_UNVERIFIED = new Set([33, 47, 50, 51, 132, 136]);
+
+/** Would REJECT find the checksum right? Of protocols that it does not know it wants the Internet checksum, too. */
 function hasGoodChecksum(parsed: Parsed): boolean {
   const { protocol, transport, family } = parsed;
-  if (protocol === PROTO.UDP && family === 2 && transport.length >= 8 && transport.readUInt16BE(6) === 0) return true;
-  const isSummed =
-    protocol === PROTO.TCP || protocol === PROTO.UDP || protocol === PROTO.ICMP || protocol === PROTO.ICMPV6;
-  return !isSummed || wordSum(...pseudoHeader(parsed, transport.length), transport) === 0xffff;
+  if (family === 10 && transport.length === 0) return false;
+  if (protocol === PROTO.UDP && transport.length >= 8 && transport.readUInt16BE(6) === 0) return true;
+  if (REJECT_UNVERIFIED.has(protocol)) return true;
+  const covered = family === 10 || protocol === PROTO.TCP || protocol === PROTO.UDP;
+  const pseudo = covered ? pseudoHeader(parsed, transport.length) : [];
+  return wordSum(...pseudo, transport) === 0xffff;
 }
 
 /** Largest ICMP type that the kernel knows; it answers none above. */

@@ -14,16 +14,30 @@ export interface CapturedFrame {
   bytes: Buffer;
 }
 
-/** Records of a capture file; stops at the first record that cannot be read. Throws Error for unknown formats. */
+/**
+ * Records of a capture file; stops at the first record that cannot be read. Throws Error with one line that names the
+ * file when there is none or it is no capture.
+ */
 export function readCapture(path: string): CapturedFrame[] {
-  const raw = readFileSync(path);
-  const data = raw.readUInt16BE(0) === 0x1f8b ? gunzipSync(raw) : raw;
-  const magic = data.readUInt32BE(0);
+  try {
+    return recordsOf(readFileSync(path));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(reason.includes(path) ? reason : `${path}: ${reason}`);
+  }
+}
+
+function recordsOf(raw: Buffer): CapturedFrame[] {
+  const data = raw.length >= 2 && raw.readUInt16BE(0) === 0x1f8b ? gunzipSync(raw) : raw;
+  const magic = data.length >= 4 ? data.readUInt32BE(0) : 0;
   if (magic === 0x0a0d0d0a) return readPcapng(data);
   const format = PCAP_MAGICS.get(magic);
-  if (!format) throw new Error(`${path}: neither pcap nor pcapng`);
+  if (!format) throw new Error('neither pcap nor pcapng');
+  if (data.length < PCAP_HEADER) throw new Error('ends in the file header');
   return readPcap(data, ...format);
 }
+
+const PCAP_HEADER = 24;
 
 /** Magic as big-endian number -> little endian?, ns per unit of the fraction, record header bytes. */
 const PCAP_MAGICS = new Map<number, [boolean, bigint, number]>([

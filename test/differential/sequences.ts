@@ -315,6 +315,60 @@ export const SEQUENCES: Sequence[] = [
     rules6: [table('filter', '-A FORWARD -m length --length 63 -j REJECT --reject-with icmp6-addr-unreachable')],
   },
   {
+    name: "the router's own ICMP errors find the flow of an INVALID packet, and of a damaged one",
+    steps: [4, 6].flatMap((family) => {
+      const dying = (port: number, probe: (c: Connection) => Buffer): Buffer[] => {
+        const c = connection(family as 4 | 6, port);
+        // Not accepted, so its event waits; then a packet that ends here is answered.
+        return [c.syn, c.server({ flags: '.', seq: 7000, ack: 1001, length: 3 }), probe(c)];
+      };
+      return [
+        ...dying(4000, (c) => c.client({ flags: '.', seq: 1001, ack: 5001, ttl: 1 })),
+        ...dying(4001, (c) => broken(c.client({ flags: '.', seq: 1001, ack: 5001, length: 5, ttl: 1 }))),
+        ...dying(4002, (c) => c.client({ flags: '.', seq: 1001, ack: 5001, length: 7 })),
+        ...dying(4003, (c) => broken(c.client({ flags: '.', seq: 1001, ack: 5001, length: 7 }))),
+      ];
+    }),
+    rules4: [
+      table(
+        'filter',
+        '-A FORWARD -m length --length 43 -j DROP',
+        '-A FORWARD -m length --length 47 -j REJECT --reject-with icmp-host-unreachable',
+      ),
+    ],
+    rules6: [
+      table(
+        'filter',
+        '-A FORWARD -m length --length 63 -j DROP',
+        '-A FORWARD -m length --length 67 -j REJECT --reject-with icmp6-addr-unreachable',
+      ),
+    ],
+  },
+  {
+    name: "the router's own ICMP errors about damaged packets that conntrack believes",
+    steps: [4, 6].flatMap((family) => {
+      const c = connection(family as 4 | 6, 4000);
+      return [c.syn, c.synAck, broken(c.client({ flags: '.', seq: 1001, ack: 5001, length: 5, ttl: 1 }))];
+    }),
+    sysctls: { [`${CT}checksum`]: '0' },
+  },
+  {
+    name: 'REJECT of protocols that it knows no checksum of',
+    steps: [50, 89, 103, 253].flatMap((protocol) =>
+      ([4, 6] as const).flatMap((family) => [
+        ip(ends(family, false), protocol, Buffer.alloc(16), -1),
+        ip(ends(family, false), protocol, Buffer.from([0xff, 0xff, 0, 0]), -1),
+        ip(ends(family, true), protocol, Buffer.from([1, 2, 3, 4]), -1),
+      ]),
+    ),
+    rules4: [table('filter', '-A FORWARD -j REJECT --reject-with icmp-port-unreachable')],
+    rules6: [table('filter', '-A FORWARD -j REJECT --reject-with icmp6-port-unreachable')],
+  },
+  {
+    name: 'ICMPv6 redirects that are not believed',
+    steps: [0, 31, 32, 34, 40, 48].map((length) => icmp({ family: 6, type: 137, body: Buffer.alloc(length) })),
+  },
+  {
     name: 'REJECT that answers nothing',
     steps: [
       ...handshake,

@@ -81,9 +81,11 @@ export function classify(packet: ModelPacket, hopLimit: number): IcmpClass {
   if (type < 128) return { kind: 'error', at: 8 };
   if (type !== REDIRECT_V6) return { kind: 'query' };
   // RFC 4861 section 4.5: from a link-local address, not forwarded, with the redirected header as its first option.
-  const linkLocal = /^fe[89ab]/.test(packet.source);
-  const believable = body[1] === 0 && hopLimit === 255 && linkLocal && body.length >= 48 && body[40] === 4;
-  return believable && body[41] !== 0
-    ? { kind: 'error', at: 48 }
-    : { kind: 'invalid', reason: 'ICMP_BAD_TYPE', value: type };
+  const refused = (reason: string): IcmpClass => ({ kind: 'invalid', reason });
+  const other: IcmpClass = { kind: 'invalid', reason: 'ICMP_BAD_TYPE', value: type };
+  if (body.length < 40) return refused('ICMPV6_REDIRECT_SHORT');
+  if (body[1] !== 0) return other;
+  if (hopLimit !== 255 || !/^fe[89ab]/.test(packet.source)) return refused('ICMPV6_REDIRECT_SENDER');
+  if (body.length < 42 || body[41] === 0) return refused('ICMPV6_REDIRECT_OPTIONS');
+  return body[40] === 4 && body.length >= 48 ? { kind: 'error', at: 48 } : other;
 }

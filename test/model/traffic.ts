@@ -77,6 +77,14 @@ const SCTP_TYPES = [
 const KINDS = ['tcp', 'sctp', 'udp', 'icmp', 'generic', 'error', 'replay'] as const;
 const STEPS = ['none', 'ns', 'us', 'ms', 'second', 'seconds', 'minutes', 'days', 'edge'] as const;
 
+/** What a user of the traffic may settle instead of having it drawn. */
+export interface TrafficOptions {
+  /** Weights of the steps in time between packets. */
+  steps?: Partial<Record<(typeof STEPS)[number], number>>;
+  /** 0 to 255: hosts of different networks share no address. */
+  network?: number;
+}
+
 /** Draws packets one after the other. `model` must have judged each before the next is drawn. */
 export class Traffic {
   private readonly kinds: Record<(typeof KINDS)[number], number>;
@@ -94,6 +102,7 @@ export class Traffic {
   constructor(
     private readonly random: Random,
     private readonly model: ModelTracker,
+    private readonly options: TrafficOptions = {},
   ) {
     this.kinds = random.weights(KINDS);
     if (random.chance(0.7)) this.kinds[random.chance(0.7) ? 'tcp' : 'sctp'] += 4;
@@ -101,6 +110,7 @@ export class Traffic {
     this.actions.open += 0.1;
     this.steps = random.weights(STEPS);
     if (random.chance(0.7)) this.steps.ms += 10;
+    if (options.steps) for (const key of STEPS) this.steps[key] = options.steps[key] ?? 0;
     this.reorder = random.chance(0.5) ? 0 : random.next() * 0.2;
     this.persistence = random.chance(0.5) ? 0.97 : random.next();
     this.follow = random.next();
@@ -158,7 +168,7 @@ export class Traffic {
   private converse(): Conversation {
     const { random } = this;
     const six = random.chance(0.3);
-    const host = (n: number): string => (six ? `2001:db8::${n + 1}` : `10.0.0.${n + 1}`);
+    const host = (n: number): string => this.host(six, n + 1);
     const first = random.below(3);
     const end = (n: number): End => ({
       address: host(n),
@@ -171,6 +181,11 @@ export class Traffic {
       tag: 1 + random.below(5),
     });
     return { ends: [end(first), end((first + 1 + random.below(2)) % 3)], history: [], plan: [], chunks: [] };
+  }
+
+  private host(six: boolean, n: number): string {
+    const { network = 0 } = this.options;
+    return six ? `2001:db8:0:${network.toString(16)}::${n}` : `10.0.${network}.${n}`;
   }
 
   private isn(): number {
@@ -312,12 +327,8 @@ export class Traffic {
     const size = random.chance(0.7) ? undefined : header + random.pick([-1, 0, 3, 4, 7, 8, 20]);
     const payload = quote(quoted.bytes, size);
     const type = six ? random.pick([1, 2, 3, 4, 100, 137]) : random.pick([3, 3, 4, 5, 11, 12]);
-    const sender = random.chance(0.5)
-      ? talk.ends[quoted.from === 0 ? 1 : 0].address
-      : six
-        ? '2001:db8::99'
-        : '10.0.0.99';
-    const target = random.chance(0.9) ? talk.ends[quoted.from].address : six ? '2001:db8::98' : '10.0.0.98';
+    const sender = random.chance(0.5) ? talk.ends[quoted.from === 0 ? 1 : 0].address : this.host(six, 99);
+    const target = random.chance(0.9) ? talk.ends[quoted.from].address : this.host(six, 98);
     if (type !== 137) {
       const bytes = ip(sender, target, (six ? icmp6 : icmp)({ type, code: random.below(4), payload }));
       if (random.chance(0.2)) talk.history.push({ bytes, from: quoted.from === 0 ? 1 : 0 });
@@ -329,7 +340,7 @@ export class Traffic {
       0,
       random.chance(0.9) ? undefined : 33,
     );
-    const router = random.chance(0.8) ? 'fe80::1' : '2001:db8::99';
+    const router = random.chance(0.8) ? 'fe80::1' : this.host(true, 99);
     const code = random.chance(0.9) ? 0 : 1;
     return ip(router, target, icmp6({ type, code, payload: body }), { ttl: random.chance(0.9) ? 255 : 254 });
   }

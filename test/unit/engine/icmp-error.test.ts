@@ -166,18 +166,20 @@ describe.each(BUILDS)('%s build', (build) => {
       expect(open(first).send(redirect())).toMatchObject({ ctState: 'RELATED', flowId: 1 });
     });
     it.each([
-      ['from another address', { from: '2001:db8::9' }],
-      ['forwarded', { ttl: 254 }],
-      ['with a code', { code: 1 }],
-      ['without the redirected packet', { option: 2 }],
-      ['with an option of length 0', { units: 0 }],
-    ])('a redirect %s: INVALID', (_, changes) => {
-      expect(open(first).send(redirect(changes))).toMatchObject({ ctState: 'INVALID', flowId: 0 });
+      ['from another address', { from: '2001:db8::9' }, 'ICMPV6_REDIRECT_SENDER'],
+      ['forwarded', { ttl: 254 }, 'ICMPV6_REDIRECT_SENDER'],
+      ['with a code', { code: 1 }, 'ICMP_BAD_TYPE'],
+      ['without the redirected packet', { option: 2 }, 'ICMP_BAD_TYPE'],
+      ['with an option of length 0', { units: 0 }, 'ICMPV6_REDIRECT_OPTIONS'],
+    ])('a redirect %s: INVALID', (_, changes, reason) => {
+      expect(open(first).send(redirect(changes))).toMatchObject({ ctState: 'INVALID', flowId: 0, reason });
     });
     it('a redirect without options: INVALID', () => {
       const data = redirect();
       const bare = ip('fe80::1', A6, icmp6({ type: 137, payload: new Uint8Array(32) }), { ttl: 255 });
-      expect(open(first).send(bare).ctState).toBe('INVALID');
+      expect(open(first).send(bare)).toMatchObject({ ctState: 'INVALID', reason: 'ICMPV6_REDIRECT_OPTIONS' });
+      const short = ip('fe80::1', A6, icmp6({ type: 137, payload: new Uint8Array(31) }), { ttl: 255 });
+      expect(open(first).send(short)).toMatchObject({ ctState: 'INVALID', reason: 'ICMPV6_REDIRECT_SHORT' });
       expect(open(first).send(data).ctState).toBe('RELATED');
     });
   });

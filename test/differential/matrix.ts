@@ -1,0 +1,94 @@
+// Do the kernel and ctreplay agree about each capture under each of the settings that matter most? One line per run.
+
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { framesOf, type Traffic } from './frames.ts';
+import { compareTraffic } from './judge.ts';
+import type { Question } from './kernel.ts';
+import { type CapturedFrame, readCapture } from './read-capture.ts';
+import { ruleset } from './sequences.ts';
+
+type Setting = Pick<Question, 'rules4' | 'rules6'> & { sysctls: Record<string, string> };
+
+const rules = (name: string): Pick<Question, 'rules4' | 'rules6'> => ({
+  rules4: [ruleset(`${name}.iptables-save`)],
+  rules6: [ruleset(`${name}.ip6tables-save`)],
+});
+const tracked = (sysctl: string): Setting => ({
+  ...rules('conntrack'),
+  sysctls: { [`net.netfilter.nf_conntrack_${sysctl}`]: sysctl === 'tcp_loose' ? '0' : '1' },
+});
+
+export const SETTINGS: Record<string, Setting> = {
+  'a conntrack rule': { ...rules('conntrack'), sysctls: {} },
+  'a gateway': { ...rules('gateway'), sysctls: {} },
+  'tcp_loose=0': tracked('tcp_loose'),
+  'tcp_be_liberal=1': tracked('tcp_be_liberal'),
+};
+
+/** What was left out, by reason; empty if nothing was. */
+export function leftOut({ skipped }: Pick<Traffic, 'skipped'>): string {
+  const counts = new Map<string, number>();
+  for (const { why } of skipped) counts.set(why, (counts.get(why) ?? 0) + 1);
+  return [...counts].map(([why, count]) => `${count} ${why}`).join(', ');
+}
+
+/** What the comparison excused, as the end of a line; empty if nothing. */
+export function chanceNote(excused: Record<string, number>): string {
+  const met = Object.entries(excused).filter(([, count]) => count > 0);
+  return met.length ? `; the kernel's chance: ${met.map(([why, count]) => `${count} ${why}`).join(', ')}` : '';
+}
+
+/** The question of one capture under one setting. */
+export function questionOf(capture: CapturedFrame[], setting: Setting): Question & Traffic {
+  const isGateway = setting === SETTINGS['a gateway'];
+  return { ...framesOf(capture, !isGateway), ...setting, interfaces: ['lan', 'wan'] };
+}
+
+/** Runs every capture, folders taken as the files in them; returns the number of runs that differ. */
+export async function runMatrix(
+  places: string[],
+  options: { workers: number; limit: number; print: (text: string) => void },
+): Promise<number> {
+  const { print } = options;
+  const files = places.flatMap((place) =>
+    statSync(place).isDirectory()
+      ? readdirSync(place)
+          .filter((name) => /\.(pcap|pcapng|snoop|cap)(\.gz)?$/.test(name))
+          .sort()
+          .map((name) => join(place, name))
+      : [place],
+  );
+  const total = { runs: 0, packets: 0, events: 0, differing: 0, unread: 0 };
+  for (const file of files) {
+    let capture: CapturedFrame[];
+    try {
+      capture = readCapture(file);
+    } catch (error) {
+      print((error as Error).message);
+      total.unread++;
+      continue;
+    }
+    for (const [name, setting] of Object.entries(SETTINGS)) {
+      const asked = questionOf(capture, setting);
+      const left = leftOut(asked) && `; left out: ${leftOut(asked)}`;
+      if (asked.frames.length === 0) {
+        print(`${file}: nothing that a router can be given${left}`);
+        break;
+      }
+      const { comparison } = await compareTraffic(asked, options);
+      const { packets, events, differences, excused } = comparison;
+      const notes = `${left}${chanceNote(excused)}`;
+      print(`${file} with ${name}: ${packets} packets, ${events} events, ${differences.length} differences${notes}`);
+      total.runs++;
+      total.packets += packets;
+      total.events += events;
+      total.differing += differences.length > 0 ? 1 : 0;
+    }
+  }
+  print(
+    `${files.length} captures (${total.unread} not readable), ${total.runs} runs: ${total.packets} packets, ` +
+      `${total.events} events, ${total.differing} runs differ`,
+  );
+  return total.differing;
+}

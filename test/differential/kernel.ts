@@ -112,14 +112,15 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
     listener = await listen(router, path('events'));
     router.say(`go ${listener.child.pid}`);
     await router.line('sent');
-    const sentAt = performance.now();
     const table = (await router.inside('conntrack', ['-L', '-o', 'extended'])).stdout;
-    const tableDelay = (performance.now() - sentAt) / 1000;
+    const readAt = process.hrtime.bigint();
     const counters4 = (await router.inside('iptables-legacy-save', ['-c'])).stdout;
     const counters6 = (await router.inside('ip6tables-legacy-save', ['-c'])).stdout;
     router.say('end');
     await router.line('done');
     const record = readAnswers(readFileSync(path('answers')), question.frames.length);
+    // Both are CLOCK_MONOTONIC; the word "sent" may wait for a busy process.
+    const tableDelay = Number(readAt - (record.sent.at(-1)?.before ?? readAt)) / 1e9;
     const eventLines = await lines(listener, path('events'), record.events.length);
     return { tick, ...record, eventLines, table: table.split('\n').filter(Boolean), tableDelay, counters4, counters6 };
   } finally {

@@ -41,7 +41,10 @@ export function conntrack_in(w: World, p: Packet): void {
   while (true) {
     const known = find_live(w, changetype<Tuple>(p), p.hash);
     const flow = known ? changetype<Flow>(known) : begin_flow(w, p);
-    if (changetype<usize>(flow) == 0) return invalid(p, Reason.ICMP_BAD_TYPE);
+    if (changetype<usize>(flow) == 0) {
+      p.why_value = p.dport & 0xff;
+      return invalid(p, Reason.ICMP_BAD_TYPE);
+    }
     if (w.limits && known == 0 && !early_drop(w, flow, p)) {
       p.reason = <u8>Reason.TABLE_FULL;
       p.ct_state = <u8>CtState.NONE;

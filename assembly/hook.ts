@@ -11,7 +11,7 @@ import { trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route 
 import { tcp_set_closing } from "./track/tcp";
 import { shown_state } from "./track/tracker";
 import {
-  ChainVerdict, Hook, L3, PacketFlag, Path, Proto, Reason, RejectWith, Status, StepKind, Verdict,
+  ChainVerdict, CtState, Hook, L3, PacketFlag, Path, Proto, Reason, RejectWith, Status, StepKind, Verdict,
 } from "./vocabulary";
 import { ICMP_HEADER } from "./wire/icmp";
 import { ipv4_options, OptionFault } from "./wire/ip-options";
@@ -140,7 +140,7 @@ function answered(reason: Reason): bool {
  */
 function answer(w: World, p: Packet): void {
   if (p.flags & PacketFlag.ICMP_ERROR) return;
-  const found: usize = p.flow ? p.flow : flow_quoted(w, p);
+  const found: usize = p.flow ? <usize>p.flow : flow_quoted(w, p);
   if (found == 0) return;
   const flow = changetype<Flow>(found);
   if (flow.status & Status.CONFIRMED) announce(w, flow, p);

@@ -36,6 +36,11 @@ export interface KernelAnswer {
   why?: string;
   /** Kinds of the events of this packet, without those of entries that had expired before. */
   events: string[];
+  /**
+   * DESTROY events without time left that came while the packet was under way: of entries that had expired, or of one
+   * that the packet destroyed in its last second.
+   */
+  deaths?: number;
 }
 
 /** One event, in the words of `conntrack -E`. */
@@ -194,6 +199,7 @@ function readEvents(record: KernelRecord, packets: KernelAnswer[], frames: Frame
       const expired = kind === 'DESTROY' && entry.timeout === undefined;
       if (kind === 'NEW') creators.set(entry.id, n);
       if (packet && !expired) packet.events.push(kind);
+      if (packet && expired) packet.deaths = (packet.deaths ?? 0) + 1;
       events.push({ n, kind, line, expired });
     }
     const entry = entries[n - 1];

@@ -161,6 +161,15 @@ describe('comparison', () => {
     expect(differences(dies(0, 1))).toEqual(['0 expiry']);
   });
 
+  it('takes a DESTROY without time left for that of the packet where ours is', () => {
+    const killed = (deaths: number) => (both: { kernel: KernelAnswers; ours: OurAnswers }) => {
+      if (deaths) both.kernel.packets[1]!.deaths = deaths;
+      both.ours.packets[1]!.events = ['DESTROY', 'UPDATE'];
+    };
+    expect(differences(killed(1))).toEqual([]);
+    expect(differences(killed(0))).toEqual(['2 events']);
+  });
+
   it('takes a death for late when our table has the entry with no time left', () => {
     const late = (seconds: number) => (both: { kernel: KernelAnswers; ours: OurAnswers }) => {
       both.kernel.events.push({ n: 2, kind: 'DESTROY', line: DEATH, expired: true });

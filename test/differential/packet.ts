@@ -272,6 +272,8 @@ function hasGoodChecksum(parsed: Parsed): boolean {
 
 /** Largest ICMP type that the kernel knows; it answers none above. */
 const NR_ICMP_TYPES = 18;
+/** ICMP types that the kernel takes for errors and never answers (icmp_pointers[]), those it does not know among them. */
+const ICMP_UNANSWERED = new Set([1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12]);
 
 /**
  * True if REJECT of this kind drops the packet without a word: an RST is not reset, an ICMP error not answered by
@@ -283,6 +285,7 @@ export function isSilentReject(packet: Buffer, kind: string): boolean {
   const { protocol, transport } = parsed;
   if (kind === 'tcp-reset')
     return protocol !== PROTO.TCP || transport.length < 20 || (transport.readUInt8(13) & 4) !== 0;
-  if (protocol === PROTO.ICMP && (transport[0] ?? 255) > NR_ICMP_TYPES) return true;
+  const type = transport[0] ?? 255;
+  if (protocol === PROTO.ICMP && (type > NR_ICMP_TYPES || ICMP_UNANSWERED.has(type))) return true;
   return quoted(parsed) !== undefined;
 }

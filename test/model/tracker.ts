@@ -122,7 +122,7 @@ export class ModelTracker {
     while (true) {
       const known = this.entries.get(keyOf(tuple));
       const reply = inverseOf(tuple);
-      if (!known && !reply) return this.invalid('ICMP_BAD_TYPE');
+      if (!known && !reply) return this.invalid('ICMP_BAD_TYPE', packet.body[0]!);
       const entry = known?.entry ?? this.draft(tuple, reply!);
       const dir = known?.dir ?? 0;
       const outcome = this.meet(entry, packet, dir);

@@ -1,7 +1,7 @@
 // Which stateful rulesets do the generated packets meet? Seeded: matches on everything conntrack knows of a packet, every
 // kind of REJECT, NOTRACK, marks saved and restored, user chains; weights are drawn as well as rules.
 
-import type { Random } from '../model/traffic.ts';
+import type { Random } from '../model/random.ts';
 
 type Family = 4 | 6;
 

@@ -5,7 +5,9 @@
 
 import type { ModelSettings } from '../model/tracker.ts';
 import { ModelTracker } from '../model/tracker.ts';
-import { drawSettings, Random, Traffic } from '../model/traffic.ts';
+import { Random } from '../model/random.ts';
+import { drawSettings } from '../model/settings.ts';
+import { Traffic } from '../model/traffic.ts';
 import { forwardable } from './frames.ts';
 import { drawRules } from './generate-rules.ts';
 import { wordSum } from './packet.ts';

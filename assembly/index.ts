@@ -3,6 +3,7 @@
 export {
   copy_packets, decode_batch, describe_flow, init_instance, next_flow, SHARDS, sweep_world, track_queue,
 } from "./process";
+export { defrag_batch } from "./fragment";
 export { hash_tuple, preload_flow } from "./conntrack";
 export { WHEEL_BYTES } from "./timer";
 export { trace_rule } from "./trace";

@@ -51,7 +51,7 @@ export function decode(p: Packet, record: Record, checksums: u32): bool {
   return false;
 }
 
-function clear(p: Packet): void {
+export function clear(p: Packet): void {
   const at = changetype<usize>(p);
   const zero = i64x2.splat(0);
   v128.store(at, zero);
@@ -80,12 +80,12 @@ function decode_frame(p: Packet, record: Record, checksums: u32): Reason {
   const captured = record.caplen - offset;
   const wire = record.len > offset + trailer ? record.len - offset - trailer : 0;
   if (ethertype == ETHERTYPE_IPV4) return decode_ipv4(p, data + offset, captured, wire, checksums);
-  if (ethertype == ETHERTYPE_IPV6) return decode_ipv6(p, data + offset, captured, wire, checksums);
+  if (ethertype == ETHERTYPE_IPV6) return decode_ipv6(p, data + offset, captured, wire, checksums, false);
   return Reason.NOT_IP;
 }
 
 /** RFC 791; ip_rcv_core(). */
-function decode_ipv4(p: Packet, l3: usize, captured: u32, wire: u32, checksums: u32): Reason {
+export function decode_ipv4(p: Packet, l3: usize, captured: u32, wire: u32, checksums: u32): Reason {
   if (captured < IPV4_HEADER) return wire < IPV4_HEADER ? Reason.BAD_IP_HEADER : Reason.CUT_SHORT;
   const version_ihl = <u32>load<u8>(l3);
   const header = (version_ihl & 15) << 2;
@@ -116,7 +116,7 @@ function decode_ipv4(p: Packet, l3: usize, captured: u32, wire: u32, checksums: 
   const fragment = be16(l3 + 6);
   if (fragment & FRAGMENT_OFFSET_AND_MORE) {
     p.flags |= <u16>(fragment & FRAGMENT_OFFSET ? PacketFlag.FRAGMENT | PacketFlag.LATER_FRAGMENT : PacketFlag.FRAGMENT);
-    return Reason.FRAGMENT_UNSUPPORTED;
+    return Reason.FRAGMENT_PENDING;
   }
   return decode_transport(p, checksums);
 }
@@ -128,8 +128,11 @@ function decode_ipv4(p: Packet, l3: usize, captured: u32, wire: u32, checksums: 
   return <u64>load<u32>(l3) + load<u32>(l3, 4) + load<u32>(l3, 8) + load<u32>(l3, 12) + load<u32>(l3, 16);
 }
 
-/** RFC 8200; ip6_rcv_core(), ipv6_skip_exthdr(). */
-function decode_ipv6(p: Packet, l3: usize, captured: u32, wire: u32, checksums: u32): Reason {
+/**
+ * RFC 8200; ip6_rcv_core(), ipv6_skip_exthdr(). `whole`: a packet that reassembly is done with; a fragment header in it
+ * is walked over like any other extension header.
+ */
+export function decode_ipv6(p: Packet, l3: usize, captured: u32, wire: u32, checksums: u32, whole: bool): Reason {
   if (captured < IPV6_HEADER) return wire < IPV6_HEADER ? Reason.BAD_IP_HEADER : Reason.CUT_SHORT;
   if (load<u8>(l3) >> 4 != 6) return Reason.BAD_IP_HEADER;
   let next = <u32>load<u8>(l3, 6);
@@ -159,7 +162,25 @@ function decode_ipv6(p: Packet, l3: usize, captured: u32, wire: u32, checksums: 
   p.tos = <u8>(be16(l3) >> 4);
   const end = min(captured, length);
   let at = IPV6_HEADER;
-  while (next == NEXT_HOP_BY_HOP || next == NEXT_ROUTING || next == NEXT_AUTH || next == NEXT_DESTINATION) {
+  while (next == NEXT_HOP_BY_HOP || next == NEXT_ROUTING || next == NEXT_AUTH || next == NEXT_DESTINATION || next == NEXT_FRAGMENT) {
+    if (next == NEXT_FRAGMENT) {
+      if (at + 8 > length) return no_transport(p, next);
+      if (at + 8 > end) return Reason.CUT_SHORT;
+      const later = be16(l3 + at + 2) & 0xfff8;
+      p.flags |= <u16>(later ? PacketFlag.FRAGMENT | PacketFlag.LATER_FRAGMENT : PacketFlag.FRAGMENT);
+      // A packet without a payload length is not looked at by reassembly.
+      if (!whole && payload != 0) {
+        p.protonum = load<u8>(l3 + at);
+        p.l4 = <u32>(l3 + at + 8);
+        p.l4_len = length - at - 8;
+        p.l4_captured = end - at - 8;
+        return Reason.FRAGMENT_PENDING;
+      }
+      next = load<u8>(l3 + at);
+      if (later) return no_transport(p, next);
+      at += 8;
+      continue;
+    }
     if (at + 2 > length) return no_transport(p, next);
     if (at + 2 > end) return Reason.CUT_SHORT;
     p.flags |= <u16>PacketFlag.IP_OPTIONS;
@@ -169,10 +190,6 @@ function decode_ipv6(p: Packet, l3: usize, captured: u32, wire: u32, checksums: 
     at += size;
   }
   p.protonum = <u8>next;
-  if (next == NEXT_FRAGMENT) {
-    p.flags |= <u16>PacketFlag.FRAGMENT;
-    return Reason.FRAGMENT_UNSUPPORTED;
-  }
   if (next == NEXT_NONE) return no_transport(p, next);
   // An extension header that claims more than there is leaves a transport without bytes: enough for the protocols that
   // are tracked by their addresses alone.

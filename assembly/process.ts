@@ -13,7 +13,7 @@ import { set_error_scratch } from "./conntrack";
 import { sweep } from "./timer";
 import { set_peer_scratch } from "./track/tcp";
 import { seed_hash } from "./tuple";
-import { Status } from "./vocabulary";
+import { Reason, Status } from "./vocabulary";
 
 const PACKET: usize = offsetof<Packet>();
 const RECORD: usize = offsetof<Record>();
@@ -34,13 +34,17 @@ export function init_instance(scratch: usize, seed_lo: u32, seed_hi: u32): void 
 
 /**
  * Decodes `count` records into packets and appends each that goes on to the queue of its lane: `queues` holds a
- * u16[BATCH_PACKETS] of packet indices per lane, `lengths` a u32 per lane, `lanes` a u8 per shard.
+ * u16[BATCH_PACKETS] of packet indices per lane, `lengths` a u32 per lane, `lanes` a u8 per shard. Fragments are appended
+ * to the queue behind those of the lanes, number `fragments`: defrag_batch() has to see them.
  */
-export function decode_batch(records: usize, count: u32, packets: usize, checksums: u32, queues: usize, lengths: usize, lanes: usize): void {
+export function decode_batch(
+  records: usize, count: u32, packets: usize, checksums: u32, queues: usize, lengths: usize, lanes: usize, fragments: u32,
+): void {
   for (let i: u32 = 0; i < count; i++) {
     const p = changetype<Packet>(packets + <usize>i * PACKET);
-    if (!decode(p, changetype<Record>(records + <usize>i * RECORD), checksums)) continue;
-    const lane = <usize>load<u8>(lanes + (p.hash & (SHARDS - 1)));
+    const judged = decode(p, changetype<Record>(records + <usize>i * RECORD), checksums);
+    if (!judged && p.reason != Reason.FRAGMENT_PENDING) continue;
+    const lane = <usize>(judged ? <u32>load<u8>(lanes + (p.hash & (SHARDS - 1))) : fragments);
     const length = load<u32>(lengths + lane * 4);
     store<u16>(queues + (lane * BATCH_PACKETS + length) * 2, <u16>i);
     store<u32>(lengths + lane * 4, length + 1);

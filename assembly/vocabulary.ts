@@ -182,6 +182,10 @@ export enum PacketFlag {
   BAD_CHECKSUM = 16,
   /** A checksum (IP or transport) that was left to the network card: wrong on the wire of the capture, not in truth. */
   OFFLOADED = 32,
+  /** A packet put together from fragments; its record is that of the fragment that completed it. */
+  REASSEMBLED = 64,
+  /** A fragment that shows what became of its packet: see Packet.hash. */
+  FRAGMENT_OF = 128,
 }
 
 /** What to do about checksums (`--checksums`). */
@@ -245,10 +249,13 @@ export enum Reason {
   CUT_SHORT = 3,
   BAD_IP_HEADER = 4,
   BAD_IP_CHECKSUM = 5,
-  FRAGMENT_UNSUPPORTED = 6,
+  /** A fragment whose packet was not decided in time to say so (src/report/hold.ts); every fragment until it is. */
+  FRAGMENT_PENDING = 6,
   IP_TRUNCATED = 12,
   /** Loopback or multicast addresses where none may be: IPv6 packets like that are dropped on receipt. */
   MARTIAN_ADDRESS = 13,
+  /** A fragment whose packet was still incomplete at the end of the input. */
+  FRAGMENT_INCOMPLETE = 16,
   /** Hop-by-hop options that are malformed, or of a kind that the host does not know and may not pass over. */
   HOP_BY_HOP = 20,
 
@@ -262,9 +269,19 @@ export enum Reason {
   NOT_FOR_US = 39,
   MARTIAN = 40,
   /** IPv4 options that are malformed. */
-  IP_OPTIONS = 48,
+  IP_OPTIONS = 56,
   /** IPv4 options that ask for a route (accept_source_route is 0). */
-  SOURCE_ROUTE = 49,
+  SOURCE_ROUTE = 57,
+
+  // Fragments that reassembly gave up (assembly/fragment.ts).
+  FRAGMENT_TIMEOUT = 48,
+  FRAGMENT_OVERLAP = 49,
+  FRAGMENT_DUPLICATE = 50,
+  FRAGMENT_BAD_LENGTH = 51,
+  FRAGMENT_TOO_BIG = 52,
+  FRAGMENT_MEMORY = 53,
+  FRAGMENT_TOO_FAR = 54,
+  FRAGMENT_ECN = 55,
 
   // INVALID, or let through without being believed (kernel: nf_conntrack_log_invalid).
   TRUNCATED_L4 = 64,
@@ -342,7 +359,12 @@ export enum Sysctl {
   GRE_TIMEOUT = 36,
   GRE_TIMEOUT_STREAM = 37,
   BUCKETS = 38,
-  COUNT = 39,
+  IPFRAG_TIME = 39,
+  IPFRAG_HIGH_THRESH = 40,
+  IPFRAG_MAX_DIST = 41,
+  FRAG6_TIMEOUT = 42,
+  FRAG6_HIGH_THRESH = 43,
+  COUNT = 44,
 }
 
 /** Records of a traced packet (TraceRecord); the numbers each kind holds stand in assembly/trace.ts. */

@@ -143,7 +143,7 @@ export class Lab {
   /** Decodes one batch; returns how many of its packets go on to tracking. */
   decode(batches: Batches, batch: number, checksums: Checksums = Checksums.IGNORE, count = BATCH_PACKETS): number {
     const { records, packets, queues } = batches;
-    this.view.setUint32(this.lengths, 0, true);
+    this.view.setBigUint64(this.lengths, 0n, true);
     this.engine.decode_batch(
       records + batch * BATCH_PACKETS * RECORD.size,
       count,
@@ -152,6 +152,7 @@ export class Lab {
       queues + batch * BATCH_PACKETS * 2,
       this.lengths,
       this.shards,
+      1,
     );
     return this.view.getUint32(this.lengths, true);
   }
@@ -203,7 +204,7 @@ export class Lab {
       bytes: 0,
       records: this.allocator.take(count * BATCH_PACKETS * RECORD.size),
       packets: this.allocator.take(count * BATCH_PACKETS * PACKET.size),
-      queues: this.allocator.take(count * BATCH_PACKETS * 2),
+      queues: this.allocator.take((count + 1) * BATCH_PACKETS * 2),
       first: 1,
     };
   }

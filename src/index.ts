@@ -67,6 +67,8 @@ export interface PacketReport {
   with?: string;
   rule?: string;
   why?: string;
+  /** A fragment: the one that completed the packet, whose verdict this is. */
+  frag?: { file: number; n: number };
   events?: ('NEW' | 'UPDATE' | 'DESTROY')[];
   logs?: { kind: 'LOG' | 'NFLOG'; prefix?: string; rule: string }[];
 }
@@ -121,6 +123,7 @@ export async function* replay(options: ReplayOptions): AsyncGenerator<ReplayBatc
     run(
       runOptions(options, [host], {
         wantEvents,
+        wantFragments: true,
         until: options.until === undefined ? undefined : { at: options.until },
         signal,
       }),
@@ -242,7 +245,7 @@ function spec(capture: string | CaptureSpec): CaptureSpec {
 function runOptions(
   options: CommonOptions,
   hosts: RunOptions['hosts'],
-  more: Pick<RunOptions, 'wantEvents' | 'until' | 'signal'>,
+  more: Pick<RunOptions, 'wantEvents' | 'wantFragments' | 'until' | 'signal'>,
 ): RunOptions {
   return {
     captures: options.captures.map(spec),

@@ -10,6 +10,7 @@ import { CaptureFeed } from './capture/feed.ts';
 import { InterfaceNames } from './capture/interfaces.ts';
 import type { CaptureFile, CaptureSpec } from './capture/reader.ts';
 import { captureAreaBytes, type Walker } from './capture/walker.ts';
+import { defragNotes, layOutDefrag } from './engine/defrag.ts';
 import {
   compileEngine,
   type EngineExports,
@@ -27,7 +28,8 @@ import type { Host } from './host.ts';
 import { EntryLimit, LimitReached, planShards, type SharedState } from './plan/shard.ts';
 import type { Chunk, LanePlan } from './pool/lane.ts';
 import { type Lanes, startLanes } from './pool/pool.ts';
-import { BATCH, type BatchPlace, CONTROL, LEFT, layOutRing } from './pool/ring.ts';
+import { BATCH, type BatchPlace, CONTROL, LEFT, layOutRing, placesFor } from './pool/ring.ts';
+import { FragmentHold } from './report/hold.ts';
 import { type EventPlace, type EventRun, orderEvents } from './report/order.ts';
 import type { TraceEntry } from './report/trace.ts';
 import { readTrace } from './report/trace-records.ts';
@@ -43,6 +45,11 @@ export interface RunOptions {
   /** Replay time at which the run stops: later packets are not replayed. */
   until?: Moment | undefined;
   wantEvents: boolean;
+  /**
+   * Fragments bear the verdict of the packet they were assembled into: batches then come late, as copies, in which the
+   * bytes of packets cannot be looked at any more. Otherwise only the fragment that completed the packet has a verdict.
+   */
+  wantFragments?: boolean | undefined;
   /** The packet to trace, in every world. */
   trace?: { file: number; n: number } | undefined;
   signal?: AbortSignal | undefined;
@@ -175,6 +182,7 @@ class Replay {
   private clock = 0n;
   private ended = false;
   private error: CaptureError | undefined;
+  private readonly hold: FragmentHold | undefined;
 
   private constructor(
     private readonly options: RunOptions,
@@ -192,6 +200,7 @@ class Replay {
     this.bytes = new Uint8Array(plan.memory.buffer);
     this.words = new Int32Array(plan.memory.buffer);
     this.control = plan.ring.control / 4;
+    this.hold = options.wantFragments ? new FragmentHold(sink) : undefined;
   }
 
   static async prepare(options: RunOptions, sink: Sink): Promise<Replay> {
@@ -233,7 +242,13 @@ class Replay {
         const limited = lanes === 1 && options.hosts[index]!.sysctls[Sysctl.MAX] !== 0;
         image.build(allocator, lanes, { slotBase: compiled[index]!.base, trace: options.trace !== undefined, limited });
       });
-      const wants = { events: options.wantEvents, logs: compiled.some(({ rules }) => rules.logsPerPacket > 0) };
+      const defrag = layOutDefrag(memory, allocator, options.hosts[0].sysctls, placesFor(lanes));
+      const { endsBytes } = defrag;
+      const wants = {
+        endsBytes,
+        events: options.wantEvents,
+        logs: compiled.some(({ rules }) => rules.logsPerPacket > 0),
+      };
       const ring = layOutRing(allocator, lanes, images.length, wants);
       const shardLanes = allocator.take(SHARDS);
       const scratch = Array.from({ length: lanes }, () => allocator.take(SCRATCH_BYTES));
@@ -253,8 +268,14 @@ class Replay {
         worlds: Array.from({ length: lanes }, (_, lane) => images.map((image) => image.lanes[lane]!)),
         shardLanes,
         checksums: { ignore: Checksums.IGNORE, verify: Checksums.VERIFY, auto: Checksums.AUTO }[options.checksums],
+        defrag,
       };
-      const notes = [...new Set([...options.hosts.flatMap((host) => host.notes), ...trackingNotes(compiled)])];
+      const told = [
+        ...options.hosts.flatMap((host) => host.notes),
+        ...trackingNotes(compiled),
+        ...defragNotes(options.hosts),
+      ];
+      const notes = [...new Set(told)];
       return new Replay(options, sink, feed, engine, plan, images, names, event, notes, limit);
     } catch (error) {
       await feed.close();
@@ -277,6 +298,7 @@ class Replay {
       await lanes.tracked(this.reported);
       await this.report(lanes);
     }
+    await this.hold?.end();
     Atomics.store(this.words, this.control + CONTROL.END, 1);
     lanes.published();
     return {
@@ -386,14 +408,17 @@ class Replay {
         rules: image.plan.rules.rules,
       };
     });
-    await this.sink({
-      view: this.view,
-      bytes: this.bytes,
-      records: place.records,
-      count,
-      worlds,
-      interfaces: this.names,
-    });
+    const { view, bytes } = this;
+    const judged = { view, bytes, records: place.records, count, worlds, interfaces: this.names };
+    if (!this.hold) await this.sink(judged);
+    else {
+      await this.hold.add(judged, {
+        first: view.getFloat64(place.header + BATCH.FIRST * 4, true),
+        ends: place.ends,
+        endsBytes: view.getUint32(place.header + BATCH.ENDS_BYTES * 4, true),
+        any: view.getUint32(place.lengths + this.plan.lanes * 4, true) > 0,
+      });
+    }
     this.reported++;
     this.options.onProgress?.({
       bytesRead: this.feed.bytesRead,

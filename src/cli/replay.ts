@@ -82,7 +82,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
     const result = await runCaptures(
       options,
       captures,
-      { hosts: [host], wantEvents: events !== undefined },
+      { hosts: [host], wantEvents: events !== undefined, wantFragments: true },
       async (batch) => {
         const world = batch.worlds[0]!;
         tally.add(batch.view, batch.bytes, batch.records, world.packets, batch.count);

@@ -22,6 +22,7 @@ export function hostFrom(options: Options, host: string | undefined): Host {
 export interface CommandRun {
   hosts: RunOptions['hosts'];
   wantEvents: boolean;
+  wantFragments?: boolean;
   trace?: RunOptions['trace'];
   signal?: AbortSignal;
 }

@@ -1,5 +1,6 @@
 // What does `ctreplay trace` do? It follows one packet through hooks, rules and connection tracking.
 
+import { PacketFlag, Reason } from '../../assembly/vocabulary.ts';
 import type { CaptureSpec } from '../capture/reader.ts';
 import { PACKET, RECORD } from '../engine/layout.ts';
 import { UsageError } from '../errors.ts';
@@ -12,7 +13,7 @@ import type { BatchView, RunResult } from '../run.ts';
 import type { Options } from './args.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { colorful } from './replay.ts';
-import { conclude, hostFrom, runCaptures } from './start.ts';
+import { conclude, hostFrom, runCaptures, tell } from './start.ts';
 
 /** The packet in this batch, described; undefined if it is not here. */
 function find(batch: BatchView, wanted: { file: number; n: number }, path: string): TracedPacket | undefined {
@@ -43,6 +44,25 @@ function missing(result: RunResult, { file, n }: { file: number; n: number }): U
   return new UsageError('no-such-packet', `--packet: ${path} has no packet ${n}, only 1 to ${packets}`);
 }
 
+/** The fragment that completed the packet of this one, if the packet was ever complete. */
+async function completedBy(options: Options, captures: readonly CaptureSpec[]): Promise<Options['packet']> {
+  const wanted = options.packet!;
+  const host = hostFrom(options, options.host);
+  let found: Options['packet'];
+  const command = { hosts: [host], wantEvents: false, wantFragments: true } as const;
+  await runCaptures(options, captures, command, ({ view, records, count, worlds }) => {
+    for (let i = 0; i < count; i++) {
+      const record = records + i * RECORD.size;
+      if (view.getUint32(record + RECORD.n, true) !== wanted.n) continue;
+      if (view.getUint16(record + RECORD.file, true) !== wanted.file) continue;
+      const at = worlds[0]!.packets + i * PACKET.size;
+      if (!(view.getUint16(at + PACKET.flags, true) & PacketFlag.FRAGMENT_OF)) continue;
+      found = { file: view.getUint16(at + PACKET.l4, true), n: view.getUint32(at + PACKET.hash, true) };
+    }
+  });
+  return found;
+}
+
 export async function traceCommand(options: Options, captures: readonly CaptureSpec[]): Promise<ExitCode> {
   const wanted = options.packet!;
   const path = captures[wanted.file - 1]!.path;
@@ -55,6 +75,17 @@ export async function traceCommand(options: Options, captures: readonly CaptureS
     const code = conclude(result, EXIT.DONE);
     if (code === EXIT.DONE) throw missing(result, wanted);
     return code;
+  }
+  // What became of a fragment is a matter of the packet that it is part of. Standard input cannot be read again.
+  if (packet.reason === Reason.FRAGMENT_PENDING && captures.every((capture) => capture.path !== '-')) {
+    const whole = await completedBy(options, captures);
+    if (whole) {
+      tell(
+        options,
+        `the packet of which ${path}:${wanted.n} is a fragment was complete with ${captures[whole.file - 1]!.path}:${whole.n}`,
+      );
+      return traceCommand({ ...options, packet: whole }, captures);
+    }
   }
   const { trace, rules } = result.worlds[0]!;
   const text = options.json

@@ -16,7 +16,9 @@ export interface EngineExports extends WebAssembly.Exports {
     queues: number,
     lengths: number,
     lanes: number,
+    fragments: number,
   ): void;
+  defrag_batch(defrag: number, queue: number, length: number, clockLow: number, clockHigh: number): void;
   copy_packets(target: number, source: number, count: number): void;
   track_queue(world: number, packets: number, queue: number, from: number, length: number, firstNumber: number): number;
   sweep_world(world: number, clockLow: number, clockHigh: number): number;

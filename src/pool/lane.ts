@@ -1,9 +1,11 @@
-// A lane: decodes batches that nobody has decoded yet, and tracks its own shards of every batch in order.
+// A lane: decodes batches that nobody has decoded yet, reassembles fragments when it is its turn, and tracks its own shards
+// of every batch in order.
 //
 // The same class runs inside a piscina worker and, for a single lane, in the main thread. It never touches a file.
 
+import type { DefragRegion } from '../engine/defrag.ts';
 import { type EngineExports, instantiateEngine } from '../engine/engine.ts';
-import { BATCH_PACKETS, WORLD } from '../engine/layout.ts';
+import { BATCH_PACKETS, DEFRAG, WORLD } from '../engine/layout.ts';
 import { EngineError } from '../errors.ts';
 import { instantiateRuleset } from '../ruleset/index.ts';
 import { BATCH, type BatchPlace, CONTROL, EVENT_AREA, LEFT, LOG_AREA, type Ring } from './ring.ts';
@@ -24,6 +26,8 @@ export interface LanePlan {
   /** u8[SHARDS]: the lane of each shard. */
   shardLanes: number;
   checksums: number;
+  /** Reassembly, which all lanes share. */
+  defrag: DefragRegion;
 }
 
 /** Bytes of one lane's queue in a batch. */
@@ -67,14 +71,14 @@ export class Lane {
   /** Does whatever can be done now. False if there is nothing to do. */
   step(): boolean {
     const place = this.plan.ring.places[this.tracked % this.plan.ring.places.length]!;
-    const decoded = this.control + CONTROL.DECODED + (this.tracked % this.plan.ring.places.length);
-    if (Atomics.load(this.words, decoded) === this.tracked + 1) {
+    if (this.tracked < Atomics.load(this.words, this.control + CONTROL.DEFRAG_NEXT)) {
       this.track(place);
       this.tracked++;
       Atomics.store(this.words, this.control + CONTROL.TRACKED + this.index, this.tracked);
       this.publish();
       return true;
     }
+    if (this.reassemble()) return true;
     const next = Atomics.load(this.words, this.control + CONTROL.DECODE_NEXT);
     if (next >= Atomics.load(this.words, this.control + CONTROL.FILLED)) return false;
     const claimed = Atomics.compareExchange(this.words, this.control + CONTROL.DECODE_NEXT, next, next + 1) === next;
@@ -104,12 +108,60 @@ export class Lane {
     const slot = batch % ring.places.length;
     const place = ring.places[slot]!;
     const count = this.u32[place.header / 4 + BATCH.COUNT]!;
-    this.u32.fill(0, place.lengths / 4, place.lengths / 4 + lanes);
-    const [first, ...copies] = place.packets;
-    this.engine.decode_batch(place.records, count, first!, checksums, place.queues, place.lengths, shardLanes);
-    for (const copy of copies) this.engine.copy_packets(copy, first!, count);
+    this.u32.fill(0, place.lengths / 4, place.lengths / 4 + lanes + 1);
+    const { queues, lengths } = place;
+    this.engine.decode_batch(place.records, count, place.packets[0]!, checksums, queues, lengths, shardLanes, lanes);
     Atomics.store(this.words, this.control + CONTROL.DECODED + slot, batch + 1);
     this.publish();
+  }
+
+  /** Reassembles the next batch that was decoded, unless another lane is at it. True if it did. */
+  private reassemble(): boolean {
+    const turn = this.control + CONTROL.DEFRAG_TURN;
+    if (!this.defragReady() || Atomics.compareExchange(this.words, turn, 0, 1) !== 0) return false;
+    const ready = this.defragReady();
+    if (ready) {
+      const batch = Atomics.load(this.words, this.control + CONTROL.DEFRAG_NEXT);
+      const place = this.plan.ring.places[batch % this.plan.ring.places.length]!;
+      this.defrag(place);
+      const [first, ...copies] = place.packets;
+      for (const copy of copies) this.engine.copy_packets(copy, first!, this.u32[place.header / 4 + BATCH.COUNT]!);
+      Atomics.store(this.words, this.control + CONTROL.DEFRAG_NEXT, batch + 1);
+    }
+    Atomics.store(this.words, turn, 0);
+    this.publish();
+    return ready;
+  }
+
+  private defragReady(): boolean {
+    const next = Atomics.load(this.words, this.control + CONTROL.DEFRAG_NEXT);
+    const slot = next % this.plan.ring.places.length;
+    return Atomics.load(this.words, this.control + CONTROL.DECODED + slot) === next + 1;
+  }
+
+  private defrag(place: BatchPlace): void {
+    const { defrag, lanes, checksums, shardLanes } = this.plan;
+    const header = place.header / 4;
+    const set = (field: number, value: number) => {
+      this.u32[(defrag.address + field) / 4] = value;
+    };
+    const get = (field: number) => this.u32[(defrag.address + field) / 4]!;
+    this.u32[header + BATCH.ENDS_BYTES] = 0;
+    const length = this.u32[place.lengths / 4 + lanes]!;
+    if (length === 0 && get(DEFRAG.oldest_4) === 0 && get(DEFRAG.oldest_6) === 0) return;
+    set(DEFRAG.records, place.records);
+    set(DEFRAG.packets, place.packets[0]!);
+    set(DEFRAG.count, this.u32[header + BATCH.COUNT]!);
+    set(DEFRAG.ends, place.ends);
+    set(DEFRAG.ends_end, place.ends + defrag.endsBytes);
+    set(DEFRAG.checksums, checksums);
+    set(DEFRAG.queues, place.queues);
+    set(DEFRAG.lengths, place.lengths);
+    set(DEFRAG.lanes, shardLanes);
+    const clockLow = this.u32[header + BATCH.CLOCK_LOW]!;
+    const clockHigh = this.u32[header + BATCH.CLOCK_HIGH]!;
+    this.engine.defrag_batch(defrag.address, place.queues + lanes * QUEUE_BYTES, length, clockLow, clockHigh);
+    this.u32[header + BATCH.ENDS_BYTES] = get(DEFRAG.ends) - place.ends;
   }
 
   private track(place: BatchPlace): void {

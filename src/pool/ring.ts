@@ -19,6 +19,10 @@ export const CONTROL = {
   END: 3,
   /** 1 when somebody failed: everybody leaves. */
   ABORT: 4,
+  /** Next batch whose fragments are to be reassembled: earlier ones may be tracked. */
+  DEFRAG_NEXT: 5,
+  /** 1 while a lane does that. */
+  DEFRAG_TURN: 6,
   /** Batches tracked, per lane. */
   TRACKED: 16,
   /** Per place of the ring: number + 1 of the batch that is decoded there. */
@@ -34,6 +38,8 @@ export const BATCH = {
   /** Replay time at the end of the batch, ns (two words). */
   CLOCK_LOW: 4,
   CLOCK_HIGH: 5,
+  /** Bytes of FragmentEnd records. */
+  ENDS_BYTES: 6,
   WORDS: 16,
 } as const;
 
@@ -60,10 +66,12 @@ export interface BatchPlace {
   records: number;
   /** PACKET[BATCH_PACKETS] per world. */
   packets: number[];
-  /** u16[BATCH_PACKETS] per lane. */
+  /** u16[BATCH_PACKETS] per lane, then one for fragments. */
   queues: number;
-  /** u32 per lane. */
+  /** u32 per lane, then one for fragments. */
   lengths: number;
+  /** FragmentEnd[]: what became of fragments of this and earlier batches. */
+  ends: number;
   /** Per lane, per world. */
   left: number[][];
   events: number[][];
@@ -75,23 +83,29 @@ export interface Ring {
   places: BatchPlace[];
 }
 
+/** Batches that the ring holds. */
+export function placesFor(lanes: number): number {
+  return Math.max(3, Math.min(16, lanes * 2 + 2));
+}
+
 /** Lays out the ring: enough places that every lane can be two batches away from the slowest. */
 export function layOutRing(
   allocator: Allocator,
   lanes: number,
   worlds: number,
-  wants: { events: boolean; logs: boolean },
+  wants: { events: boolean; logs: boolean; endsBytes: number },
 ): Ring {
   const perLane = (bytes: number) =>
     Array.from({ length: lanes }, () => Array.from({ length: worlds }, () => (bytes ? allocator.take(bytes) : 0)));
   const control = allocator.take(CONTROL.WORDS * 4);
-  const places = Array.from({ length: Math.max(3, Math.min(16, lanes * 2 + 2)) }, () => ({
+  const places = Array.from({ length: placesFor(lanes) }, () => ({
     header: allocator.take(BATCH.WORDS * 4),
     data: allocator.take(BATCH_BYTES),
     records: allocator.take(BATCH_PACKETS * RECORD.size),
     packets: Array.from({ length: worlds }, () => allocator.take(BATCH_PACKETS * PACKET.size)),
-    queues: allocator.take(lanes * BATCH_PACKETS * 2),
-    lengths: allocator.take(lanes * 4),
+    queues: allocator.take((lanes + 1) * BATCH_PACKETS * 2),
+    lengths: allocator.take((lanes + 1) * 4),
+    ends: allocator.take(wants.endsBytes),
     left: perLane(LEFT.WORDS * 4),
     events: perLane(wants.events ? EVENT_AREA : 0),
     logs: perLane(wants.logs ? LOG_AREA : 0),

@@ -3,7 +3,7 @@
 // Millions of lines are normal, so a line is put together from cached pieces: names, states and rules are turned into
 // JSON text once and concatenated afterwards; only numbers are formatted per packet.
 
-import { CtState, EventKind, Reason } from '../../assembly/vocabulary.ts';
+import { CtState, EventKind, PacketFlag, Reason } from '../../assembly/vocabulary.ts';
 import { PACKET, RECORD } from '../engine/layout.ts';
 import type { LogEntry } from '../run.ts';
 import { ctStateName, dirName, packetState, pathName, rejectName, statusNames, verdictName } from './names.ts';
@@ -33,6 +33,11 @@ function cached(cache: (string | undefined)[], index: number, make: (index: numb
   const made = make(index);
   cache[index] = made;
   return made;
+}
+
+/** Which fragment completed the packet: addresses of its file and frame number. */
+function fragmentOf(view: DataView, file: number, n: number): string {
+  return `,"frag":{"file":${view.getUint16(file, true)},"n":${view.getUint32(n, true)}}`;
 }
 
 /** Formats the packets of one world (one firewall). */
@@ -89,6 +94,9 @@ export class PacketLines {
     if (rule !== NO_RULE) line += cached(this.#rules, rule, (index) => `,"rule":${this.#ruleJson(index)}`);
     const reason = bytes[packet + PACKET.reason]!;
     if (reason !== Reason.NONE) line += `,"why":"${whyText(reason, view.getUint32(packet + PACKET.why_value, true))}"`;
+    const flags = view.getUint16(packet + PACKET.flags, true);
+    if (flags & PacketFlag.REASSEMBLED) line += fragmentOf(view, record + RECORD.file, record + RECORD.n);
+    else if (flags & PacketFlag.FRAGMENT_OF) line += fragmentOf(view, packet + PACKET.l4, packet + PACKET.hash);
     if (view.getUint16(packet + PACKET.logs, true) !== 0) line += this.#logged(logs(packet));
     return `${line}${EVENTS[bytes[packet + PACKET.events]! & 7]}}\n`;
   }

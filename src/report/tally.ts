@@ -60,6 +60,8 @@ export class PacketTally {
       this.bytes[verdict]! += view.getUint32(at + PACKET.ip_len, true);
       const reason = bytes[at + PACKET.reason]!;
       if (reason !== Reason.NONE) this.reasons[reason * STATES + state]!++;
+      // The packet that this is a fragment of is counted where it was completed.
+      if (view.getUint16(at + PACKET.flags, true) & PacketFlag.FRAGMENT_OF) continue;
       const rule = view.getUint32(at + PACKET.rule, true);
       if (rule < this.decided.length) this.decided[rule]!++;
       else if (rule !== 0xffffffff) this.#countRule(rule);

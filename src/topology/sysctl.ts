@@ -73,6 +73,18 @@ export const SYSCTLS: readonly SysctlEntry[] = [
   setting('max', Sysctl.MAX, 0, INT_MAX),
   // What the kernel takes on machines with more than 4 GiB (nf_conntrack_init_start()).
   { ...setting('buckets', Sysctl.BUCKETS, 262_144, BUCKETS_MAX), minimum: 1 },
+  // net/ipv4/ip_fragment.c, net/ipv6/netfilter/nf_conntrack_reasm.c; sizes in bytes.
+  { name: 'net.ipv4.ipfrag_time', index: Sysctl.IPFRAG_TIME, standard: 30, minimum: 0, maximum: TIMEOUT_MAX },
+  {
+    name: 'net.ipv4.ipfrag_high_thresh',
+    index: Sysctl.IPFRAG_HIGH_THRESH,
+    standard: 4 << 20,
+    minimum: 0,
+    maximum: 0xffffffff,
+  },
+  { name: 'net.ipv4.ipfrag_max_dist', index: Sysctl.IPFRAG_MAX_DIST, standard: 64, minimum: 0, maximum: INT_MAX },
+  timeout('frag6_timeout', Sysctl.FRAG6_TIMEOUT, 60),
+  setting('frag6_high_thresh', Sysctl.FRAG6_HIGH_THRESH, 4 << 20, 0xffffffff),
   { name: 'net.ipv4.ip_forward', index: Sysctl.IP_FORWARD, standard: 1, minimum: 0, maximum: INT_MAX },
   { name: 'net.ipv6.conf.all.forwarding', index: Sysctl.IPV6_FORWARDING, standard: 1, minimum: 0, maximum: INT_MAX },
 ];

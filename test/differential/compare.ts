@@ -20,6 +20,7 @@ export interface OurPacket {
   with?: string;
   rule?: string;
   why?: string;
+  frag?: { n: number };
   events?: string[];
 }
 
@@ -73,6 +74,10 @@ export function compare(
   for (const [index, answer] of kernel.packets.entries()) {
     const own = ours.packets[index];
     if (!own) continue;
+    if (waits(own)) {
+      comparePart(answer, report);
+      continue;
+    }
     const silent = answer.verdict === 'DROP' && own.verdict === 'REJECT' && isSilent(answer.n, own.with ?? '');
     if (silent) result.excused.silent++;
     else if (verdict(answer) !== verdict(own)) report(answer.n, 'verdict', verdict(answer), verdict(own));
@@ -92,6 +97,18 @@ type Report = (n: number, what: string, kernel: unknown, ours: unknown) => void;
 function show(value: unknown): string {
   if (value === undefined) return 'nothing';
   return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** A fragment that did not complete its packet: it bears the verdict of a packet to come, or of none. */
+function waits(ours: OurPacket): boolean {
+  return ours.frag ? ours.frag.n !== ours.n : ours.why?.startsWith('fragment-') === true;
+}
+
+/** Of such a fragment the kernel shows nothing behind the place where packets are put together. */
+function comparePart(kernel: KernelAnswer, report: Report): void {
+  if (kernel.ct || kernel.hooks.join() !== 'PREROUTING')
+    report(kernel.n, 'reassembly', kernel.ct ?? kernel.hooks, 'a fragment');
+  if (kernel.events.length) report(kernel.n, 'events', kernel.events.join(' '), '');
 }
 
 function comparePacket(kernel: KernelAnswer, ours: OurPacket, report: Report): void {

@@ -100,7 +100,6 @@ function wholePacket4(bytes: Buffer): Buffer | string {
   if (header < 20 || length < header) return 'broken IPv4 header';
   if (length > bytes.length) return 'shorter than its IPv4 length';
   if (length > PORT_MTU) return 'larger than the port takes';
-  if ((bytes.readUInt16BE(6) & 0x3fff) !== 0) return 'fragment';
   const source = bytes.readUInt32BE(12);
   const target = bytes.readUInt32BE(16);
   const [from, to] = [source >>> 24, target >>> 24];
@@ -110,7 +109,6 @@ function wholePacket4(bytes: Buffer): Buffer | string {
   return bytes.subarray(0, length);
 }
 
-const IPV6_FRAGMENT = 44;
 const IPV6_EXTENSIONS = new Set([0, 43, 60]);
 
 function wholePacket6(bytes: Buffer): Buffer | string {
@@ -123,7 +121,6 @@ function wholePacket6(bytes: Buffer): Buffer | string {
     next = bytes.readUInt8(at);
     at += (bytes.readUInt8(at + 1) + 1) * 8;
   }
-  if (next === IPV6_FRAGMENT) return 'fragment';
   for (const [name, at] of [
     ['source', 8],
     ['target', 24],

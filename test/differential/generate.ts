@@ -3,10 +3,10 @@
 //
 // A group of seeds shares sysctls and rules, so that one namespace serves them all; each seed has a network of its own.
 
-import type { ModelSettings } from '../model/tracker.ts';
-import { ModelTracker } from '../model/tracker.ts';
 import { Random } from '../model/random.ts';
 import { drawSettings } from '../model/settings.ts';
+import type { ModelSettings } from '../model/tracker.ts';
+import { ModelTracker } from '../model/tracker.ts';
 import { Traffic } from '../model/traffic.ts';
 import { forwardable } from './frames.ts';
 import { drawRules } from './generate-rules.ts';

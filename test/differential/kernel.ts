@@ -12,6 +12,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { fragmentInfo } from './fragments.ts';
 import type { Frame } from './frames.ts';
 import { PORT_MTU } from './frames.ts';
 import {
@@ -118,7 +119,7 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
     const counters6 = (await router.inside('ip6tables-legacy-save', ['-c'])).stdout;
     router.say('end');
     await router.line('done');
-    const record = readAnswers(readFileSync(path('answers')), question.frames.length);
+    const record = readAnswers(readFileSync(path('answers')), question.frames);
     // Both are CLOCK_MONOTONIC; the word "sent" may wait for a busy process.
     const tableDelay = Number(readAt - (record.sent.at(-1)?.before ?? readAt)) / 1e9;
     const eventLines = await lines(listener, path('events'), record.events.length);
@@ -209,9 +210,13 @@ export function ethernetFrame(frame: Frame): Buffer {
 
 function frameFile(frames: Frame[]): Buffer {
   const parts: Buffer[] = [];
+  // The flow of a fragment is that of the packet's first fragment, if that is known by then.
+  const flows = new Map<string, ReturnType<typeof flowOf>>();
   for (const frame of frames) {
     const bytes = ethernetFrame(frame);
-    const flow = flowOf(frame.packet);
+    const fragment = fragmentInfo(frame.packet);
+    if (fragment?.offset === 0) flows.set(fragment.key, flowOf(fragment.alone));
+    const flow = fragment ? flows.get(fragment.key) : flowOf(frame.packet);
     const query = flow ? entryRequest(flow) : Buffer.alloc(0);
     const header = Buffer.alloc(14);
     header.writeUInt32LE(frame.n, 0);
@@ -369,7 +374,8 @@ async function lines(listener: Listener, output: string, count: number): Promise
 
 const KIND = { NFLOG: 1, EVENT: 2, SENT: 3, ENTRY: 5 } as const;
 
-function readAnswers(data: Buffer, count: number): Pick<KernelRecord, 'sent' | 'logs' | 'events' | 'entries'> {
+function readAnswers(data: Buffer, frames: Frame[]): Pick<KernelRecord, 'sent' | 'logs' | 'events' | 'entries'> {
+  const count = frames.length;
   const sent: KernelRecord['sent'] = [];
   const logs: KernelRecord['logs'] = [];
   const events: KernelRecord['events'] = [];
@@ -394,7 +400,11 @@ function readAnswers(data: Buffer, count: number): Pick<KernelRecord, 'sent' | '
         const expected = next.get(log.group) ?? 0;
         if (log.sequence !== expected) throw new Error(`NFLOG group ${log.group} lost records before frame ${n}`);
         next.set(log.group, expected + 1);
-        const stray = log.source !== undefined && log.source !== senderAddress(n).toString('hex');
+        // A packet put together from fragments has the link header of the first one.
+        const stray =
+          log.source !== undefined &&
+          log.source !== senderAddress(n).toString('hex') &&
+          !(frames[n - 1] && fragmentInfo(frames[n - 1]!.packet));
         if (stray) throw new Error(`a record of the frame from ${log.source} came while frame ${n} was delivered`);
         logs.push({ n, log });
       }

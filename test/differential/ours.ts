@@ -46,7 +46,11 @@ export class OurRun {
       writeFileSync(file, withHeader(tool!, text!));
       this.#options.push('--rules', file);
     });
-    for (const [key, value] of Object.entries(question.sysctls)) this.#options.push('--sysctl', `${key}=${value}`);
+    for (const [key, value] of Object.entries(question.sysctls)) {
+      // The kernel wants it lowered before the upper threshold, and does nothing else with it.
+      if (key.endsWith('_low_thresh')) continue;
+      this.#options.push('--sysctl', `${key}=${value}`);
+    }
     const texts = [...question.rules4, ...question.rules6];
     if (texts.some(namesInterfaces)) this.#options.push(...networks(question));
   }

@@ -28,6 +28,7 @@ interface PacketLine {
   with?: string;
   rule?: string;
   why?: string;
+  frag?: { n: number };
 }
 
 /** Has the command line been built? */
@@ -96,6 +97,7 @@ export function packetPair(expected: ExpectedPacket, line: string): [expected: o
     sctp: ct?.sctp,
     status: ct?.status?.join(','),
     mark: String(ct?.mark ?? 0),
+    frag: actual.frag && String(actual.frag.n),
   };
   const wanted: Record<string, string> = { ...expected.more };
   for (const key of ['state', 'dir', 'verdict'] as const) {

@@ -10,7 +10,8 @@
 #
 # job:    {"routes": [{"address", "dev"}], "local": [{"address", "dev"}], "sysctls": {key: value},
 #          "rules4": text, "rules6": text, "counters": bool,
-#          "packets": [{"at": seconds, "from": "lan" | "wan" | "local", "hex": IP packet, "tick": bool}]}
+#          "packets": [{"at": seconds, "from": "lan" | "wan" | "local", "hex": IP packet, "tick": bool,
+#                       "whole": the packet that it is a fragment of}]}
 # result: {"packets": [{"state", "dir", "path", "accepted", "replies": [hex], "events": [line], "counters": text}],
 #          "expiries": [{"at": seconds, "line"}], "table": [line]}
 
@@ -244,8 +245,8 @@ class Wire:
         self.links[origin].send(target + source + struct.pack(">H", 0x86DD if six else 0x0800) + packet)
 
 
-def observe(nflog, packet):
-    """What became of the packet: reads the log until its state was seen and nothing more comes."""
+def observe(nflog, packet, whole):
+    """What became of the packet, or of the one it is a fragment of: reads the log until nothing more comes."""
     seen = {"state": "NONE", "dir": None, "path": None, "accepted": False, "replies": []}
     quiet_after = time.monotonic() + 0.05
     while True:
@@ -256,7 +257,7 @@ def observe(nflog, packet):
             what, _, rest = prefix.partition(" ")
             if what == "answer":
                 seen["replies"].append(payload.hex())
-            elif not same(payload, packet):
+            elif not same(payload, packet) and not same(payload, whole):
                 continue
             elif what == "state":
                 state, _, direction = rest.partition(" ")
@@ -307,7 +308,7 @@ def main():
             pass
         at = time.monotonic() - start
         wire.send(item["from"], packet)
-        seen = observe(nflog, packet)
+        seen = observe(nflog, packet, bytes.fromhex(item.get("whole") or item["hex"]))
         seen["at"] = at
         seen["events"] = listener.lines()
         if job.get("counters"):

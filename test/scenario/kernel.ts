@@ -131,11 +131,12 @@ export function replayThroughKernel(scenario: Scenario): Promise<KernelResult> {
     rules4: scenario.rules4,
     rules6: scenario.rules6,
     counters: scenario.steps.some((step) => step.packet?.more.rule !== undefined),
-    packets: built.map(({ step, source, packet }) => ({
+    packets: built.map(({ step, source, packet, whole }) => ({
       at: Number(step.time) / 1e9,
       from: source === undefined ? 'lan' : own.has(source) ? 'local' : legs.get(source),
       tick: packet === undefined,
       hex: packet && Buffer.from(packet).toString('hex'),
+      whole: whole && Buffer.from(whole).toString('hex'),
     })),
   };
   const script = fileURLToPath(new URL('kernel-replay.py', import.meta.url));
@@ -235,7 +236,10 @@ export function differences(scenario: Scenario, result: KernelResult): string[] 
     const before = counted[family];
     if (packet.counters !== undefined) counted[family] = ruleCounts(packet.counters);
     const wanted = step.packet;
-    if (wanted && wanted.verdict !== 'NONE') comparePacket(wanted, packet, before, counted[family], say);
+    // A fragment bears the verdict of a packet that the kernel does not know yet.
+    const part = wanted?.more.frag !== undefined && Number(wanted.more.frag) !== step.n;
+    if (part && packet.state !== 'NONE') say(wanted.line, 'a fragment that waits', packet.state ?? '');
+    else if (wanted && !part && wanted.verdict !== 'NONE') comparePacket(wanted, packet, before, counted[family], say);
   }
   compareExpiries(scenario, result, say);
   if (scenario.table) compareTable(scenario, result.table, say);

@@ -31,7 +31,7 @@ export interface ExpectedPacket {
   state?: string;
   dir?: string;
   verdict?: string;
-  /** path, rule, why, with, tcp, sctp, status ("SEEN_REPLY,ASSURED"), mark, by name. */
+  /** path, rule, why, with, tcp, sctp, status ("SEEN_REPLY,ASSURED"), mark, frag (the packet's number), by name. */
   more: Readonly<Record<string, string>>;
 }
 
@@ -65,7 +65,7 @@ export interface Scenario {
 const DEFAULT_GAP = 10_000_000n;
 const STATES = new Set(['NEW', 'ESTABLISHED', 'RELATED', 'INVALID', 'UNTRACKED', 'NONE']);
 const VERDICTS = new Set(['ACCEPT', 'DROP', 'REJECT', 'UNJUDGED']);
-const PACKET_KEYS = new Set(['path', 'rule', 'why', 'with', 'tcp', 'sctp', 'status', 'mark']);
+const PACKET_KEYS = new Set(['path', 'rule', 'why', 'with', 'tcp', 'sctp', 'status', 'mark', 'frag']);
 
 /** `0.5s`, `20ms`, `120s` to ns. Throws on anything else. */
 export function duration(text: string): bigint {

@@ -1,5 +1,6 @@
 // Which bytes does a line of a conversation stand for? Words of a packet line to an IP packet.
 
+import { fragment } from '../support/fragments.ts';
 import * as build from '../support/packets.ts';
 import * as more from '../support/sctp.ts';
 import type { Step } from './scenario-file.ts';
@@ -10,6 +11,8 @@ export interface BuiltStep {
   source?: string;
   target?: string;
   packet?: Uint8Array;
+  /** Of a fragment: the packet that it was cut from. */
+  whole?: Uint8Array;
 }
 
 /** ICMP types and codes by the names of iptables' `--icmp-type` (and ip6tables' `--icmpv6-type`). */
@@ -225,8 +228,26 @@ function extensionWords(words: Words): { protocol: number; bytes: number[] }[] |
   return given.length > 0 ? given : undefined;
 }
 
+/** The words after `frag`: what of the packet is in the fragment. */
+function fragmentWords(whole: Uint8Array, text: readonly string[]): Uint8Array {
+  const words = new Words(text);
+  const offset = words.number('offset') ?? 0;
+  const length = words.number('len');
+  if (length === undefined || offset % 8 !== 0)
+    throw new Error('frag needs len, and an offset that is a multiple of 8');
+  const spec = { offset, length, more: words.flag('more'), df: words.flag('df') };
+  const more = present({ id: words.number('id'), tos: words.number('tos') });
+  words.done();
+  return fragment(whole, { ...spec, ...more });
+}
+
 function buildStep(step: Step, earlier: readonly BuiltStep[]): BuiltStep {
   if (step.words.join(' ') === 'tick') return { step };
+  const cut = step.words.indexOf('frag');
+  if (cut >= 0) {
+    const built = buildStep({ ...step, words: step.words.slice(0, cut) }, earlier);
+    return { ...built, step, whole: built.packet!, packet: fragmentWords(built.packet!, step.words.slice(cut + 1)) };
+  }
   const words = new Words(step.words);
   const from = endpoint(words.next());
   if (words.next() !== '->') throw new Error('a packet line reads: > SOURCE -> TARGET ...');

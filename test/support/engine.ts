@@ -6,7 +6,8 @@
 import { readFileSync } from 'node:fs';
 import { SourceMap, type SourceMapPayload } from 'node:module';
 import { fileURLToPath } from 'node:url';
-import { Checksums, Hook, StepKind, Sysctl } from '../../assembly/vocabulary.ts';
+import { Checksums, Hook, Reason, StepKind, Sysctl } from '../../assembly/vocabulary.ts';
+import { layOutDefrag } from '../../src/engine/defrag.ts';
 import {
   compileEngine,
   type EngineBuild,
@@ -20,8 +21,10 @@ import {
 import {
   ACCOUNT,
   BATCH_PACKETS,
+  DEFRAG,
   EVENT,
   FLOW,
+  FRAGMENT_END,
   PACKET,
   RECORD,
   SLOT,
@@ -79,6 +82,11 @@ const SYSCTL_DEFAULTS: Record<Exclude<keyof typeof Sysctl, 'COUNT'>, number> = {
   SCTP_TIMEOUT_HEARTBEAT_SENT: 30,
   GRE_TIMEOUT: 30,
   GRE_TIMEOUT_STREAM: 180,
+  IPFRAG_TIME: 30,
+  IPFRAG_HIGH_THRESH: 4 << 20,
+  IPFRAG_MAX_DIST: 64,
+  FRAG6_TIMEOUT: 60,
+  FRAG6_HIGH_THRESH: 4 << 20,
 };
 
 export type SysctlName = keyof typeof SYSCTL_DEFAULTS;
@@ -134,8 +142,24 @@ export interface EngineOptions {
   seed?: readonly [number, number];
 }
 
+/** Frames that were decoded: one lane's queue, and behind it that of fragments. */
+export interface DecodedBatch {
+  count: number;
+  records: number;
+  packets: number;
+  starts: number[];
+  queue: number;
+  lengths: number;
+  lanes: number;
+  /** Packets that go on to tracking, and fragments that wait for reassembly. */
+  length: number;
+  fragments: number;
+  clock: bigint;
+}
+
 /** An instance of the engine over a memory of its own. */
 export class TestEngine extends Records {
+  readonly memory: WebAssembly.Memory;
   readonly exports: EngineExports;
   private top = STATIC_END;
   private readonly canaries: number[] = [];
@@ -154,19 +178,20 @@ export class TestEngine extends Records {
   ) {
     const memory = createMemory();
     super(memory);
+    this.memory = memory;
     this.exports = instantiateEngine(module, memory, this.take(SCRATCH_BYTES), seed);
     this.records = this.take(BATCH_PACKETS * RECORD.size);
     this.packets = this.take(BATCH_PACKETS * PACKET.size);
-    this.queue = this.take(BATCH_PACKETS * 2);
-    this.lengths = this.take(4);
+    this.queue = this.take(BATCH_PACKETS * 2 * 2);
+    this.lengths = this.take(4 * 2);
     this.lanes = this.take(SHARDS);
     this.arena = this.take(ARENA_BYTES);
     this.base = { top: this.top, canaries: this.canaries.length };
   }
 
   /** Memory between canaries, zeroed. */
-  take(bytes: number): number {
-    const at = Math.ceil((this.top + CANARY_BYTES) / 64) * 64;
+  take(bytes: number, align = 64): number {
+    const at = Math.ceil((this.top + CANARY_BYTES) / align) * align;
     this.bytes.fill(CANARY, at - CANARY_BYTES, at);
     this.bytes.fill(CANARY, at + bytes, at + bytes + CANARY_BYTES);
     this.canaries.push(at - CANARY_BYTES, at + bytes);
@@ -210,7 +235,7 @@ export class TestEngine extends Records {
   decodeBatch(
     frames: readonly Frame[],
     { number = 1, clock = 0n, checksums = Checksums.IGNORE as number, filler = 0 } = {},
-  ): { packets: number; starts: number[]; queue: number; length: number; clock: bigint } {
+  ): DecodedBatch {
     let at = this.arena + FRAME_GAP;
     let now = clock;
     const starts: number[] = [];
@@ -235,12 +260,14 @@ export class TestEngine extends Records {
       starts.push(at);
       at += frame.data.length + FRAME_GAP;
     });
-    this.view.setUint32(this.lengths, 0, true);
+    this.view.setBigUint64(this.lengths, 0n, true);
     this.call((e) =>
-      e.decode_batch(this.records, frames.length, this.packets, checksums, this.queue, this.lengths, this.lanes),
+      e.decode_batch(this.records, frames.length, this.packets, checksums, this.queue, this.lengths, this.lanes, 1),
     );
-    const length = this.view.getUint32(this.lengths, true);
-    return { packets: this.packets, starts, queue: this.queue, length, clock: now };
+    const { records, packets, queue, lengths, lanes } = this;
+    const length = this.view.getUint32(lengths, true);
+    const fragments = this.view.getUint32(lengths + 4, true);
+    return { count: frames.length, records, packets, starts, queue, lengths, lanes, length, fragments, clock: now };
   }
 
   /** Decodes frames without tracking them. `queued`: it goes on to tracking. */
@@ -256,6 +283,14 @@ export class TestEngine extends Records {
       queued: queued.has(i),
     }));
   }
+
+  /** The IP packet that the i-th record of the last batch stands for, as far as it was captured. */
+  ipBytes(i: number): Uint8Array {
+    const at = this.packets + i * PACKET.size;
+    const u32 = (field: number) => this.view.getUint32(at + field, true);
+    const end = u32(PACKET.l4) ? u32(PACKET.l4) + u32(PACKET.l4_captured) : u32(PACKET.l3) + u32(PACKET.ip_len);
+    return this.bytes.slice(u32(PACKET.l3), end);
+  }
 }
 
 const modules = new Map<EngineBuild, Promise<WebAssembly.Module>>();
@@ -268,6 +303,14 @@ export async function openEngine({ build = 'debug', seed = [1, 2] }: EngineOptio
     modules.set(build, module);
   }
   return new TestEngine(await module, build, seed);
+}
+
+/** A queued fragment, by number, and the packet that decided what became of it. */
+export interface FragmentEndView {
+  n: number;
+  by: number;
+  /** NONE: it is part of packet `by`. */
+  reason: keyof typeof Reason;
 }
 
 export interface WorldOptions {
@@ -295,6 +338,9 @@ export class TestWorld {
   private readonly describe: number;
   private readonly checksums: Checksums;
   private readonly filler: number;
+  /** Reassembly of this world's own; and what became of fragments since the last takeEnds(). */
+  private defrag: { address: number; ends: number; endsBytes: number } | undefined;
+  private readonly fragmentEnds: FragmentEndView[] = [];
   private number = 1;
   private clock = 0n;
   /** How often the event area was emptied because it was full. */
@@ -361,15 +407,56 @@ export class TestWorld {
     const batch = engine.decodeBatch(frames, { number: first, clock, checksums, filler });
     this.number += frames.length;
     this.clock = batch.clock;
+    if (batch.fragments || this.defrag) this.reassemble(batch);
+    const length = engine.view.getUint32(batch.lengths, true);
     let from = 0;
-    while (from < batch.length) {
-      const stopped = engine.call((e) => e.track_queue(this.at, batch.packets, batch.queue, from, batch.length, first));
+    while (from < length) {
+      const stopped = engine.call((e) => e.track_queue(this.at, batch.packets, batch.queue, from, length, first));
       if (this.get(WORLD.table_full)) throw new Error('the table is full');
-      if (stopped < batch.length) this.spill(stopped > from);
+      if (stopped < length) this.spill(stopped > from);
       from = stopped;
     }
     if (sweep) this.sweep(this.clock);
     return batch.starts.map((start, i) => engine.packet(batch.packets + i * PACKET.size, start));
+  }
+
+  private reassemble(batch: DecodedBatch): void {
+    const { engine } = this;
+    if (!this.defrag) {
+      const sysctls = new Uint32Array(Sysctl.COUNT);
+      for (const [name, value] of Object.entries(this.sysctls)) sysctls[Sysctl[name as SysctlName]] = value;
+      const region = layOutDefrag(engine.memory, engine, sysctls, 1);
+      this.defrag = { ...region, ends: engine.take(region.endsBytes) };
+    }
+    const { address, ends, endsBytes } = this.defrag;
+    const set = (field: number, value: number) => engine.view.setUint32(address + field, value, true);
+    set(DEFRAG.records, batch.records);
+    set(DEFRAG.packets, batch.packets);
+    set(DEFRAG.count, batch.count);
+    set(DEFRAG.ends, ends);
+    set(DEFRAG.ends_end, ends + endsBytes);
+    set(DEFRAG.checksums, this.checksums);
+    set(DEFRAG.queues, batch.queue);
+    set(DEFRAG.lengths, batch.lengths);
+    set(DEFRAG.lanes, batch.lanes);
+    const [low, high] = words(batch.clock);
+    engine.call((e) => e.defrag_batch(address, batch.queue + BATCH_PACKETS * 2, batch.fragments, low, high));
+    const top = engine.view.getUint32(address + DEFRAG.ends, true);
+    for (let at = ends; at < top; at += FRAGMENT_END.size) {
+      const by = engine.view.getUint32(at + FRAGMENT_END.by, true) + this.number - batch.count;
+      const reason = Reason[engine.view.getUint32(at + FRAGMENT_END.reason, true)] as keyof typeof Reason;
+      this.fragmentEnds.push({ n: Number(engine.view.getBigUint64(at + FRAGMENT_END.number, true)), by, reason });
+    }
+  }
+
+  /** What became of fragments since the last call, in the order in which it was decided. */
+  takeEnds(): FragmentEndView[] {
+    return this.fragmentEnds.splice(0);
+  }
+
+  /** A number of the Defrag record. */
+  defragState(field: number): number {
+    return this.defrag ? this.engine.view.getUint32(this.defrag.address + field, true) : 0;
   }
 
   /** Judges one frame. */

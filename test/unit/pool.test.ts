@@ -17,13 +17,14 @@ test('a worker that cannot start ends the wait with an error instead of a hang',
     memory,
     engine: await compileEngine(),
     rules: [new WebAssembly.Module(foreign)],
-    ring: layOutRing(allocator, 2, 1, { events: false, logs: false }),
+    ring: layOutRing(allocator, 2, 1, { events: false, logs: false, endsBytes: 64 }),
     lanes: 2,
     seed: [1, 2],
     scratch: [allocator.take(256), allocator.take(256)],
     worlds: [[allocator.take(192)], [allocator.take(192)]],
     shardLanes: allocator.take(4096),
     checksums: 0,
+    defrag: { address: allocator.take(128), endsBytes: 64 },
   };
   const lanes = startLanes(plan);
   try {

@@ -41,6 +41,11 @@ net.netfilter.nf_conntrack_tcp_timeout_unacknowledged = 300
 net.netfilter.nf_conntrack_timestamp = 0
 net.netfilter.nf_conntrack_udp_timeout = 30
 net.netfilter.nf_conntrack_udp_timeout_stream = 120
+net.ipv4.ipfrag_time = 30
+net.ipv4.ipfrag_high_thresh = 4194304
+net.ipv4.ipfrag_max_dist = 64
+net.netfilter.nf_conntrack_frag6_timeout = 60
+net.netfilter.nf_conntrack_frag6_high_thresh = 4194304
 `;
 
 test('defaults are those of a fresh namespace, but for forwarding and the limit on entries', () => {

@@ -1,0 +1,158 @@
+// When is it known what became of a fragment? Batches wait here until the fragments in them are decided.
+//
+// A fragment bears the verdict of the packet it was assembled into, which may come batches later, while output is in
+// capture order. So a batch with an undecided fragment is copied out of the ring and waits, and those behind it; but for
+// no more than HOLD_PACKETS packets, so that memory stays bounded. That is counted in packets, not in batches or time
+// of day: which fragments stay undecided (`fragment-pending`) is a matter of the captures alone.
+
+import { PacketFlag, Reason, Verdict } from '../../assembly/vocabulary.ts';
+import { EVENT, FRAGMENT_END, PACKET, RECORD } from '../engine/layout.ts';
+import type { BatchView, Sink, WorldView } from '../run.ts';
+import type { EventPlace } from './order.ts';
+
+/** A fragment is told its packet's fate if that is decided at most so many packets later. */
+export const HOLD_PACKETS = 65_536;
+
+/** Fields of a fragment that say what became of its packet: the second line of the record, but for what counts once. */
+const FATE_START = PACKET.mark;
+const FATE_END = PACKET.size;
+
+/** Addresses of FragmentEnd records in linear memory, and how many bytes of fragments the batch has. */
+export interface BatchFragments {
+  /** Number of the batch's first packet. */
+  first: number;
+  ends: number;
+  endsBytes: number;
+  /** True if there are fragments in the batch. */
+  any: boolean;
+}
+
+interface Held {
+  batch: BatchView;
+  first: number;
+  /** Numbers of fragments that are not decided yet, in order. */
+  open: Set<number>;
+}
+
+export class FragmentHold {
+  private readonly held: Held[] = [];
+
+  constructor(private readonly sink: Sink) {}
+
+  /** Takes a judged batch, hands over what need not wait any longer. */
+  async add(batch: BatchView, fragments: BatchFragments): Promise<void> {
+    const { first } = fragments;
+    const own: Held = { batch, first, open: fragments.any ? undecided(batch, first) : new Set() };
+    if (fragments.endsBytes) this.decide(own, fragments);
+    const last = first + batch.count - 1;
+    while (this.held.length > 0 && !waits(this.held[0]!, last)) await this.sink(this.held.shift()!.batch);
+    if (this.held.length > 0 || waits(own, last)) this.held.push({ ...own, batch: copyBatch(batch) });
+    else await this.sink(batch);
+  }
+
+  /** The end of the input: what is undecided stays incomplete. */
+  async end(): Promise<void> {
+    const newest = this.held.at(-1);
+    const last = newest ? newest.first + newest.batch.count - 1 : 0;
+    for (const each of this.held) {
+      for (const number of each.open) {
+        if (number + HOLD_PACKETS < last) continue;
+        for (const { packets } of each.batch.worlds) {
+          each.batch.bytes[packets + (number - each.first) * PACKET.size + PACKET.reason] = Reason.FRAGMENT_INCOMPLETE;
+        }
+      }
+      await this.sink(each.batch);
+    }
+    this.held.length = 0;
+  }
+
+  /** Tells fragments, held or of the same batch, what this batch decided about them. */
+  private decide(now: Held, { first, ends, endsBytes }: BatchFragments): void {
+    const { view } = now.batch;
+    for (let at = ends; at < ends + endsBytes; at += FRAGMENT_END.size) {
+      const number = Number(view.getBigUint64(at + FRAGMENT_END.number, true));
+      const by = view.getUint32(at + FRAGMENT_END.by, true);
+      if (number === first + by || number + HOLD_PACKETS < first + by) continue;
+      const home = number >= first ? now : this.held.find((each) => number < each.first + each.batch.count);
+      if (!home?.open.delete(number)) continue;
+      const reason = view.getUint32(at + FRAGMENT_END.reason, true);
+      home.batch.worlds.forEach((world, index) => {
+        const target = world.packets + (number - home.first) * PACKET.size;
+        if (reason !== Reason.NONE) drop(home.batch, target, reason);
+        else join(home.batch, target, now.batch, now.batch.worlds[index]!, by);
+      });
+    }
+  }
+}
+
+function waits({ open }: Held, last: number): boolean {
+  let newest = -1;
+  for (const number of open) newest = Math.max(newest, number);
+  return newest >= 0 && last - newest < HOLD_PACKETS;
+}
+
+/** Fragments of the batch that wait for others. */
+function undecided(batch: BatchView, first: number): Set<number> {
+  const open = new Set<number>();
+  const { packets } = batch.worlds[0]!;
+  for (let i = 0; i < batch.count; i++) {
+    if (batch.bytes[packets + i * PACKET.size + PACKET.reason] === Reason.FRAGMENT_PENDING) open.add(first + i);
+  }
+  return open;
+}
+
+function drop({ bytes }: BatchView, target: number, reason: number): void {
+  bytes[target + PACKET.reason] = reason;
+  bytes[target + PACKET.verdict] = Verdict.DROP;
+}
+
+/** Gives a fragment the fate of the packet at index `by` of another (or the same) batch. */
+function join(home: BatchView, target: number, batch: BatchView, world: WorldView, by: number): void {
+  const source = world.packets + by * PACKET.size;
+  const record = batch.records + by * RECORD.size;
+  const flags = home.view.getUint16(target + PACKET.flags, true);
+  const packetType = home.bytes[target + PACKET.pkttype]!;
+  home.bytes.set(batch.bytes.subarray(source + FATE_START, source + FATE_END), target + FATE_START);
+  home.view.setUint16(target + PACKET.flags, flags | PacketFlag.FRAGMENT_OF, true);
+  home.bytes[target + PACKET.pkttype] = packetType;
+  home.bytes[target + PACKET.events] = 0;
+  home.view.setUint16(target + PACKET.logs, 0, true);
+  home.view.setUint32(target + PACKET.why_value, batch.view.getUint32(source + PACKET.why_value, true), true);
+  home.view.setUint32(target + PACKET.hash, batch.view.getUint32(record + RECORD.n, true), true);
+  home.view.setUint32(target + PACKET.l4, batch.view.getUint16(record + RECORD.file, true), true);
+}
+
+/** The batch in memory of its own. What a packet's addresses point to (its bytes) is not copied. */
+function copyBatch(batch: BatchView): BatchView {
+  const { bytes, count, worlds } = batch;
+  const events = worlds.reduce((sum, world) => sum + world.events.length, 0);
+  const packetBytes = count * PACKET.size;
+  const copy = new Uint8Array(count * RECORD.size + worlds.length * packetBytes + events * EVENT.size);
+  const view = new DataView(copy.buffer);
+  let top = 0;
+  const put = (source: Uint8Array, at: number, length: number): number => {
+    const start = top;
+    copy.set(source.subarray(at, at + length), start);
+    top += length;
+    return start;
+  };
+  const records = put(bytes, batch.records, count * RECORD.size);
+  return {
+    view,
+    bytes: copy,
+    records,
+    count,
+    interfaces: batch.interfaces,
+    worlds: worlds.map((world) => {
+      const packets = put(bytes, world.packets, packetBytes);
+      return {
+        packets,
+        events: world.events.map(
+          (event): EventPlace => ({ view, bytes: copy, at: put(event.bytes, event.at, EVENT.size) }),
+        ),
+        logs: (address: number) => world.logs(address - packets + world.packets),
+        rules: world.rules,
+      };
+    }),
+  };
+}

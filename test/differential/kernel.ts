@@ -208,7 +208,8 @@ export function ethernetFrame(frame: Frame): Buffer {
   return Buffer.concat([portAddress(frame.side), senderAddress(frame.n), ethertype, frame.packet]);
 }
 
-function frameFile(frames: Frame[]): Buffer {
+/** The frames as kernel.py reads them. */
+export function frameFile(frames: Frame[]): Buffer {
   const parts: Buffer[] = [];
   // The flow of a fragment is that of the packet's first fragment, if that is known by then.
   const flows = new Map<string, ReturnType<typeof flowOf>>();
@@ -290,6 +291,18 @@ function watchRules(): string {
 }
 
 async function setUp(router: Router, question: Question, path: (name: string) => string): Promise<void> {
+  const put = (name: string, text: string): string => {
+    writeFileSync(path(name), text);
+    return path(name);
+  };
+  await router.inside('sh', ['-s'], setUpScript(question, put));
+}
+
+/**
+ * The shell script that turns a namespace with its two ports into the router of the question. `put` keeps a file that
+ * the script needs and returns the path by which the shell finds it.
+ */
+export function setUpScript(question: Question, put: (name: string, text: string) => string): string {
   const sysctls = { ...SYSCTLS, ...question.sysctls };
   const writes = Object.entries(sysctls).map(
     ([key, value]) => `printf %s '${value}' > /proc/sys/${key.replaceAll('.', '/')}`,
@@ -303,7 +316,12 @@ async function setUp(router: Router, question: Question, path: (name: string) =>
       .replace(/..\B/g, '$&:')}`,
     `ip link set dev ${name} mtu ${PORT_MTU} arp off multicast off addrgenmode none up`,
   ]);
-  const script = [
+  const routes = [...question.sides]
+    .filter(([, side]) => side === 0)
+    .map(([address]) => `route add ${address} dev ${lan}\n`);
+  const restore = (tool: string, name: string, texts: string[]): string[] =>
+    texts.map((text, index) => `${tool} ${index ? '-n ' : ''}< ${put(`${name}.${index}`, text)}`);
+  return [
     'set -e',
     ...writes,
     ...up,
@@ -311,20 +329,12 @@ async function setUp(router: Router, question: Question, path: (name: string) =>
     `ip -6 address add ${own.v6}/128 dev ${wan} nodad`,
     `ip route add default dev ${wan}`,
     `ip -6 route add default dev ${wan}`,
-    `ip -batch ${path('routes')}`,
-    `nft -f ${path('watch.nft')}`,
-    ...question.rules4.map((_, index) => `iptables-legacy-restore ${index ? '-n ' : ''}< ${path(`rules4.${index}`)}`),
-    ...question.rules6.map((_, index) => `ip6tables-legacy-restore ${index ? '-n ' : ''}< ${path(`rules6.${index}`)}`),
+    `ip -batch ${put('routes', routes.join(''))}`,
+    `nft -f ${put('watch.nft', watchRules())}`,
+    ...restore('iptables-legacy-restore', 'rules4', question.rules4),
+    ...restore('ip6tables-legacy-restore', 'rules6', question.rules6),
     '',
   ].join('\n');
-  const routes = [...question.sides]
-    .filter(([, side]) => side === 0)
-    .map(([address]) => `route add ${address} dev ${lan}\n`);
-  writeFileSync(path('routes'), routes.join(''));
-  writeFileSync(path('watch.nft'), watchRules());
-  for (const [index, text] of question.rules4.entries()) writeFileSync(path(`rules4.${index}`), text);
-  for (const [index, text] of question.rules6.entries()) writeFileSync(path(`rules6.${index}`), text);
-  await router.inside('sh', ['-s'], script);
 }
 
 /** A running `conntrack -E` and what it complained about. */
@@ -374,7 +384,8 @@ async function lines(listener: Listener, output: string, count: number): Promise
 
 const KIND = { NFLOG: 1, EVENT: 2, SENT: 3, ENTRY: 5 } as const;
 
-function readAnswers(data: Buffer, frames: Frame[]): Pick<KernelRecord, 'sent' | 'logs' | 'events' | 'entries'> {
+/** What kernel.py kept, for a run of these frames. Throws when a record was lost or belongs to another frame. */
+export function readAnswers(data: Buffer, frames: Frame[]): Pick<KernelRecord, 'sent' | 'logs' | 'events' | 'entries'> {
   const count = frames.length;
   const sent: KernelRecord['sent'] = [];
   const logs: KernelRecord['logs'] = [];

@@ -248,9 +248,9 @@ describe.each(BUILDS)('%s build', (build) => {
       const jumbo = { protocol: 0, bytes: [194, 4, 0, 1, 0x11, 0x70] };
       const data = ip(...V6, datagram, { extensions: [jumbo], length: 0 });
       // 70000 bytes behind the IPv6 header, of which 8 are the options; more on the wire is padding.
-      const found = decode(data, { len: 40 + 70_010 }, Checksums.IGNORE);
+      const found = decode(data, { length: 40 + 70_010 }, Checksums.IGNORE);
       expect(found).toMatchObject({ reason: 'NONE', ipLen: 70_040, l4Len: 69_992 });
-      expect(decode(data, { len: 40 + 69_999 }, Checksums.IGNORE)).toMatchObject({ reason: 'HOP_BY_HOP' });
+      expect(decode(data, { length: 40 + 69_999 }, Checksums.IGNORE)).toMatchObject({ reason: 'HOP_BY_HOP' });
     });
 
     const options = { protocol: 60, bytes: [1, 4, 0, 0, 0, 0] };

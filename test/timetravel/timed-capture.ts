@@ -37,12 +37,16 @@ export function timedTraffic(path: string, after: number): TimedTraffic {
     const at = Math.round(Number(capture[origin - 1]!.ts - first) / 1e6);
     if (at < now) late++;
     const wait = Math.max(0, at - now);
+    if (wait > WAIT_MAX) throw new Error(`${path}: nothing for more than 49 days before packet ${origin}`);
     now += wait;
     return { origin, packet, wait };
   });
   packets.push({ origin: capture.length + 1, packet: udp({}), wait: after });
   return { ...placed(packets), skipped: traffic.skipped, span: now + after, filled, late };
 }
+
+/** Longest pause that the file of frames can say, ms. */
+const WAIT_MAX = 0xffffffff;
 
 const LINKTYPE_RAW = 101;
 const TCP = 6;

@@ -32,7 +32,7 @@ INTO_JIFFY_NS = 200_000
 def power_off():
     os.sync()
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.reboot(ctypes.c_int(RB_POWER_OFF - (1 << 32) if RB_POWER_OFF >> 31 else RB_POWER_OFF))
+    libc.reboot(RB_POWER_OFF)
     sys.exit(os.strerror(ctypes.get_errno()))
 
 

@@ -1,7 +1,7 @@
 // Do the kernel and ctreplay agree on real captures and on hand-made packets? Needs root, the Debian packages named by
 // `missing()` and a built ctreplay; without them it is skipped, or fails when CTREPLAY_REQUIRE_KERNEL=1 (CI).
 
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { answersOf, type KernelAnswers } from './answers.ts';
@@ -186,6 +186,17 @@ describe.skipIf(noComparison)('generated traffic: the kernel and ctreplay agree'
     const result = await runSeeds({ first: 1, last: SEEDS, packets: 2000, jobs: 1, workers: 2, limit: 1, print });
     expect(result).toMatchObject({ seeds: SEEDS, packets: SEEDS * 2000 });
     if (result.failing.length) throw new Error(`seeds ${result.failing.join(' ')} differ\n${stories.join('\n')}`);
+  });
+});
+
+const bundled = fileURLToPath(new URL('../../captures/', import.meta.url));
+const OWN = readdirSync(bundled).filter((file) => /\.pcap(ng)?(\.gz)?$/.test(file));
+
+describe.skipIf(noComparison)('our own captures: the kernel and ctreplay agree', () => {
+  it.each(OWN)('%s behind a gateway', async (file) => {
+    const asked = questionOf(readCapture(bundled + file), SETTINGS['a gateway']!);
+    expect(asked.frames.length).toBeGreaterThan(0);
+    await agree(asked);
   });
 });
 

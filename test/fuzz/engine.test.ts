@@ -131,9 +131,10 @@ function fault(frame: Frame, p: PacketView): string | undefined {
     if (p.ctState !== 'NONE' || p.flowId !== 0) return 'not judged, but tracked';
     return undefined;
   }
-  // The time to live may have run out; nothing else drops a packet without rules.
-  if (p.verdict !== 'ACCEPT' && p.reason !== 'TTL_EXCEEDED') return `${p.verdict} without a rule`;
-  if (p.ctState === 'NONE') return 'judged, but never tracked';
+  // The time to live may have run out, IP options or fragments may be refused; nothing else drops without rules.
+  const dropped = /^(TTL_EXCEEDED|IP_OPTIONS|SOURCE_ROUTE|FRAGMENT_.*)$/.test(p.reason);
+  if (p.verdict !== 'ACCEPT' && !dropped) return `${p.verdict} without a rule`;
+  if (p.ctState === 'NONE' && !p.reason.startsWith('FRAGMENT_')) return 'judged, but never tracked';
   if (p.ctState === 'INVALID' && p.reason === 'NONE') return 'INVALID without a reason';
   if (p.ctState === 'INVALID' && p.flowId !== 0) return 'INVALID with an entry';
   if (p.l3At < 0 || p.l4Captured > p.l4Len || p.l4Len > p.ipLen) return 'lengths do not fit each other';

@@ -16,6 +16,9 @@ import { readCapture } from './read-capture.ts';
 import { runSeeds } from './seeds.ts';
 import { SEQUENCES } from './sequences.ts';
 
+/** On a busy machine a second may pass between a packet and the kernel's clock: such a comparison is made again. */
+const AGAIN = { retry: 2, timeout: 120_000 };
+
 const required = process.env.CTREPLAY_REQUIRE_KERNEL === '1';
 const lacks = missing();
 const unbuilt = commandLine() ? [] : ['a built ctreplay (npm run build)'];
@@ -43,7 +46,7 @@ async function ask(steps: (Buffer | number)[], extra: Partial<Question> = {}): P
 
 const noKernel = skipOrFail('asking the kernel', lacks);
 
-describe.skipIf(noKernel)('what the kernel is seen to do', () => {
+describe.skipIf(noKernel)('what the kernel is seen to do', AGAIN, () => {
   const syn = tcp({ flags: 'S', seq: 1000 });
   const synAck = tcp({ flags: 'S.', back: true, seq: 5000, ack: 1001 });
   const ack = tcp({ flags: '.', seq: 1001, ack: 5001 });
@@ -167,7 +170,7 @@ async function agree(asked: Question): Promise<void> {
   }
 }
 
-describe.skipIf(noComparison || noCaptures)('captures: the kernel and ctreplay agree', () => {
+describe.skipIf(noComparison || noCaptures)('captures: the kernel and ctreplay agree', AGAIN, () => {
   for (const [name, setting] of Object.entries(SETTINGS)) {
     it.each(CAPTURES)(`%s with ${name}`, async (file) => {
       const asked = questionOf(readCapture(shared + file), setting);
@@ -179,7 +182,7 @@ describe.skipIf(noComparison || noCaptures)('captures: the kernel and ctreplay a
 
 const SEEDS = 50;
 
-describe.skipIf(noComparison)('generated traffic: the kernel and ctreplay agree', () => {
+describe.skipIf(noComparison)('generated traffic: the kernel and ctreplay agree', AGAIN, () => {
   it(`on ${SEEDS} seeds`, { timeout: 300_000 }, async () => {
     const stories: string[] = [];
     const print = (text: string): void => void stories.push(text);
@@ -192,7 +195,7 @@ describe.skipIf(noComparison)('generated traffic: the kernel and ctreplay agree'
 const bundled = fileURLToPath(new URL('../../captures/', import.meta.url));
 const OWN = readdirSync(bundled).filter((file) => /\.pcap(ng)?(\.gz)?$/.test(file));
 
-describe.skipIf(noComparison)('our own captures: the kernel and ctreplay agree', () => {
+describe.skipIf(noComparison)('our own captures: the kernel and ctreplay agree', AGAIN, () => {
   it.each(OWN)('%s behind a gateway', async (file) => {
     const asked = questionOf(readCapture(bundled + file), SETTINGS['a gateway']!);
     expect(asked.frames.length).toBeGreaterThan(0);
@@ -200,7 +203,7 @@ describe.skipIf(noComparison)('our own captures: the kernel and ctreplay agree',
   });
 });
 
-describe.skipIf(noComparison)('hand-made packets: the kernel and ctreplay agree', () => {
+describe.skipIf(noComparison)('hand-made packets: the kernel and ctreplay agree', AGAIN, () => {
   it.each([...SEQUENCES, ...PROTOCOL_SEQUENCES])('$name', async ({ steps, ...extra }) => {
     const { name: _, ...rest } = extra;
     await agree(question(traffic(steps), rest));

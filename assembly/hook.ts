@@ -6,6 +6,7 @@
 import { announce, bury, confirm, conntrack_in, find_live } from "./conntrack";
 import { Flow, Packet, Step, STEPS_MAX, Tuple, World } from "./layout";
 import { reject_verifies } from "./packet";
+import { send_reset } from "./reset";
 import { route_decide, route_loops, route_path } from "./route";
 import { trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route } from "./trace";
 import { tcp_set_closing } from "./track/tcp";
@@ -15,7 +16,7 @@ import {
 } from "./vocabulary";
 import { ICMP_HEADER } from "./wire/icmp";
 import { ipv4_options, OptionFault } from "./wire/ip-options";
-import { TCP_RST } from "./wire/tcp";
+import { TCP_HEADER_MIN, TCP_RST } from "./wire/tcp";
 
 const NO_RULE: u32 = 0xffffffff;
 
@@ -157,7 +158,8 @@ function reject(w: World, p: Packet): void {
   if (!reject_verifies(p)) return;
   if (p.reject == RejectWith.TCP_RESET) {
     // A reset is never answered by a reset.
-    if (p.flow == 0 || p.protonum != Proto.TCP || p.tcp_flags & TCP_RST) return;
+    if (p.protonum != Proto.TCP || p.tcp_flags & TCP_RST || p.l4_len < TCP_HEADER_MIN) return;
+    if (p.flow == 0) return send_reset(w, p);
     const flow = changetype<Flow>(<usize>p.flow);
     if (flow.status & Status.CONFIRMED) tcp_set_closing(w, flow);
   }

@@ -444,7 +444,6 @@ export function reject_verifies(p: Packet): bool {
     case Proto.ICMP:
     case Proto.ICMPV6:
       return !(p.flags & PacketFlag.BAD_CHECKSUM);
-    case Proto.DCCP:
     case Proto.GRE:
     case Proto.ESP:
     case Proto.AH:

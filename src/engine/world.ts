@@ -17,6 +17,7 @@ import {
   FLOW,
   INTERFACES_MAX,
   LIMITS,
+  PACKET,
   ROUTE4,
   ROUTE6,
   SLOT,
@@ -35,6 +36,9 @@ const STEPS_BYTES = FAMILIES.length * HOOKS * STEPS_MAX * STEP.size;
 /** Priority of connection tracking (NF_IP_PRI_CONNTRACK), and the hooks it sits in. */
 const CONNTRACK_PRIORITY = -200;
 const CONNTRACK_HOOKS: readonly number[] = [Hook.PREROUTING, Hook.OUTPUT];
+
+/** The unconfirmed entry, its account, and a RST with its header (assembly/reset.ts). */
+const UNCONFIRMED_BYTES = FLOW.size + ACCOUNT.size + PACKET.size + 64;
 
 const TRACE_RECORDS = 65536;
 /** Smallest and largest index: slots, powers of two. */
@@ -102,7 +106,7 @@ export class WorldImage {
       set(WORLD.counters, allocator.take(rules.rules.length * COUNTER.size));
       set(WORLD.rule_state, state);
       set(WORLD.wheel, allocator.take(WHEEL_BYTES));
-      set(WORLD.unconfirmed, allocator.take(FLOW.size + ACCOUNT.size));
+      set(WORLD.unconfirmed, allocator.take(UNCONFIRMED_BYTES));
       set(WORLD.logs_reserve, rules.logsPerPacket);
       if (options.limited) set(WORLD.limits, this.limits(allocator));
       if (options.trace) {

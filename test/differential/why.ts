@@ -5,15 +5,16 @@
 
 /** Kernel messages of the words that carry none. */
 const MESSAGES: Record<string, readonly string[]> = {
-  'invalid-checksum': ['bad checksum', 'bad hw icmp checksum', 'ICMPv6 checksum failed'],
+  'invalid-checksum': ['bad checksum', 'bad hw icmp checksum', 'ICMPv6 checksum failed', 'nf_ct_sctp: bad CRC'],
   'invalid-tcp-flags': ['invalid tcp flag combination'],
   'invalid-new': ['invalid new'],
   'invalid-rst': ['invalid rst'],
   'challenge-ack-ignored': ['challenge-ack ignored'],
+  'checksum-missing': ['checksum missing'],
   // ICMP of a type beyond NR_ICMP_TYPES; of one that begins nothing and answers nothing the kernel is silent.
   'icmp-invalid-type': ['invalid icmp type'],
   // A header of less than eight bytes (four for TCP) is met before any tracker: the kernel says nothing.
-  'truncated-header': ['short packet', 'truncated packet', 'truncated/malformed packet'],
+  'truncated-header': ['short packet', 'truncated packet', 'truncated/malformed packet', 'nf_ct_sctp: short packet'],
 };
 
 /** Words of which the kernel says nothing: it counts them (`conntrack -S`) at most. */
@@ -25,6 +26,9 @@ const SILENT = new Set([
   'icmp-error-short',
   'icmp-error-unknown-protocol',
   'icmp-error-no-flow',
+  'sctp-invalid-new',
+  'wrong-chunk-tag',
+  'gre-not-ppp',
 ]);
 
 /** Words of what happens to a packet after conntrack: they stand in place of what conntrack said. */
@@ -42,12 +46,16 @@ const LATER = new Set([
 /** Addresses of an ICMP error that is sent to another than whom it quotes. */
 const WRONG_SENDER = /^outer daddr \S+ != inner \S+$/;
 
+/** The kernel prints the packet's tag beside the right one; ours is in the packet. */
+const WRONG_TAG = /^verification tag check failed [0-9a-f]+ vs ([0-9a-f]+ for dir [01])$/;
+
 /** True if our `why` and the kernel's message (undefined: it said nothing) are the same. */
 export function sameWhy(kernel: string | undefined, ours: string | undefined): boolean {
   const [, word = '', message] = /^([^:]+)(?:: (.*))?$/.exec(ours ?? '') ?? [];
   if (LATER.has(word)) return true;
   if (kernel === undefined) return word === '' || SILENT.has(word);
   if (word === 'icmp-error-wrong-sender') return WRONG_SENDER.test(kernel);
+  if (word === 'wrong-tag') return message === `verification tag check failed, not ${WRONG_TAG.exec(kernel)?.[1]}`;
   const known = MESSAGES[word];
   return known ? known.includes(kernel) : message === kernel;
 }

@@ -376,7 +376,7 @@ export class TestWorld {
     this.set(WORLD.sysctls, values);
     this.set(WORLD.steps, steps);
     this.set(WORLD.wheel, engine.take(WHEEL_BYTES));
-    this.set(WORLD.unconfirmed, engine.take(FLOW.size + ACCOUNT.size));
+    this.set(WORLD.unconfirmed, engine.take(FLOW.size + ACCOUNT.size + PACKET.size + 64));
     this.set(WORLD.flows, pool);
     this.set(WORLD.flows_top, pool);
     this.set(WORLD.flows_end, pool + flows * FLOW.size);

@@ -256,7 +256,7 @@ export function pseudoHeader(parsed: Pick<Parsed, 'source' | 'target' | 'protoco
   return [source, target, rest];
 }
 
-/** Protocols whose packets REJECT answers without looking at a checksum: DCCP, GRE, ESP, AH, SCTP, UDP-Lite. */
+/** Protocols whose packets REJECT answers without looking at a checksum: GRE, ESP, AH, SCTP, UDP-Lite. */
 const REJECT_UNVERIFIED = new Set([47, 50, 51, 132, 136]);
 
 /** Would REJECT find the checksum right? Of protocols that it does not know it wants the Internet checksum, too. */

@@ -117,6 +117,17 @@ describe('comparison', () => {
     expect(compare(kernel, ours, (n) => n === 1).differences.map(({ what }) => what)).toEqual(['verdict']);
   });
 
+  it('lets what the raw table untracked and then dropped be unseen, no other', () => {
+    const dropped = (rule: string, state: string) => (both: { kernel: KernelAnswers; ours: OurAnswers }) => {
+      const { ct: _ct, entry: _entry, ...unseen } = both.kernel.packets[1]!;
+      both.kernel.packets[1] = { ...unseen, verdict: 'DROP' };
+      Object.assign(both.ours.packets[1]!, { verdict: 'DROP', rule, ct: { state } });
+    };
+    expect(differences(dropped('raw/PREROUTING/2', 'UNTRACKED'))).toEqual([]);
+    expect(differences(dropped('raw/PREROUTING/2', 'NEW'))).toEqual(['2 ct.state']);
+    expect(differences(dropped('mangle/PREROUTING/2', 'UNTRACKED'))).toEqual(['2 ct.state']);
+  });
+
   it('does not ask for an entry that the kernel does not have', () => {
     const noEntry = ({ kernel }: { kernel: KernelAnswers }): void => {
       delete kernel.packets[1]!.entry;

@@ -3,20 +3,18 @@
 // A hook is a list of steps in priority order, made by src/engine/world.ts from the base chains of the ruleset and the
 // place of connection tracking. Each base chain is one function of the emitted rule code.
 
-import { announce, bury, confirm, conntrack_in, find_live } from "./conntrack";
-import { Flow, Packet, Step, STEPS_MAX, Tuple, World } from "./layout";
+import { deserves_error, deserves_reset, error_for, reject_error, reset_for, routing_error } from "./answer";
+import { bury, confirm, conntrack_in } from "./conntrack";
+import { Flow, LogRecord, Packet, Step, STEPS_MAX, World } from "./layout";
 import { reject_verifies } from "./packet";
-import { send_reset } from "./reset";
 import { route_decide, route_loops, route_path } from "./route";
-import { trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route } from "./trace";
+import { trace_answer, trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route } from "./trace";
 import { tcp_set_closing } from "./track/tcp";
 import { shown_state } from "./track/tracker";
 import {
-  ChainVerdict, CtState, Hook, L3, PacketFlag, Path, Proto, Reason, RejectWith, Status, StepKind, Verdict,
+  ChainVerdict, CtState, Hook, L3, PacketFlag, Path, Reason, RejectWith, Status, StepKind, Verdict,
 } from "./vocabulary";
-import { ICMP_HEADER } from "./wire/icmp";
 import { ipv4_options, OptionFault } from "./wire/ip-options";
-import { TCP_HEADER_MIN, TCP_RST } from "./wire/tcp";
 
 const NO_RULE: u32 = 0xffffffff;
 
@@ -45,7 +43,8 @@ function receive(w: World, p: Packet): u32 {
   }
   const reason = route(w, p);
   if (reason != Reason.NONE) {
-    if (answered(reason)) answer(w, p);
+    const error = routing_error(reason, p.l3num);
+    if (error != 0 && deserves_error(p)) answer(w, p, error_for(w, p, error));
     return drop(p, reason);
   }
   if (p.path == Path.INPUT) {
@@ -128,42 +127,36 @@ function run(w: World, p: Packet, hook: u32): u32 {
   }
 }
 
-/** Does routing tell the sender? (ip_error(), ip_forward(), ip6_forward(), ip6_pkt_discard()) */
-function answered(reason: Reason): bool {
-  return reason == Reason.TTL_EXCEEDED || reason == Reason.NO_ROUTE || reason == Reason.ROUTE_UNREACHABLE ||
-    reason == Reason.ROUTE_PROHIBIT;
-}
-
 /**
- * An ICMP error goes back to the sender. It passes the hooks itself and is RELATED to the flow of the packet, or, if that
- * was INVALID or UNTRACKED, to the flow that has its tuple: what waited to be announced there is announced. Errors are
- * not answered (RFC 1122 section 3.2.2).
+ * Sends what the host answers to `p`. What it does and what the rules say of it count as caused by `p`: events and log
+ * records. An answer is not answered in its turn.
  */
-function answer(w: World, p: Packet): void {
-  if (p.flags & PacketFlag.ICMP_ERROR) return;
-  const found: usize = p.flow ? <usize>p.flow : flow_quoted(w, p);
-  if (found == 0) return;
-  const flow = changetype<Flow>(found);
-  if (flow.status & Status.CONFIRMED) announce(w, flow, p);
+function answer(w: World, p: Packet, own: Packet): void {
+  if (w.trace) trace_answer(w, own);
+  const logs: usize = w.logs_top;
+  const rule = filter_rule;
+  send(w, own);
+  filter_rule = rule;
+  p.events |= own.events;
+  p.logs += own.logs;
+  for (let at = logs; at < <usize>w.logs_top; at += offsetof<LogRecord>()) {
+    changetype<LogRecord>(at).packet = <u32>changetype<usize>(p);
+  }
 }
 
-/** The live entry that an error about this packet finds, 0 if none. */
-function flow_quoted(w: World, p: Packet): usize {
-  if (p.l4 == 0 || p.l4_len < (p.protonum == Proto.ICMP || p.protonum == Proto.ICMPV6 ? ICMP_HEADER : 4)) return 0;
-  return find_live(w, changetype<Tuple>(p), p.hash);
-}
-
-/** What REJECT's answer does to the flow; a TCP reset also closes the entry (nf_send_reset()). */
+/** REJECT's answer; a TCP reset also closes the entry (nf_send_reset()). */
 function reject(w: World, p: Packet): void {
   if (!reject_verifies(p)) return;
-  if (p.reject == RejectWith.TCP_RESET) {
-    // A reset is never answered by a reset.
-    if (p.protonum != Proto.TCP || p.tcp_flags & TCP_RST || p.l4_len < TCP_HEADER_MIN) return;
-    if (p.flow == 0) return send_reset(w, p);
+  if (p.reject != RejectWith.TCP_RESET) {
+    if (deserves_error(p)) answer(w, p, error_for(w, p, reject_error(p.reject)));
+    return;
+  }
+  if (!deserves_reset(p)) return;
+  if (p.flow) {
     const flow = changetype<Flow>(<usize>p.flow);
     if (flow.status & Status.CONFIRMED) tcp_set_closing(w, flow);
   }
-  answer(w, p);
+  answer(w, p, reset_for(w, p));
 }
 
 /** Copies what reports show of the entry into the packet. */

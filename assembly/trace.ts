@@ -49,6 +49,13 @@ export function trace_route(w: World, p: Packet, reason: u32): void {
   record.d = reason;
 }
 
+/** The host answers the packet: ICMP type and code as they lie in the error, 0 for a RST. */
+export function trace_answer(w: World, own: Packet): void {
+  const record = next_record(w, TraceKind.ANSWER);
+  record.a = own.protonum;
+  record.b = own.dport;
+}
+
 /** Connection tracking has answered: state, direction, reason and its value, whether the packet has an entry, TCP flags and flag class. */
 export function trace_conntrack(w: World, p: Packet): void {
   const record = next_record(w, TraceKind.CONNTRACK);

@@ -186,6 +186,8 @@ export enum PacketFlag {
   REASSEMBLED = 64,
   /** A fragment that shows what became of its packet: see Packet.hash. */
   FRAGMENT_OF = 128,
+  /** One of the host's own that answers a packet of the capture (assembly/answer.ts). */
+  ANSWER = 256,
 }
 
 /** What to do about checksums (`--checksums`). */
@@ -378,6 +380,7 @@ export enum TraceKind {
   PEERS = 7,
   ROUTE = 8,
   CHAIN_END = 9,
+  ANSWER = 10,
 }
 
 /** Kinds of steps in a hook's list (Step). */

@@ -37,8 +37,8 @@ const STEPS_BYTES = FAMILIES.length * HOOKS * STEPS_MAX * STEP.size;
 const CONNTRACK_PRIORITY = -200;
 const CONNTRACK_HOOKS: readonly number[] = [Hook.PREROUTING, Hook.OUTPUT];
 
-/** The unconfirmed entry, its account, and a RST with its header (assembly/reset.ts). */
-const UNCONFIRMED_BYTES = FLOW.size + ACCOUNT.size + PACKET.size + 64;
+/** The unconfirmed entry, its account, and an answer with its bytes (assembly/answer.ts): an ICMPv6 error at most. */
+const UNCONFIRMED_BYTES = FLOW.size + ACCOUNT.size + PACKET.size + 1280;
 
 const TRACE_RECORDS = 65536;
 /** Smallest and largest index: slots, powers of two. */

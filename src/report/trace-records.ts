@@ -60,6 +60,9 @@ export function readTrace(
       case TraceKind.ROUTE:
         entries.push({ kind: 'route', text: routeText(a, b, c, d, names) });
         break;
+      case TraceKind.ANSWER:
+        entries.push({ kind: 'answer', text: answerText(a, b) });
+        break;
       case TraceKind.CONNTRACK:
         entries.push(ctEntry(raw.n, seen));
         seen = {};
@@ -91,6 +94,11 @@ function routeText(path: number, iif: number, oif: number, reason: number, names
   if (reason !== 0) return whyText(reason, 0);
   const part = (word: string, index: number) => (index === 0 ? '' : ` ${word}=${names.name(index) ?? '?'}`);
   return `${pathName(path) ?? 'nowhere'}${part('in', iif)}${part('out', oif)}`;
+}
+
+/** @param dport ICMP type and code as they lie in the packet */
+function answerText(protonum: number, dport: number): string {
+  return protonum === Proto.TCP ? 'tcp-reset' : `ICMP type ${dport & 0xff} code ${dport >> 8}`;
 }
 
 function ctEntry(n: readonly number[], seen: Seen): CtEntry {

@@ -70,6 +70,8 @@ export type TraceEntry =
     }
   /** The route that was chosen: AddrType name or interface name in words. */
   | { kind: 'route'; text: string }
+  /** The host answers the packet; what follows happens to the answer. */
+  | { kind: 'answer'; text: string }
   /** The entry was confirmed: it is in the table from here on. */
   | { kind: 'confirm'; id: number };
 
@@ -225,6 +227,10 @@ export function traceText(
         break;
       case 'route':
         lines.push(`    route: ${entry.text}`);
+        break;
+      case 'answer':
+        lines.push(`  answers with ${entry.text}`);
+        hook = -1;
         break;
       case 'confirm':
         lines.push(`    confirm: flow ${entry.id} is in the table`);

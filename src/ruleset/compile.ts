@@ -227,7 +227,10 @@ function conntrackFamilies(ruleset: Ruleset): Set<Family> {
   return families;
 }
 
-/** Counts the LOG and NFLOG rules on the longest way: every chain once per jump to it, every base chain of a family. */
+/**
+ * Counts the LOG and NFLOG rules on the longest way: every chain once per jump to it, every base chain of a family, and all
+ * of that twice, because the host's own answer to the packet meets rules, too.
+ */
 function logsPerPacket(program: Program): number {
   const below = new Map<number, number>();
   const count = (number: number): number => {
@@ -247,5 +250,5 @@ function logsPerPacket(program: Program): number {
   for (const [number, chain] of program.chains.entries()) {
     if (chain.base) byFamily.set(chain.family, (byFamily.get(chain.family) ?? 0) + count(number));
   }
-  return Math.max(0, ...byFamily.values());
+  return 2 * Math.max(0, ...byFamily.values());
 }

@@ -11,7 +11,7 @@ import { bswap16, copy16 } from "./bytes";
 import { Account, Flow, Packet, World } from "./layout";
 import { segment_end } from "./track/tcp-window";
 import { CtState, L3, PacketFlag, Path, PktType, Proto, Reason, RejectWith } from "./vocabulary";
-import { ICMP_HEADER, ICMP_TYPE_MAX } from "./wire/icmp";
+import { ICMP_HEADER, icmp_inverse } from "./wire/icmp";
 import { TCP_ACK, TCP_HEADER_MIN, TCP_RST } from "./wire/tcp";
 
 const IPV4_HEADER: u32 = 20;
@@ -58,11 +58,14 @@ export function routing_error(reason: u32, l3num: u32): IcmpError {
   }
 }
 
-/** Is `p` a packet that hosts send ICMP errors about (RFC 1122 section 3.2.2, RFC 4443 section 2.4; icmp_send(), icmp6_send())? */
+/**
+ * Is `p` a packet that hosts send ICMP errors about (RFC 1122 section 3.2.2, RFC 4443 section 2.4; icmp_send(),
+ * icmp6_send())? Of ICMP only queries and their answers are; the kernel takes types that it does not use for errors.
+ */
 export function deserves_error(p: Packet): bool {
   if (!is_between_hosts(p)) return false;
-  const type = p.dport & 0xff;
-  if (p.l3num == L3.IPV4) return p.protonum != Proto.ICMP || !(p.flags & PacketFlag.ICMP_ERROR || type > ICMP_TYPE_MAX);
+  const type: u32 = p.dport & 0xff;
+  if (p.l3num == L3.IPV4) return p.protonum != Proto.ICMP || (p.l4_len >= ICMP_HEADER && icmp_inverse(type) >= 0);
   return p.protonum != Proto.ICMPV6 || (p.l4_len >= ICMP_HEADER && type >= 128);
 }
 

@@ -60,9 +60,6 @@ export interface KernelAnswers {
   tableDelay: number;
   counters4: string;
   counters6: string;
-  /** Packets that the router itself sent, by family: they pass OUTPUT and POSTROUTING and are counted there. */
-  own4: number;
-  own6: number;
 }
 
 const HOOKS = new Map([
@@ -126,9 +123,9 @@ export function answersOf(frames: Frame[], record: KernelRecord): KernelAnswers 
       events: [],
     };
   });
-  const own = readLogs(record, packets, frames);
+  readLogs(record, packets, frames);
   const events = readEvents(record, packets, frames);
-  return { packets, events, table: record.table, tableDelay: record.tableDelay, ...counters(record), ...own };
+  return { packets, events, table: record.table, tableDelay: record.tableDelay, ...counters(record) };
 }
 
 function counters({ counters4, counters6 }: KernelRecord): { counters4: string; counters6: string } {
@@ -141,8 +138,7 @@ function jiffyClock({ sent, tick }: KernelRecord): (coarse: bigint) => bigint {
   return (coarse) => EPOCH + BigInt(Math.round(Number(coarse - first) / tick)) * BigInt(tick);
 }
 
-function readLogs(record: KernelRecord, packets: KernelAnswer[], frames: Frame[]): { own4: number; own6: number } {
-  const own = { own4: 0, own6: 0 };
+function readLogs(record: KernelRecord, packets: KernelAnswer[], frames: Frame[]): void {
   for (const { n, log } of record.logs) {
     const packet = packets[n - 1];
     if (log.group === INVALID_GROUP && log.prefix.startsWith('nf_ct_')) {
@@ -153,7 +149,6 @@ function readLogs(record: KernelRecord, packets: KernelAnswer[], frames: Frame[]
     }
     if (log.group !== WATCH_GROUP) continue;
     if (log.prefix === 'O') {
-      own[log.payload.readUInt8(0) >> 4 === 4 ? 'own4' : 'own6']++;
       const kind = rejectKind(log.payload);
       const judged = packet?.hooks.includes('FORWARD') || packet?.hooks.includes('INPUT');
       if (packet && kind && judged) {
@@ -173,7 +168,6 @@ function readLogs(record: KernelRecord, packets: KernelAnswer[], frames: Frame[]
     const [word, state, dir] = log.prefix.split(' ');
     if (word === 'ct' && state) packet.ct = { state: state.toUpperCase(), ...(dir && { dir: dir as 'original' }) };
   }
-  return own;
 }
 
 const IPCTNL_MSG_CT_DELETE = 2;

@@ -86,8 +86,8 @@ export function compare(
   compareEvents(kernel, ours, result, report);
   if (ours.table) compareTable(kernel.table, ours.table, kernel.tableDelay, result, report);
   const { counters4, counters6 } = ours;
-  if (counters4 !== undefined) compareCounters('iptables', kernel.counters4, counters4, kernel.own4 > 0, report);
-  if (counters6 !== undefined) compareCounters('ip6tables', kernel.counters6, counters6, kernel.own6 > 0, report);
+  if (counters4 !== undefined) compareCounters('iptables', kernel.counters4, counters4, report);
+  if (counters6 !== undefined) compareCounters('ip6tables', kernel.counters6, counters6, report);
   result.differences.sort((a, b) => (a.n || Number.MAX_SAFE_INTEGER) - (b.n || Number.MAX_SAFE_INTEGER));
   return result;
 }
@@ -300,7 +300,6 @@ interface Chain {
   /** `[packets:bytes]` of the policy and of each rule. */
   counts: string[];
   rules: string[];
-  targets: string[];
 }
 
 function chainsOf(text: string): Map<string, Chain> {
@@ -308,7 +307,7 @@ function chainsOf(text: string): Map<string, Chain> {
   let table = '';
   const chain = (name: string): Chain => {
     const key = `${table}/${name}`;
-    const found = chains.get(key) ?? { counts: [], rules: [], targets: [] };
+    const found = chains.get(key) ?? { counts: [], rules: [] };
     chains.set(key, found);
     return found;
   };
@@ -322,36 +321,21 @@ function chainsOf(text: string): Map<string, Chain> {
     const into = chain(rule[2]!);
     into.counts.push(rule[1]!);
     into.rules.push(rule[3]!.trim());
-    const target = /(?:^| )-[jg] (\S+)/.exec(rule[3]!)?.[1];
-    if (target) into.targets.push(`${table}/${target}`);
   }
   return chains;
 }
 
-function compareCounters(tool: string, theirs: string, own: string, answered: boolean, report: Report): void {
+function compareCounters(tool: string, theirs: string, own: string, report: Report): void {
   const kernel = chainsOf(theirs);
   const ours = chainsOf(own);
-  const skipped = answered ? reachable(kernel, /\/(OUTPUT|POSTROUTING)$/) : new Set<string>();
   for (const [name, chain] of kernel) {
     // A table that the rules do not mention is not printed by our side; untouched chains say nothing.
     const mine = ours.get(name);
-    if (skipped.has(name) || (!mine && chain.rules.length === 0)) continue;
+    if (!mine && chain.rules.length === 0) continue;
     chain.counts.forEach((count, index) => {
       const isPolicy = chain.counts.length > chain.rules.length && index === 0;
       const rule = isPolicy ? 'policy' : chain.rules[index - (chain.counts.length - chain.rules.length)];
       if (mine?.counts[index] !== count) report(0, `${tool} counter ${name}: ${rule}`, count, mine?.counts[index]);
     });
   }
-}
-
-/** Chains that can be met from the chains whose name fits. */
-function reachable(chains: Map<string, Chain>, from: RegExp): Set<string> {
-  const found = new Set<string>();
-  const visit = (name: string): void => {
-    if (found.has(name)) return;
-    found.add(name);
-    for (const target of chains.get(name)?.targets ?? []) visit(target);
-  };
-  for (const name of chains.keys()) if (from.test(name)) visit(name);
-  return found;
 }

@@ -282,7 +282,14 @@ function watchRules(): string {
     chain('tracked', 'prerouting', -199, ...tracked),
     chain('forward', 'forward', first, log('F')),
     chain('input', 'input', first, log('I')),
-    chain('output', 'output', first, log('O', 128)),
+    // What the kernel says of groups it has joined is caused by no packet, and redirects are rationed by time.
+    chain(
+      'output',
+      'output',
+      first,
+      'icmpv6 type { mld-listener-report, mld-listener-reduction, mld2-listener-report, nd-redirect } drop',
+      log('O', 128),
+    ),
     chain('input_end', 'input', last, log('i')),
     chain('postrouting_end', 'postrouting', last, log('S')),
     '}',

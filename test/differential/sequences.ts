@@ -31,7 +31,7 @@ function table(name: 'filter' | 'mangle' | 'raw', ...rules: string[]): string {
 }
 
 /** One TCP connection's usual segments: client 1000, server 5000. */
-function connection(family: 4 | 6, sport: number) {
+export function connection(family: 4 | 6, sport: number) {
   const client = (segment: Segment): Buffer => tcp({ family, sport, ...segment });
   const server = (segment: Segment): Buffer => tcp({ family, sport, back: true, ...segment });
   const syn = client({ flags: 'S', seq: 1000 });
@@ -47,7 +47,7 @@ function connection(family: 4 | 6, sport: number) {
 type Connection = ReturnType<typeof connection>;
 
 /** How to get an entry into each state. */
-const STATES: Record<string, (c: Connection) => Buffer[]> = {
+export const STATES: Record<string, (c: Connection) => Buffer[]> = {
   SYN_SENT: (c) => [c.syn],
   SYN_RECV: (c) => [c.syn, c.synAck],
   SYN_SENT2: (c) => [c.syn, c.server({ flags: 'S', seq: 5000 })],

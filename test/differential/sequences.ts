@@ -282,6 +282,30 @@ export const SEQUENCES: Sequence[] = [
     }),
   },
   {
+    name: 'what connections have carried',
+    steps: [0, 40, 1, 300, 7, 40].flatMap((length) => [
+      udp({ length }),
+      udp({ length: length * 3, back: true }),
+      udp({ sport: 4001, length: 700 }),
+      ping(4, false),
+    ]),
+    rules4: [
+      table(
+        'filter',
+        ...['original', 'reply', 'both'].flatMap((direction) =>
+          ['packets', 'bytes', 'avgpkt'].flatMap((mode) =>
+            ['0', '1:3', '4:4', '100:800'].flatMap((range) =>
+              ['', '! '].map(
+                (not) =>
+                  `-A FORWARD -m connbytes ${not}--connbytes ${range} --connbytes-mode ${mode} --connbytes-dir ${direction}`,
+              ),
+            ),
+          ),
+        ),
+      ),
+    ],
+  },
+  {
     name: 'not tracked',
     steps: [udp({}), udp({ back: true }), unreachable(4, udp({})), ...handshake],
     rules4: [

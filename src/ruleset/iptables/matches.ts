@@ -5,6 +5,8 @@
 import { CtState, Dir, Status } from '../../../assembly/vocabulary.ts';
 import type { AddressTest, ConntrackTest, InvertedRange, MatchTest, Range } from '../ast.ts';
 import { type Family, refuse } from '../source.ts';
+import { CONNBYTES } from './match-connbytes.ts';
+import { SCTP } from './match-sctp.ts';
 import { ADDRESS_TYPES, byPrefix, ICMP_TYPES, ICMP6_TYPES, own, PACKET_TYPES, TCP_FLAGS } from './names.ts';
 import { firstValue, type Given, type OptionSpec, type Use } from './options.ts';
 import {
@@ -273,6 +275,7 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
     },
   },
   udp: { options: [SPORT, DPORT], build: (use) => ({ kind: 'udp', ...portTests(use) }) },
+  sctp: SCTP,
   multiport: {
     options: [
       { names: ['source-ports', 'sports'], values: 1, invert: true },
@@ -335,6 +338,7 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
       return { kind: 'connlabel', bit, set: use.has('set'), invert: given.invert };
     },
   },
+  connbytes: CONNBYTES,
   comment: {
     options: [{ names: ['comment'], values: 1 }],
     build(use) {
@@ -435,6 +439,7 @@ export function findMatch(name: string, family: Family): MatchExtension | undefi
 export function protocolMatch(protocol: number, family: Family): string | undefined {
   if (protocol === 6) return 'tcp';
   if (protocol === 17) return 'udp';
+  if (protocol === 132) return 'sctp';
   if (protocol === 1 && family === 2) return 'icmp';
   if (protocol === 58 && family === 10) return 'icmp6';
   return undefined;

@@ -170,6 +170,49 @@ export const SEQUENCES: Sequence[] = [
     name: 'the same with a gateway',
     rules4: [ruleset('gateway.iptables-save')],
   },
+  ...([4, 6] as const).map(
+    (family): Sequence => ({
+      ...statesAndProbes(family),
+      name: `the same with a reset for whatever is INVALID, IPv${family}`,
+      [family === 4 ? 'rules4' : 'rules6']: [
+        table('filter', '-A FORWARD -p tcp -m conntrack --ctstate INVALID -j REJECT --reject-with tcp-reset'),
+      ],
+    }),
+  ),
+  {
+    name: 'the reset that answers an INVALID or UNTRACKED packet is tracked itself',
+    steps: [4, 6].flatMap((family) => {
+      const invalid = (port: number, probe: (c: Connection) => Buffer): Buffer[] => {
+        const c = connection(family as 4 | 6, port);
+        const after = [
+          c.client({ flags: 'P.', seq: 1001, ack: 5001, length: 10 }),
+          c.server({ flags: '.', seq: 5001 }),
+        ];
+        return [c.syn, c.synAck, c.ack, probe(c), ...after];
+      };
+      return [
+        // At the server's next number: the flow closes. Elsewhere: it stays, for as long as CLOSE would have.
+        ...invalid(4000, (c) => c.client({ flags: '.', seq: 900_000, ack: 5001 })),
+        ...invalid(4001, (c) => c.client({ flags: '.', seq: 1001, ack: 900_000 })),
+        ...invalid(4002, (c) => c.client({ flags: '.', seq: 900_000, ack: 4000 })),
+        // Nothing was acknowledged: the reset acknowledges, SYN and FIN being a number each.
+        ...invalid(4003, (c) => c.client({ flags: 'F', seq: 1001, length: 5 })),
+        ...invalid(4004, (c) => c.client({ flags: 'SF', seq: 900_000 })),
+        ...invalid(4005, (c) => c.server({ flags: '.', seq: 900_000, ack: 1001 })),
+        // Of no flow at all, and passed by connection tracking.
+        connection(family as 4 | 6, 4006).synAck,
+        ...invalid(5000, (c) => c.client({ flags: '.', seq: 1001, ack: 5001 })),
+        ...invalid(5001, (c) => c.client({ flags: '.', seq: 900_000, ack: 5001 })),
+      ];
+    }),
+    ...(() => {
+      const rules = [
+        table('raw', '-A PREROUTING -p tcp -m tcp --sport 5000:5001 --tcp-flags SYN,PSH,ACK ACK -j CT --notrack'),
+        table('filter', '-A FORWARD -p tcp -m conntrack --ctstate INVALID,UNTRACKED -j REJECT --reject-with tcp-reset'),
+      ].join('');
+      return { rules4: [rules], rules6: [rules] };
+    })(),
+  },
   {
     name: 'UDP becomes a stream two seconds after it began',
     steps: [

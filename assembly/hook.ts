@@ -131,7 +131,7 @@ function run(w: World, p: Packet, hook: u32): u32 {
 /** Does routing tell the sender? (ip_error(), ip_forward(), ip6_forward(), ip6_pkt_discard()) */
 function answered(reason: Reason): bool {
   return reason == Reason.TTL_EXCEEDED || reason == Reason.NO_ROUTE || reason == Reason.ROUTE_UNREACHABLE ||
-    reason == Reason.ROUTE_PROHIBIT;
+    reason == Reason.ROUTE_PROHIBIT || reason == Reason.BEYOND_SCOPE;
 }
 
 /**

@@ -287,6 +287,8 @@ export enum Reason {
   TABLE_FULL = 37,
   NOT_FOR_US = 39,
   MARTIAN = 40,
+  /** A link-local source that another link would have to answer. */
+  BEYOND_SCOPE = 41,
   /** IPv4 options that are malformed. */
   IP_OPTIONS = 56,
   /** IPv4 options that ask for a route (accept_source_route is 0). */

@@ -61,6 +61,7 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.SOURCE_ROUTE]: { word: 'source-route' },
   [Reason.NOT_FOR_US]: { word: 'not-for-us' },
   [Reason.MARTIAN]: { word: 'martian' },
+  [Reason.BEYOND_SCOPE]: { word: 'beyond-scope' },
   [Reason.IP_TRUNCATED]: { word: 'ip-truncated' },
 
   [Reason.NO_ROUTE]: { word: 'no-route' },

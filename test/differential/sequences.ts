@@ -145,6 +145,13 @@ function mirrored(family: 4 | 6): Buffer {
   return ip({ source, target: source }, 17, header, 6);
 }
 
+/** A packet to the server from a neighbour's link-local address: a datagram, an echo request or anything else. */
+function fromLinkLocal(protocol: number, checksum: number, ttl = 64): Buffer {
+  const header = Buffer.from(protocol === 58 ? [128, 0, 0, 0, 0, 7, 0, 1] : [0x0f, 0xa0, 0, 53, 0, 8, 0, 0]);
+  const source = Buffer.from('fe80000000000000000000000000abcd', 'hex');
+  return ip({ source, target: ends(6, false).target }, protocol, header, checksum, ttl);
+}
+
 /** Timeouts of all sorts that differ from each other, to see which one is used. */
 const ODD_TIMEOUTS = {
   [`${CT}tcp_timeout_close`]: '33',
@@ -430,6 +437,18 @@ export const SEQUENCES: Sequence[] = [
     ),
     rules4: [table('filter', '-A FORWARD -j REJECT --reject-with icmp-port-unreachable')],
     rules6: [table('filter', '-A FORWARD -j REJECT --reject-with icmp6-port-unreachable')],
+  },
+  {
+    name: 'link-local sources are not forwarded',
+    steps: [
+      ...[fromLinkLocal(17, 6), fromLinkLocal(17, 6)],
+      ...[fromLinkLocal(58, 2), fromLinkLocal(253, -1), fromLinkLocal(17, 6, 1)],
+      udp({ family: 6 }),
+    ],
+    rules6: [
+      table('raw', '-A PREROUTING -p 253 -j CT --notrack') +
+        table('filter', '-A FORWARD -m conntrack --ctstate NEW -j ACCEPT'),
+    ],
   },
   {
     name: 'ICMPv6 redirects that are not believed',

@@ -41,6 +41,7 @@ const LATER = new Set([
   'table-full',
   'not-for-us',
   'martian',
+  'beyond-scope',
 ]);
 
 /** Addresses of an ICMP error that is sent to another than whom it quotes. */

@@ -25,7 +25,8 @@ export function readScenarios(which: 'virtual' | 'all'): Scenario[] {
   return files
     .sort()
     .flatMap((name) => parseScenarios(name, readFileSync(join(folder, name), 'utf8')))
-    .filter((scenario) => (which === 'all' && scenario.interfaces.length === 0) || scenario.virtual);
+    .filter((scenario) => (which === 'all' && scenario.interfaces.length === 0) || scenario.virtual)
+    .filter((scenario) => scenario.askable);
 }
 
 const millis = (ns: bigint): number => Number(ns / 1_000_000n);

@@ -54,6 +54,7 @@ export function routing_error(reason: u32, l3num: u32): IcmpError {
     case Reason.NO_ROUTE: return v6 ? 0x100 : 0x300;
     case Reason.ROUTE_UNREACHABLE: return v6 ? 0x100 : 0x301;
     case Reason.ROUTE_PROHIBIT: return v6 ? 0x101 : 0x30d;
+    case Reason.BEYOND_SCOPE: return 0x102;
     default: return 0;
   }
 }

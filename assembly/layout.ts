@@ -128,7 +128,7 @@ if (offsetof<Tuple>() != 40) ERROR("Tuple is 40 bytes");
   reject: u8;
   /** Kinds of events caused by this packet: bit 0 NEW, 1 UPDATE, 2 DESTROY (1 << EventKind - 1). */
   events: u8;
-  /** Connection mark of the entry after the packet. */
+  /** Connection mark of the entry after the packet. With SCTP_VTAG_ORIGINAL and _REPLY, which have none: the packet's tag. */
   ct_mark: u32; // 120
   /** Number of log records (LOG, NFLOG) that this packet left in the world's log area in this batch. */
   logs: u16; // 124

@@ -95,7 +95,10 @@ export function route_loops(p: Packet, w: World): bool {
 
 /** Routes a packet: sets path and oif for good. NONE if it goes on to the next hook, else why it is dropped. */
 export function route_decide(p: Packet, w: World): Reason {
-  if (!w.topology) return p.ttl <= 1 ? Reason.TTL_EXCEEDED : Reason.NONE;
+  if (!w.topology) {
+    if (p.ttl <= 1) return Reason.TTL_EXCEEDED;
+    return p.l3num == L3.IPV6 && load<u8>(changetype<usize>(p), offsetof<Packet>("dst_lo")) != 0xff ? scope6(p) : Reason.NONE;
+  }
   if (p.path == Path.OUTPUT) return decide_output(p, w);
   return p.l3num == L3.IPV6 ? decide6(p, w) : decide4(p, w);
 }
@@ -178,11 +181,16 @@ function decide6(p: Packet, w: World): Reason {
   const oif = found & 0xffff;
   const reason = forward(p, oif);
   if (reason != Reason.NONE) return reason;
-  // Between links, a source must mean something on the other one. A link-local destination is on the link of arrival.
-  if ((oif == p.iif && oif != 0) || is_link_local6(be64(at + offsetof<Packet>("dst_lo")))) return Reason.NONE;
+  return oif == p.iif && oif != 0 ? Reason.NONE : scope6(p);
+}
+
+/** Between links, a source must mean something on the other one. A link-local destination is on the link of arrival. */
+function scope6(p: Packet): Reason {
+  const at = changetype<usize>(p);
+  if (is_link_local6(be64(at + offsetof<Packet>("dst_lo")))) return Reason.NONE;
   const hi = be64(at);
-  if (is_link_local6(hi) || (hi == 0 && load<u64>(at, 8) == 0)) return Reason.MARTIAN;
-  return Reason.NONE;
+  if (is_link_local6(hi)) return Reason.BEYOND_SCOPE;
+  return hi == 0 && load<u64>(at, 8) == 0 ? Reason.MARTIAN : Reason.NONE;
 }
 
 /** ip_local_deliver(): the INPUT hook comes next. */

@@ -219,6 +219,25 @@ export enum AddrType {
   PROHIBIT = 8,
 }
 
+/** Which of its chunks a packet must have for `-m sctp --chunk-types`: any or all of those listed, or no other. */
+export enum ChunkMatch {
+  ANY = 0,
+  ALL = 1,
+  ONLY = 2,
+}
+
+/** What `-m connbytes` counts of a connection, and the direction it counts. */
+export enum Carried {
+  PACKETS = 0,
+  BYTES = 1,
+  AVERAGE = 2,
+}
+export enum CarriedBy {
+  ORIGINAL = 0,
+  REPLY = 1,
+  BOTH = 2,
+}
+
 /** What REJECT answers with. */
 export enum RejectWith {
   NONE = 0,
@@ -270,6 +289,8 @@ export enum Reason {
   TABLE_FULL = 37,
   NOT_FOR_US = 39,
   MARTIAN = 40,
+  /** A link-local source that another link would have to answer. */
+  BEYOND_SCOPE = 41,
   /** IPv4 options that are malformed. */
   IP_OPTIONS = 56,
   /** IPv4 options that ask for a route (accept_source_route is 0). */

@@ -81,6 +81,8 @@ export class WorldImage {
       throw new EngineError('too-many-interfaces', `the rules name more than ${PATTERNS_MAX} different interfaces`);
     }
     this.slotBase = options.slotBase;
+    // A rule that looks at what connections have carried turns accounting on (connbytes_mt_check()).
+    if (rules.usesAccounting) host.sysctls[Sysctl.ACCT] = 1;
     const sysctls = this.copy(
       allocator,
       new Uint8Array(host.sysctls.buffer, host.sysctls.byteOffset, Sysctl.COUNT * 4),

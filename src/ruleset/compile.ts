@@ -5,7 +5,7 @@ import { EngineError } from '../errors.ts';
 import type { Counters, Entry, LogOptions, Ruleset, TableName, TrackingTemplate } from './ast.ts';
 import { HZ } from './check.ts';
 import { emitProgram, IMPORT_MODULE, TABLE_LENGTH_SECTION } from './emit.ts';
-import { type ChainProgram, LIMIT_STATE, type Program } from './expression.ts';
+import { type ChainProgram, LIMIT_STATE, type Program, SCTP_TEST } from './expression.ts';
 import { lowerRuleset } from './lower.ts';
 import type { Family } from './source.ts';
 
@@ -72,6 +72,8 @@ export interface CompiledRuleset {
   templates: readonly TrackingTemplate[];
   /** Some rule looks at labels of connections. */
   usesLabels: boolean;
+  /** Some rule looks at what connections have carried: loading it turns nf_conntrack_acct on. */
+  usesAccounting: boolean;
 }
 
 export interface CompileOptions {
@@ -111,6 +113,7 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     usesLabels: program.chains.some(({ rules: each }) =>
       each.some(({ tests }) => tests.some(({ op }) => op === 'ct label')),
     ),
+    usesAccounting: ruleset.entries.some(({ rule }) => rule?.matches.some(({ kind }) => kind === 'connbytes')),
   };
 }
 
@@ -197,6 +200,12 @@ function initState(program: Program, bytes: Uint8Array, startClockNs: bigint): v
     view.setBigUint64(state + LIMIT_STATE.previous, startClockNs / NANOSECONDS_PER_JIFFY, true);
     view.setUint32(state + LIMIT_STATE.credit, cap, true);
   }
+  for (const { state, test } of program.chunkTests) {
+    for (const type of test.types) bytes[state + SCTP_TEST.types + (type >> 3)]! |= 1 << (type & 7);
+    test.flags.forEach(({ type, value, mask }, index) => {
+      bytes.set([type, value, mask, 1], state + SCTP_TEST.flags + index * SCTP_TEST.flagSize);
+    });
+  }
 }
 
 /** Every limit bucket counts all packets that come to its rule, of whatever flow. */
@@ -219,7 +228,7 @@ function conntrackFamilies(ruleset: Ruleset): Set<Family> {
   for (const { table, rule } of ruleset.entries) {
     if (!rule) continue;
     const matched = rule.matches.some(
-      ({ kind }) => kind === 'conntrack' || kind === 'connmark' || kind === 'connlabel',
+      ({ kind }) => kind === 'conntrack' || kind === 'connmark' || kind === 'connlabel' || kind === 'connbytes',
     );
     const { kind, name } = rule.target;
     if (matched || kind === 'connmark' || (name === 'CT' && kind !== 'notrack')) families.add(table.family);

@@ -8,7 +8,7 @@ import { ChainVerdict, CtState, L3, PacketFlag } from '../../assembly/vocabulary
 import { COUNTER, PACKET, WORLD } from '../engine/layout.ts';
 import type { Action, ChainProgram, Program, RuleProgram, Test } from './expression.ts';
 import { Fields } from './fields.ts';
-import { Code, type FunctionType, I32, ModuleBuilder } from './wasm.ts';
+import { Code, type FunctionType, I32, I64, ModuleBuilder } from './wasm.ts';
 
 const RULES_PER_FUNCTION = 256;
 
@@ -36,12 +36,14 @@ const FRAGMENT_OFFSET_ONE = 0x0100;
 /** Functions of the engine that rules call (assembly/rules/, assembly/trace.ts). */
 const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_route_types: engineType(4, true),
+  rule_connbytes: { parameters: [I32, I32, I32, I32, I64, I64], result: I32 },
   rule_connlabel: engineType(4, true),
   rule_limit: engineType(5, true),
   rule_log: engineType(3, false),
   rule_set_ct_mark: engineType(3, false),
   rule_save_mark: engineType(3, false),
   rule_restore_mark: engineType(3, false),
+  rule_sctp_chunks: engineType(4, true),
   rule_tcp_option: engineType(2, true),
   rule_tcp_mss: engineType(1, true),
 };
@@ -49,12 +51,14 @@ const TRACE_FUNCTION = engineType(4, false);
 
 export type EngineFunction =
   | 'rule_route_types'
+  | 'rule_connbytes'
   | 'rule_connlabel'
   | 'rule_limit'
   | 'rule_log'
   | 'rule_set_ct_mark'
   | 'rule_save_mark'
   | 'rule_restore_mark'
+  | 'rule_sctp_chunks'
   | 'rule_tcp_option'
   | 'rule_tcp_mss';
 
@@ -107,8 +111,10 @@ class Emitter {
     const used = new Set<string>();
     const byTest = new Map<string, EngineFunction>([
       ['fib', 'rule_route_types'],
+      ['ct bytes', 'rule_connbytes'],
       ['ct label', 'rule_connlabel'],
       ['limit', 'rule_limit'],
+      ['sctp chunks', 'rule_sctp_chunks'],
       ['tcp option', 'rule_tcp_option'],
       ['tcp mss', 'rule_tcp_mss'],
     ]);
@@ -243,23 +249,40 @@ class RuleWriter {
    * Without trace:  block $next  tests: br_if $next  actions  end
    * With trace:     block $next  block $fail  tests: br_if $fail  trace 1  actions  br $next  end  trace 0  end
    * Either way a failing test leaves by depth 0, and the chain's end is `leave` levels out.
+   *
+   * A rule that xtables drops the packet of although it goes on (`sctp chunks` inverted) has a flag for it: the packet is
+   * dropped instead of a verdict or jump, or behind the rule, whether that matched or not.
    */
   rule(rule: RuleProgram): void {
     const { code } = this;
     const trace = this.engine.get('trace_rule');
     const leave = trace === undefined ? 1 : 2;
+    const dropped = rule.tests.some((test) => test.op === 'sctp chunks' && test.invert)
+      ? this.fields.variable('dropped')
+      : undefined;
+    if (dropped !== undefined) code.i32(0).set(dropped);
     code.block();
     if (trace !== undefined) code.block();
     this.tests(rule);
     if (trace !== undefined) code.get(P).get(W).i32(rule.index).i32(1).call(trace);
     let open = true;
-    for (const action of rule.actions) open = this.action(action, rule.index, leave);
+    for (const action of rule.actions) {
+      if (dropped !== undefined && DECIDING.has(action.op)) this.dropIf(dropped, rule.index);
+      open = this.action(action, rule.index, leave);
+    }
     if (trace !== undefined) {
       if (open) code.br(1);
       code.op('end');
       code.get(P).get(W).i32(rule.index).i32(0).call(trace);
     }
     code.op('end');
+    if (dropped !== undefined) this.dropIf(dropped, rule.index);
+  }
+
+  private dropIf(dropped: number, rule: number): void {
+    this.code.get(dropped).if();
+    this.decide(rule, ChainVerdict.DROP);
+    this.code.op('end');
   }
 
   private call(name: EngineFunction): Code {
@@ -363,6 +386,23 @@ class RuleWriter {
         this.call('rule_connlabel');
         if (!test.invert) code.op('i32.eqz');
         code.brIf(0);
+        return;
+      case 'ct bytes':
+        code.get(P).get(W).i32(test.carried).i32(test.by).i64(test.low).i64(test.high);
+        this.call('rule_connbytes');
+        code
+          .i32(test.invert ? 0 : 1)
+          .op('i32.ne')
+          .brIf(0);
+        return;
+      case 'sctp chunks':
+        code.get(P).get(W).i32(test.state).i32(test.match);
+        this.call('rule_sctp_chunks');
+        code.tee(answer).i32(2).op('i32.eq').if();
+        if (test.invert) code.i32(1).set(fields.variable('dropped'));
+        else this.hotdrop(rule);
+        code.op('end').get(answer).i32(1);
+        code.op(test.invert ? 'i32.eq' : 'i32.ne').brIf(0);
         return;
       case 'fib':
         this.fib(test);
@@ -505,6 +545,9 @@ class RuleWriter {
     return action.op === 'jump' ? true : this.leaveChain(leave);
   }
 }
+
+/** Actions by which a packet leaves the chain; what REJECT sends goes out all the same. */
+const DECIDING: ReadonlySet<Action['op']> = new Set<Action['op']>(['verdict', 'jump', 'goto']);
 
 const VERDICTS = { accept: ChainVerdict.ACCEPT, drop: ChainVerdict.DROP, queue: ChainVerdict.QUEUE } as const;
 

@@ -38,6 +38,11 @@ export class Fields {
     return this.local(`scratch ${type}`, type, undefined);
   }
 
+  /** A local of its own for what lasts longer than one test. */
+  variable(name: string): number {
+    return this.local(`variable ${name}`, I32, undefined);
+  }
+
   private local(key: string, type: ValueType, load: ((code: Code) => void) | undefined): number {
     const found = this.cached.get(key);
     if (found !== undefined) return found;
@@ -78,7 +83,9 @@ export class Fields {
   cost(test: Test): number | undefined {
     switch (test.op) {
       case 'limit':
+      case 'ct bytes':
       case 'ct label':
+      case 'sctp chunks':
       case 'fib':
       case 'tcp option':
       case 'tcp mss':

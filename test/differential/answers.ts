@@ -132,10 +132,10 @@ function counters({ counters4, counters6 }: KernelRecord): { counters4: string; 
   return { counters4, counters6 };
 }
 
-/** Maps the coarse clock to capture time in whole jiffies. */
-function jiffyClock({ sent, tick }: KernelRecord): (coarse: bigint) => bigint {
+/** Maps beginnings of jiffies to capture time in whole jiffies. */
+function jiffyClock({ sent, tick }: KernelRecord): (jiffy: bigint) => bigint {
   const first = sent[0]?.before ?? 0n;
-  return (coarse) => EPOCH + BigInt(Math.round(Number(coarse - first) / tick)) * BigInt(tick);
+  return (jiffy) => EPOCH + BigInt(Math.round(Number(jiffy - first) / tick)) * BigInt(tick);
 }
 
 function readLogs(record: KernelRecord, packets: KernelAnswer[], frames: Frame[]): void {

@@ -3,7 +3,7 @@
 # Runs inside a network namespace of its own (`unshare --net`), which disappears with this process. It creates TAP
 # ports and three netlink sockets, then speaks a line protocol with its parent (kernel.ts), which sets up the rest:
 #
-#   stdout  ready            ports and sockets are there; the parent now loads addresses, routes, sysctls, rules
+#   stdout  ready TICK WALL  ports and sockets are there; the parent now loads addresses, routes, sysctls, rules
 #   stdin   go PID           the frames are sent; PID is the `conntrack -E` that listens to the events, too
 #   stdout  sent             all frames are delivered; the parent now reads the table and the counters
 #   stdin   end              what is left in the sockets is kept, and the process ends
@@ -52,12 +52,15 @@ COPY_BYTES = 192  # enough of a packet to tell what it is
 
 RECORD = struct.Struct('<BII')
 FRAME = struct.Struct('<IIHHH')
-# Coarse monotonic clock before and after the write: it moves with jiffies, by which conntrack measures time. ns.
+# Beginning of the jiffy before and after the write: conntrack measures time in jiffies. CLOCK_MONOTONIC, ns.
 SENT = struct.Struct('<QQ')
 COARSE = 6  # CLOCK_MONOTONIC_COARSE, which Python does not name
 NFLOG, EVENT, FRAME_SENT, FRAME_LEFT, ENTRY = 1, 2, 3, 4, 5
-# A frame is not sent in the last part of a tick, so that the clock does not move while it is on its way.
+# A frame is sent neither in the first part of a jiffy, when the tick may not have been counted yet, nor in the last, so
+# that none is counted while the frame is on its way.
 GUARD_NS = 300_000
+# How late the tick may be counted when we look for the beginning of jiffies.
+LATE_NS = 1_000_000
 
 
 def attribute(kind, data):
@@ -138,16 +141,32 @@ class Keeper:
                     self.keep(FRAME_LEFT, number, bytes([index]) + data)
 
 
+def clock_offset():
+    """CLOCK_REALTIME minus CLOCK_MONOTONIC, ns."""
+    before = time.monotonic_ns()
+    wall = time.time_ns()
+    return wall - (before + time.monotonic_ns()) // 2
+
+
+def check_alignment(tick):
+    """Jiffies begin at multiples of their length (tick_init_jiffy_update): makes sure of it, as everything hangs on it."""
+    gettime = time.clock_gettime_ns
+    for _ in range(100):
+        start = gettime(COARSE)
+        while gettime(COARSE) == start:
+            pass
+        if gettime(time.CLOCK_MONOTONIC) % tick < LATE_NS:
+            return
+    sys.exit('jiffies do not begin where CLOCK_MONOTONIC is a multiple of their length')
+
+
 def send_all(keeper, frames):
     tick = round(time.clock_getres(COARSE) * 1e9)
     gettime, write, ports = time.clock_gettime_ns, os.write, keeper.ports
     fine = time.CLOCK_MONOTONIC
     at, end, since = 0, len(frames), 0
     number = 0
-    start = gettime(COARSE)
-    while gettime(COARSE) == start:
-        pass
-    edge = gettime(fine)
+    check_alignment(tick)
     while at < end:
         number, wait_ms, port, length, query_length = FRAME.unpack_from(frames, at)
         at += FRAME.size
@@ -160,18 +179,18 @@ def send_all(keeper, frames):
             while (left := deadline - gettime(fine)) > 0:
                 keeper.drain(number - 1)
                 time.sleep(min(left / 1e9, 0.05))
-        while (gettime(fine) - edge) % tick > tick - GUARD_NS:
+        while not GUARD_NS < (now := gettime(fine)) % tick < tick - GUARD_NS:
             pass
-        before = gettime(COARSE)
+        before = now // tick * tick
+        # Each tick moves the coarse clock to less than a jiffy before its own time. Where that is older, the tick is late.
+        late = gettime(COARSE) < before - tick
         write(ports[port], frame)
         keeper.drain(number)
         if query_length:
             keeper.entries.send(query)
             keeper.keep(ENTRY, number, keeper.entries.recv(65536))
-        # The coarse clock follows jiffies, on a busy virtual machine with a delay: it is looked at late, and where it is
-        # older than a tick nobody can tell the jiffy.
-        after = gettime(COARSE)
-        if gettime(fine) - before >= tick:
+        after = gettime(fine) // tick * tick
+        if late:
             after = max(after, before + tick)
         keeper.keep(FRAME_SENT, number, SENT.pack(before, after))
         since += 1
@@ -215,7 +234,7 @@ def main():
     with open(job['frames'], 'rb') as file:
         frames = memoryview(file.read())
     tick = round(time.clock_getres(COARSE) * 1e9)
-    print('ready', tick, flush=True)
+    print('ready', tick, clock_offset(), flush=True)
     widen(int(expect('go')[0]))
     keeper.drain(0)
     keeper.drain_ports(0)

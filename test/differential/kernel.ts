@@ -51,7 +51,9 @@ export interface Question {
 export interface KernelRecord {
   /** Length of a jiffy, ns. */
   tick: number;
-  /** CLOCK_MONOTONIC_COARSE before and after each frame's delivery, ns, by frame number - 1. */
+  /** CLOCK_REALTIME minus CLOCK_MONOTONIC, ns. */
+  wall: bigint;
+  /** Beginning of the jiffy before and after each frame's delivery (CLOCK_MONOTONIC), ns, by frame number - 1. */
   sent: { before: bigint; after: bigint }[];
   logs: { n: number; log: LogInfo }[];
   events: { n: number; message: NetlinkMessage; entry: EntryInfo }[];
@@ -108,7 +110,7 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
     };
     writeFileSync(path('job.json'), JSON.stringify(job));
     router = new Router(path('job.json'));
-    const tick = Number((await router.line('ready'))[1]);
+    const [, tick, wall] = (await router.line('ready')) as [string, string, string];
     await setUp(router, question, path);
     listener = await listen(router, path('events'));
     router.say(`go ${listener.child.pid}`);
@@ -123,12 +125,26 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
     // Both are CLOCK_MONOTONIC; the word "sent" may wait for a busy process.
     const tableDelay = Number(readAt - (record.sent.at(-1)?.before ?? readAt)) / 1e9;
     const eventLines = await lines(listener, path('events'), record.events.length);
-    return { tick, ...record, eventLines, table: table.split('\n').filter(Boolean), tableDelay, counters4, counters6 };
+    return {
+      tick: Number(tick),
+      wall: BigInt(wall),
+      ...record,
+      eventLines: eventLines.map(withoutAge),
+      table: table.split('\n').filter(Boolean).map(withoutAge),
+      tableDelay,
+      counters4,
+      counters6,
+    };
   } finally {
     listener?.child.kill();
     router?.kill();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** The line without the length of the entry's life, which conntrack prints where it is known: stop stamps say more. */
+export function withoutAge(line: string): string {
+  return line.replace(/ delta-time=\d+/, '');
 }
 
 /** The kernel.py process and with it the namespace. */
@@ -257,6 +273,8 @@ const SYSCTLS: Record<string, string> = {
   'net.netfilter.nf_log.2': 'nfnetlink_log',
   'net.netfilter.nf_log.10': 'nfnetlink_log',
   'net.netfilter.nf_conntrack_log_invalid': '255',
+  // Entries say when they ended.
+  'net.netfilter.nf_conntrack_timestamp': '1',
 };
 
 /**

@@ -7,7 +7,15 @@ import { lowerRuleset } from '../../src/ruleset/lower.ts';
 import { RuleInterpreter } from '../model/rule-interpreter.ts';
 import { generateRuleset } from '../unit/ruleset/generate.ts';
 import { numbers } from '../unit/ruleset/random.ts';
-import { EXPECTED_INTERFACES, ipv4, ipv6, RuleBench, routeTypes, type TestPacket } from '../unit/ruleset/rule-bench.ts';
+import {
+  EXPECTED_INTERFACES,
+  ipv4,
+  ipv6,
+  RuleBench,
+  routeTypes,
+  sctpChunks,
+  type TestPacket,
+} from '../unit/ruleset/rule-bench.ts';
 
 type Pick<T> = (choices: readonly T[]) => T;
 
@@ -16,7 +24,17 @@ const START = 1_700_000_000n * SECOND;
 
 const ADDRESSES4 = ['10.0.0.1', '10.0.0.255', '10.1.2.3', '192.168.1.7', '127.0.0.1', '224.0.0.5', '8.8.8.8'].map(ipv4);
 const ADDRESSES6 = ['2001:db8::1', '2001:db8::2', 'fd00::9', 'ff02::1', '::1', '::', 'fe80::1:2'].map(ipv6);
-const PROTOCOLS = [Proto.TCP, Proto.TCP, Proto.UDP, Proto.ICMP, Proto.ICMPV6, Proto.UDPLITE, Proto.SCTP, 47];
+const PROTOCOLS = [
+  Proto.TCP,
+  Proto.TCP,
+  Proto.UDP,
+  Proto.ICMP,
+  Proto.ICMPV6,
+  Proto.UDPLITE,
+  Proto.SCTP,
+  Proto.SCTP,
+  47,
+];
 const PORTS = [0, 22, 53, 80, 443, 1024, 40000, 65535];
 const TRANSPORTS: readonly (readonly number[])[] = [
   [],
@@ -35,7 +53,8 @@ function generatePacket(family: 2 | 10, next: () => number, clock: bigint): Test
   const protocol = pick(PROTOCOLS);
   const sport = pick(PORTS);
   const dport = pick(PORTS);
-  const transport = generateTransport(protocol, sport, dport, pick);
+  const generated = generateTransport(protocol, sport, dport, pick);
+  const transport = protocol === Proto.SCTP ? sctpChunks(sport, dport, next) : generated;
   const cut = pick([0, 0, 0, 0, 0, 0, 3, 12]);
   const tracked = pick([true, true, false]);
   const packet: TestPacket = {
@@ -63,6 +82,7 @@ function generatePacket(family: 2 | 10, next: () => number, clock: bigint): Test
   if (tracked) {
     packet.flow = {
       mark: pick([0, 1, 0x10, 0xff00]),
+      carried: [next() % 12, next() % 20000, next() % 6, next() % 400].map(BigInt) as [bigint, bigint, bigint, bigint],
       status: pick([0, Status.CONFIRMED, 14, 14 | Status.SRC_NAT, 9 | Status.DST_NAT]),
       expires: clock + BigInt(pick([-5, 0, 1, 5, 29, 30, 600])) * SECOND + BigInt(next() % 5_000_000),
       original: { source: pick(addresses), destination: pick(addresses), sport: pick(PORTS), dport: pick(PORTS) },

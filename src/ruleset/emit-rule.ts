@@ -4,7 +4,7 @@
 // calls the engine or keeps state stands behind a branch of its own.
 import { ChainVerdict, CtState, L3 } from '../../assembly/vocabulary.ts';
 import { PACKET } from '../engine/layout.ts';
-import { type EngineFunction, type Helpers, P, W } from './engine-functions.ts';
+import { type EngineFunction, type Helpers, P, type RuleFunctions, W } from './engine-functions.ts';
 import type { Action, RuleProgram, Test } from './expression.ts';
 import type { Fields } from './fields.ts';
 import { type Code, I32 } from './wasm.ts';
@@ -20,14 +20,20 @@ export type Ending = 'policy' | 'continue' | 'part';
 
 /** Writes the rules of one function. Outside them is one block, whose end is the end of the chain. */
 export class RuleWriter {
+  private readonly engine: ReadonlyMap<string, number>;
+  private readonly chains: readonly number[];
+  private readonly helpers: Helpers;
+
   constructor(
     private readonly code: Code,
     private readonly fields: Fields,
     private readonly ending: Ending,
-    private readonly engine: ReadonlyMap<string, number>,
-    private readonly chains: readonly number[],
-    private readonly helpers: Helpers,
-  ) {}
+    functions: RuleFunctions,
+  ) {
+    this.engine = functions.engine;
+    this.chains = functions.chains;
+    this.helpers = functions.helpers;
+  }
 
   /**
    * Without trace:  block $next  tests: br_if $next  actions  end

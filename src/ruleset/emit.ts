@@ -2,11 +2,14 @@
 //
 // A chain is a function (packet, world) -> ChainVerdict; a long one is cut into functions of RULES_PER_FUNCTION rules
 // that are called in turn, because V8 optimises those soonest. A function loads the packet fields that its rules test
-// into locals once.
+// into locals once. Runs of rules that dispatch.ts found have a form of their own (emit-dispatch.ts).
 import { ChainVerdict, L3 } from '../../assembly/vocabulary.ts';
 import { PACKET } from '../engine/layout.ts';
+import { DispatchPlanner, type LinearPiece, type Piece } from './dispatch.ts';
+import { DispatchTables } from './dispatch-table.ts';
+import { RunEmitter } from './emit-dispatch.ts';
 import { type Ending, RETURNED, RuleWriter } from './emit-rule.ts';
-import { defineHelpers, type Helpers, importFunctions, P, W } from './engine-functions.ts';
+import { defineHelpers, importFunctions, P, type RuleFunctions, W } from './engine-functions.ts';
 import type { ChainProgram, Program, RuleProgram } from './expression.ts';
 import { Fields } from './fields.ts';
 import { Code, type FunctionType, I32, ModuleBuilder } from './wasm.ts';
@@ -23,10 +26,14 @@ export interface EmitOptions {
   tableBase: number;
 }
 
-/** The module's bytes, and the chain of each slot, counted from `tableBase`. */
 export interface Emitted {
+  /** The module's bytes. */
   wasm: Uint8Array;
+  /** The chain of each slot, counted from `tableBase`. */
   slots: ChainProgram[];
+  /** What World.dispatch points to, and the bytes behind World.candidates. */
+  tables: Uint8Array;
+  candidatesBytes: number;
 }
 
 /** Custom section with the length that the engine's table must have (u32). */
@@ -41,65 +48,93 @@ export function emitProgram(program: Program, options: EmitOptions): Emitted {
 
 class Emitter {
   private readonly module = new ModuleBuilder(IMPORT_MODULE);
-  private readonly engine: ReadonlyMap<string, number>;
-  private readonly chains: number[];
-  private readonly helpers: Helpers;
+  private readonly functions: RuleFunctions;
+  private readonly tables: DispatchTables;
+  private readonly runs: RunEmitter;
+  private readonly pieces: readonly (readonly Piece[])[];
 
   constructor(
     private readonly program: Program,
     private readonly options: EmitOptions,
   ) {
-    this.engine = importFunctions(this.module, program, options.trace);
-    this.helpers = defineHelpers(this.module);
-    this.chains = program.chains.map(() => this.module.reserve());
+    const planner = new DispatchPlanner(program);
+    // A trace names every rule that is looked at.
+    this.pieces = program.chains.map((chain) => (options.trace ? [wholeChain(chain)] : planner.plan(chain)));
+    const dispatched = this.pieces.some((each) => each.some(({ kind }) => kind === 'run'));
+    this.functions = {
+      engine: importFunctions(this.module, program, [
+        ...(options.trace ? ['trace_rule'] : []),
+        ...(dispatched ? ['rule_candidates', 'rule_more_candidates'] : []),
+      ]),
+      helpers: defineHelpers(this.module),
+      chains: program.chains.map(() => this.module.reserve()),
+    };
+    this.tables = new DispatchTables(program);
+    this.runs = new RunEmitter(this.module, this.functions, options.interfaceTable);
   }
 
   emit(): Emitted {
     const slots: ChainProgram[] = [];
     const bases: number[] = [];
     for (const [number, chain] of this.program.chains.entries()) {
-      this.chain(chain, this.chains[number] ?? 0);
+      const index = this.functions.chains[number] ?? 0;
+      this.chain(chain, this.pieces[number] ?? [], index);
       if (chain.base) {
         slots.push(chain);
-        bases.push(this.chains[number] ?? 0);
+        bases.push(index);
       }
     }
     const length = new Uint8Array(4);
     new DataView(length.buffer).setUint32(0, this.options.tableBase + bases.length, true);
     this.module.custom(TABLE_LENGTH_SECTION, length);
-    return { wasm: this.module.build(this.options.tableBase, bases), slots };
+    return {
+      wasm: this.module.build(this.options.tableBase, bases),
+      slots,
+      tables: this.tables.content,
+      candidatesBytes: this.tables.candidatesBytes,
+    };
   }
 
-  private chain(chain: ChainProgram, index: number): void {
+  /** The chain's function has its first rules; what is behind them are parts that it calls. */
+  private chain(chain: ChainProgram, pieces: readonly Piece[], index: number): void {
     const name = `${chain.family === L3.IPV6 ? 'ip6' : 'ip'} ${chain.table} ${chain.name}`;
     const ending: Ending = chain.base ? 'policy' : 'continue';
-    if (chain.rules.length <= RULES_PER_FUNCTION) {
-      this.function(chain, chain.rules, ending, index, name);
-      return;
-    }
-    const code = new Code();
+    const [first, ...others] = pieces.flatMap((piece): Piece[] => (piece.kind === 'run' ? [piece] : cut(piece)));
+    const head = first?.kind === 'linear' ? first.rules : [];
+    const rest = first?.kind === 'run' ? [first, ...others] : others;
+    const parts = rest.map((piece) =>
+      piece.kind === 'run'
+        ? this.runs.emit(piece, chain.family, this.tables.add(piece), name)
+        : this.part(chain, piece, `${name} from rule ${piece.start + 1}`),
+    );
+    this.function(chain, head, parts, ending, index, name);
+  }
+
+  private part(chain: ChainProgram, { rules }: LinearPiece, name: string): number {
+    const part = this.module.reserve();
+    this.function(chain, rules, [], 'part', part, name);
+    return part;
+  }
+
+  private function(
+    chain: ChainProgram,
+    rules: readonly RuleProgram[],
+    parts: readonly number[],
+    ending: Ending,
+    index: number,
+    name: string,
+  ): void {
     const fields = new Fields(this.options.interfaceTable, chain.family);
-    const verdict = fields.scratch(I32);
+    const code = new Code();
+    const writer = new RuleWriter(code, fields, ending, this.functions);
     code.block();
-    for (let start = 0; start < chain.rules.length; start += RULES_PER_FUNCTION) {
-      const part = this.module.reserve();
-      const rules = chain.rules.slice(start, start + RULES_PER_FUNCTION);
-      this.function(chain, rules, 'part', part, `${name} from rule ${start + 1}`);
+    for (const rule of rules) writer.rule(rule);
+    for (const part of parts) {
+      const verdict = fields.scratch(I32);
       code.get(P).get(W).call(part).tee(verdict).if();
       code.get(verdict).i32(RETURNED).op('i32.eq').brIf(1);
       code.get(verdict).op('return', 'end');
     }
-    code.op('end');
-    this.end(chain, ending, code);
-    this.module.define(index, CHAIN_TYPE, fields.locals, fields.prologue().append(code), name);
-  }
-
-  private function(chain: ChainProgram, rules: RuleProgram[], ending: Ending, index: number, name: string): void {
-    const fields = new Fields(this.options.interfaceTable, chain.family);
-    const code = new Code();
-    const writer = new RuleWriter(code, fields, ending, this.engine, this.chains, this.helpers);
-    code.block();
-    for (const rule of rules) writer.rule(rule);
     code.op('end');
     this.end(chain, ending, code);
     this.module.define(index, CHAIN_TYPE, fields.locals, fields.prologue().append(code), name);
@@ -112,10 +147,22 @@ class Emitter {
       code.i32(ChainVerdict.CONTINUE);
       return;
     }
-    const trace = this.engine.get('trace_rule');
+    const trace = this.functions.engine.get('trace_rule');
     if (trace !== undefined) code.get(P).get(W).i32(base.index).i32(1).call(trace);
-    code.get(P).get(W).i32(base.index).call(this.helpers.count);
+    code.get(P).get(W).i32(base.index).call(this.functions.helpers.count);
     code.get(P).i32(base.index).memory('i32.store', PACKET.rule);
     code.i32(base.policy === 'accept' ? ChainVerdict.ACCEPT : ChainVerdict.DROP);
   }
+}
+
+function wholeChain({ rules }: ChainProgram): LinearPiece {
+  return { kind: 'linear', start: 0, rules };
+}
+
+function cut({ start, rules }: LinearPiece): LinearPiece[] {
+  const pieces: LinearPiece[] = [];
+  for (let from = 0; from < rules.length; from += RULES_PER_FUNCTION) {
+    pieces.push({ kind: 'linear', start: start + from, rules: rules.slice(from, from + RULES_PER_FUNCTION) });
+  }
+  return pieces;
 }

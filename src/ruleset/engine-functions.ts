@@ -23,6 +23,8 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_restore_mark: engineType(3, false),
   rule_tcp_option: engineType(2, true),
   rule_tcp_mss: engineType(1, true),
+  rule_candidates: engineType(3, true),
+  rule_more_candidates: engineType(2, true),
 };
 const TRACE_FUNCTION = engineType(4, false);
 
@@ -35,7 +37,9 @@ export type EngineFunction =
   | 'rule_save_mark'
   | 'rule_restore_mark'
   | 'rule_tcp_option'
-  | 'rule_tcp_mss';
+  | 'rule_tcp_mss'
+  | 'rule_candidates'
+  | 'rule_more_candidates';
 
 const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
   ['fib', 'rule_route_types'],
@@ -51,8 +55,15 @@ const BY_ACTION: ReadonlyMap<string, EngineFunction> = new Map([
   ['restore mark', 'rule_restore_mark'],
 ]);
 
-/** Imports the functions of the engine that this program calls, and nothing else; returns their indices. */
-export function importFunctions(module: ModuleBuilder, program: Program, trace: boolean): Map<string, number> {
+/**
+ * Imports the functions of the engine that this program calls, and nothing else; returns their indices. `more` are those
+ * that the form of the code asks for.
+ */
+export function importFunctions(
+  module: ModuleBuilder,
+  program: Program,
+  more: readonly string[],
+): ReadonlyMap<string, number> {
   const used = new Set<string | undefined>();
   for (const chain of program.chains) {
     for (const rule of chain.rules) {
@@ -60,7 +71,7 @@ export function importFunctions(module: ModuleBuilder, program: Program, trace: 
       for (const action of rule.actions) used.add(BY_ACTION.get(action.op));
     }
   }
-  if (trace) used.add('trace_rule');
+  for (const name of more) used.add(name);
   const indices = new Map<string, number>();
   for (const name of used) {
     if (name !== undefined) indices.set(name, module.import(name, ENGINE_FUNCTIONS[name] ?? TRACE_FUNCTION));
@@ -107,4 +118,13 @@ export function defineHelpers(module: ModuleBuilder): Helpers {
   evil.op('i32.and').i32(FRAGMENT_OFFSET_ONE).op('i32.eq', 'i32.and', 'i32.or');
   module.define(helpers.evil, PACKET_TYPE, [], evil, 'evil');
   return helpers;
+}
+
+/** Functions that rule code may call, by their indices in the module. */
+export interface RuleFunctions {
+  /** Those of the engine that the program uses, by name. */
+  engine: ReadonlyMap<string, number>;
+  helpers: Helpers;
+  /** By index into Program.chains. */
+  chains: readonly number[];
 }

@@ -2,7 +2,6 @@
 // the other over the engine's memory, that the emitted code is checked against.
 import { ChainVerdict, CtState, EventBit, L3, PacketFlag, Status } from '../../assembly/vocabulary.ts';
 import { ACCOUNT, COUNTER, FLOW, LOG_RECORD, PACKET, WORLD } from '../../src/engine/layout.ts';
-import { matchesInterface } from '../../src/ruleset/compile.ts';
 import {
   type Action,
   type AddressField,
@@ -13,6 +12,7 @@ import {
   type RuleProgram,
   type Test,
 } from '../../src/ruleset/expression.ts';
+import { matchesInterface } from '../../src/ruleset/interface-pattern.ts';
 
 export interface Surroundings {
   /** Name of an interface by index; index 0 has none. */

@@ -413,3 +413,26 @@ export enum StepKind {
   FILTER_CHAIN = 2,
   CONNTRACK = 3,
 }
+
+/** Fields that a run of rules is found by (Dimension). */
+export enum DispatchField {
+  /** A byte: map is u16[256]. */
+  L4PROTO = 0,
+  CT_STATE = 1,
+  TCP_FLAGS = 2,
+  /** 16 bits in host order: map is u16[256], a page for the upper byte, then u16[256] for each page. */
+  SPORT = 3,
+  DPORT = 4,
+  TH_SPORT = 5,
+  TH_DPORT = 6,
+  /** 32 bits, addresses in host order: map is an IntervalMap. */
+  MARK = 7,
+  SADDR = 8,
+  DADDR = 9,
+  /** Addresses of 16 bytes. */
+  SADDR6 = 10,
+  DADDR6 = 11,
+  /** Classes of interfaces by the names that rules use: map is u16[classes]. */
+  IIF = 12,
+  OIF = 13,
+}

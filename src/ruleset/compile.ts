@@ -58,6 +58,10 @@ export interface CompiledRuleset {
   rules: RuleInfo[];
   /** Rows of the pattern-by-interface table. */
   interfacePatterns: string[];
+  /** What World.dispatch points to, the same for all lanes; begins with u16[INTERFACES_MAX], interfaces' classes. */
+  tables: Uint8Array;
+  /** Bytes behind World.candidates. */
+  candidatesBytes: number;
   /** Bytes of World.rule_state. */
   stateBytes: number;
   /** Fills World.rule_state for a lane whose clock starts at `startClockNs` (ns since 1970). */
@@ -95,7 +99,7 @@ export function ruleName(info: Pick<RuleInfo, 'table' | 'chain' | 'number'>): st
 /** Lowers and emits a checked ruleset. The code is a pure function of ruleset and options. */
 export function compileRuleset(ruleset: Ruleset, options: CompileOptions): CompiledRuleset {
   const program = lowerRuleset(ruleset);
-  const { wasm, slots } = emitProgram(program, { ...options, trace: options.trace ?? false });
+  const { wasm, slots, tables, candidatesBytes } = emitProgram(program, { ...options, trace: options.trace ?? false });
   const rules = ruleset.entries.map((entry) => ruleInfo(entry));
   return {
     wasm,
@@ -103,6 +107,8 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     slots: slots.length,
     rules,
     interfacePatterns: program.patterns,
+    tables,
+    candidatesBytes,
     stateBytes: program.stateBytes,
     initState: (bytes, startClockNs) => initState(program, bytes, startClockNs),
     key: shardKey(program, rules),
@@ -141,11 +147,6 @@ export function instantiateRuleset(
   const needed = wanted ? new DataView(wanted).getUint32(0, true) : 0;
   if (table.length < needed) table.grow(needed - table.length);
   return new WebAssembly.Instance(module, { [IMPORT_MODULE]: imports });
-}
-
-/** Whether an interface's name matches a pattern: '+' at its end stands for anything (xtables). No name is ''. */
-export function matchesInterface(pattern: string, name: string): boolean {
-  return pattern.endsWith('+') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 }
 
 function ruleInfo({ table, chain, rule }: Entry): RuleInfo {

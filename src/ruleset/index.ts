@@ -11,11 +11,11 @@ export {
   type CompileOptions,
   compileRuleset,
   instantiateRuleset,
-  matchesInterface,
   type RuleInfo,
   type RulesetKey,
   ruleName,
 } from './compile.ts';
+export { interfaceClass, matchesInterface } from './interface-pattern.ts';
 export { explain, printCounters } from './print.ts';
 export type { Family, RulesetSource } from './source.ts';
 

@@ -13,7 +13,6 @@ import {
   Sysctl,
 } from '../../assembly/vocabulary.ts';
 import { ACCOUNT, COUNTER, FLOW, LOG_RECORD, PACKET, WORLD } from '../../src/engine/layout.ts';
-import { matchesInterface } from '../../src/ruleset/compile.ts';
 import {
   type Action,
   type AddressField,
@@ -24,6 +23,7 @@ import {
   type RuleProgram,
   type Test,
 } from '../../src/ruleset/expression.ts';
+import { matchesInterface } from '../../src/ruleset/interface-pattern.ts';
 
 export interface Surroundings {
   /** Name of an interface by index; index 0 has none. */

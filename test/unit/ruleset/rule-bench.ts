@@ -9,6 +9,7 @@ import {
   type CompiledRuleset,
   compileRuleset,
   instantiateRuleset,
+  interfaceClass,
   matchesInterface,
   parseRulesets,
   type Ruleset,
@@ -26,6 +27,9 @@ const LOGS = 0x10000;
 const COUNTERS = 0x20000;
 const STATES = 0x80000;
 const INTERFACE_TABLE = 0x100000;
+const CANDIDATES = 0x1f0000;
+const CANDIDATES_BYTES = 0x8000;
+const DISPATCH = 0x200000;
 const LOG_BYTES = 0x4000;
 const COUNTER_BYTES = 0x30000;
 const STATE_BYTES = 0x10000;
@@ -167,7 +171,7 @@ export class RuleBench {
   }
 
   static async of(ruleset: Ruleset, options: { trace?: boolean; start?: bigint } = {}): Promise<RuleBench> {
-    const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536, shared: true });
+    const memory = new WebAssembly.Memory({ initial: 256, maximum: 65536, shared: true });
     const abort = () => {
       throw new Error('abort');
     };
@@ -201,6 +205,10 @@ export class RuleBench {
         bench.bytes[INTERFACE_TABLE + row * INTERFACES_MAX + index] = matchesInterface(pattern, name) ? 1 : 0;
       });
     });
+    bench.bytes.set(compiled.tables, DISPATCH);
+    EXPECTED_INTERFACES.forEach((name, index) => {
+      bench.view.setUint16(DISPATCH + index * 2, interfaceClass(compiled.interfacePatterns, name), true);
+    });
     for (const index of [0, 1]) bench.initWorld(index, options.start ?? 0n);
     return bench;
   }
@@ -222,6 +230,8 @@ export class RuleBench {
 
   private initWorld(index: number, start: bigint): void {
     const w = this.world(index);
+    this.view.setUint32(w + WORLD.dispatch, DISPATCH, true);
+    this.view.setUint32(w + WORLD.candidates, CANDIDATES + index * CANDIDATES_BYTES, true);
     this.view.setUint32(w + WORLD.counters, COUNTERS + index * COUNTER_BYTES, true);
     const state = STATES + index * STATE_BYTES;
     this.view.setUint32(w + WORLD.rule_state, state, true);

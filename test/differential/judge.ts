@@ -2,9 +2,11 @@
 
 import { answersOf, type KernelAnswers } from './answers.ts';
 import { type Comparison, compare } from './compare.ts';
+import type { Frame } from './frames.ts';
+import { isForMany } from './host.ts';
 import { askKernel, type Question } from './kernel.ts';
 import { OurRun } from './ours.ts';
-import { isSilentReject } from './packet.ts';
+import { isSilentReject, parse, quoted } from './packet.ts';
 import { story } from './story.ts';
 
 /** Compares one capture or sequence; the story of each of the first `limit` differences goes to `print`. */
@@ -16,10 +18,15 @@ export async function compareTraffic(
   const ours = new OurRun(
     question,
     kernel.packets.map((packet) => packet.ts),
+    kernel.host,
   );
-  const isSilent = (n: number, kind: string): boolean => isSilentReject(question.frames[n - 1]!.packet, kind);
+  const isSilent = (n: number, kind: string): boolean => {
+    const frame = question.frames[n - 1]!;
+    return isForMany(frame, question.locals) || isSilentReject(frame.packet, kind);
+  };
   try {
-    const comparison = compare(kernel, await ours.replay(options.workers), isSilent);
+    const isOwnError = (n: number): boolean => isError(question.frames[n - 1]!);
+    const comparison = compare(kernel, await ours.replay(options.workers), { isSilent, isOwnError });
     for (const difference of comparison.differences.slice(0, options.limit)) {
       options.print(`\n${story(difference, question.frames, kernel)}`);
       if (difference.n > 0) options.print(indent(await ours.trace(difference.n)));
@@ -28,6 +35,12 @@ export async function compareTraffic(
   } finally {
     ours.close();
   }
+}
+
+/** An ICMP error of the host's own. */
+function isError({ own, packet }: Frame): boolean {
+  const parsed = own && parse(packet);
+  return parsed !== undefined && quoted(parsed) !== undefined;
 }
 
 function indent(text: string): string {

@@ -3,11 +3,11 @@
 // A hook is a list of steps in priority order, made by src/engine/world.ts from the base chains of the ruleset and the
 // place of connection tracking. Each base chain is one function of the emitted rule code.
 
-import { deserves_error, deserves_reset, error_for, reject_error, reset_for, routing_error } from "./answer";
+import { deserves_error, deserves_reset, echo_of, error_for, reject_error, reset_for, routing_error } from "./answer";
 import { bury, confirm, conntrack_in } from "./conntrack";
 import { Flow, LogRecord, Packet, Step, STEPS_MAX, World } from "./layout";
 import { reject_verifies } from "./packet";
-import { route_decide, route_loops, route_path } from "./route";
+import { route_decide, route_echoes, route_loops, route_path } from "./route";
 import { trace_answer, trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route } from "./trace";
 import { tcp_set_closing } from "./track/tcp";
 import { shown_state } from "./track/tracker";
@@ -44,7 +44,7 @@ function receive(w: World, p: Packet): u32 {
   const reason = route(w, p);
   if (reason != Reason.NONE) {
     const error = routing_error(reason, p.l3num);
-    if (error != 0 && deserves_error(p)) answer(w, p, error_for(w, p, error));
+    if (error != 0 && deserves_error(w, p)) answer(w, p, error_for(w, p, error));
     return drop(p, reason);
   }
   if (p.path == Path.INPUT) {
@@ -63,9 +63,43 @@ function send(w: World, p: Packet): u32 {
   const reason = route(w, p);
   if (reason != Reason.NONE) return drop(p, reason);
   let verdict = run(w, p, Hook.OUTPUT);
-  if (verdict == Verdict.ACCEPT) verdict = run(w, p, Hook.POSTROUTING);
-  if (verdict == Verdict.ACCEPT) verdict = finish(w, p);
+  if (verdict != Verdict.ACCEPT) return verdict;
+  if (route_echoes(p, w)) return send_to_all(w, p);
+  verdict = leave(w, p);
   return verdict == Verdict.ACCEPT && route_loops(p, w) ? loop_back(w, p) : verdict;
+}
+
+function leave(w: World, p: Packet): u32 {
+  const verdict = run(w, p, Hook.POSTROUTING);
+  return verdict == Verdict.ACCEPT ? finish(w, p) : verdict;
+}
+
+/**
+ * A packet that a copy of comes back: both pass POSTROUTING, the copy first in IPv4 (ip_mc_output()), last in IPv6, and
+ * only if the packet left (ip6_finish_output2()). The copy is then received by the same interface. The packet's verdict
+ * is that of what left.
+ */
+function send_to_all(w: World, p: Packet): u32 {
+  const v6 = p.l3num == L3.IPV6;
+  let verdict: u32 = Verdict.ACCEPT;
+  if (v6) {
+    verdict = leave(w, p);
+    if (verdict != Verdict.ACCEPT) return verdict;
+  }
+  const logs: usize = w.logs_top;
+  const rule = filter_rule;
+  const echo = echo_of(w, p);
+  const back = leave(w, echo) == Verdict.ACCEPT;
+  p.flow = echo.flow;
+  if (!v6) {
+    filter_rule = rule;
+    verdict = leave(w, p);
+  }
+  const decided = filter_rule;
+  if (back) loop_back(w, echo);
+  filter_rule = v6 ? rule : decided;
+  take_over(w, p, echo, logs);
+  return verdict;
 }
 
 /**
@@ -137,6 +171,11 @@ function answer(w: World, p: Packet, own: Packet): void {
   const rule = filter_rule;
   send(w, own);
   filter_rule = rule;
+  take_over(w, p, own, logs);
+}
+
+/** What another packet did and what the rules logged of it (from `logs` on) counts as caused by `p`. */
+function take_over(w: World, p: Packet, own: Packet, logs: usize): void {
   p.events |= own.events;
   p.logs += own.logs;
   for (let at = logs; at < <usize>w.logs_top; at += offsetof<LogRecord>()) {
@@ -148,10 +187,10 @@ function answer(w: World, p: Packet, own: Packet): void {
 function reject(w: World, p: Packet): void {
   if (!reject_verifies(p)) return;
   if (p.reject != RejectWith.TCP_RESET) {
-    if (deserves_error(p)) answer(w, p, error_for(w, p, reject_error(p.reject)));
+    if (deserves_error(w, p)) answer(w, p, error_for(w, p, reject_error(p.reject)));
     return;
   }
-  if (!deserves_reset(p)) return;
+  if (!deserves_reset(w, p)) return;
   if (p.flow) {
     const flow = changetype<Flow>(<usize>p.flow);
     if (flow.status & Status.CONFIRMED) tcp_set_closing(w, flow);

@@ -74,6 +74,8 @@ export function route_path(p: Packet, w: World): void {
     p.path = <u8>Path.OUTPUT;
     p.oif = p.iif;
     p.iif = 0;
+    // Only what comes from a link is for more than one station to the kernel, whatever the address.
+    p.pkttype = <u8>PktType.HOST;
     return;
   }
   if (p.iif == 0) p.iif = <u16>source;
@@ -91,6 +93,24 @@ export function route_loops(p: Packet, w: World): bool {
   if (!w.topology) return false;
   const type = route_lookup(w, p.l3num, changetype<usize>(p) + offsetof<Packet>("dst_lo")) >> 16;
   return type == AddrType.LOCAL || (type == AddrType.ANYCAST && p.l3num == L3.IPV6);
+}
+
+/** Is the destination the broadcast address of one of the host's networks? */
+export function route_goes_to_all(p: Packet, w: World): bool {
+  if (!w.topology) return false;
+  return route_lookup(w, p.l3num, changetype<usize>(p) + offsetof<Packet>("dst_lo")) >> 16 == AddrType.BROADCAST;
+}
+
+/**
+ * Does a copy of a packet of the host's own come back by the link it leaves by, because the host listens there, too? So
+ * it is with broadcasts and joined groups (__mkroute_output(), ip6_finish_output2()), unless the sender has switched
+ * IP_MULTICAST_LOOP off, which no capture shows.
+ */
+export function route_echoes(p: Packet, w: World): bool {
+  if (!w.topology) return false;
+  const target = changetype<usize>(p) + offsetof<Packet>("dst_lo");
+  const type = here(route_lookup(w, p.l3num, target), p.oif) >> 16;
+  return type == AddrType.BROADCAST || type == AddrType.MULTICAST;
 }
 
 /** Routes a packet: sets path and oif for good. NONE if it goes on to the next hook, else why it is dropped. */

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { KernelAnswer, KernelAnswers } from './answers.ts';
-import { compare, type OurAnswers, type OurPacket } from './compare.ts';
+import { compare, NO_FACTS, type OurAnswers, type OurPacket } from './compare.ts';
 import { shrink } from './seeds.ts';
 import { sameWhy } from './why.ts';
 
@@ -87,7 +87,7 @@ describe('comparison', () => {
       differences: [],
       packets: 2,
       events: 2,
-      excused: { expiry: 0, jiffy: 0, silent: 0, table: 1 },
+      excused: { expiry: 0, jiffy: 0, silent: 0, error: 0, table: 1 },
     });
   });
 

@@ -20,6 +20,8 @@ const IPV6_HEADER: u32 = 40;
 /** An IPv4 error is at most 576 bytes long, an IPv6 error 1280 (RFC 1812 section 4.3.2.3, RFC 4443 section 2.4). */
 const IPV4_QUOTE_MAX: u32 = 576 - 28;
 const IPV6_QUOTE_MAX: u32 = 1280 - 48;
+/** Third word of ::ffff:0.0.0.0/96, in wire order. */
+const IPV4_MAPPED: u32 = 0xffff0000;
 const HOP_LIMIT: u8 = 64;
 /** Precedence of ICMP errors (RFC 1812 section 4.3.2.5). */
 const INTERNETWORK_CONTROL: u8 = 0xc0;
@@ -72,9 +74,10 @@ export function deserves_error(w: World, p: Packet): bool {
   return p.protonum != Proto.ICMPV6 || (p.l4_len >= ICMP_HEADER && type >= 128);
 }
 
-/** Is `p` a segment that a RST answers? A reset is never answered by a reset. */
+/** Is `p` a segment that a RST answers? A reset is never answered by a reset, nor is an IPv4-mapped source. */
 export function deserves_reset(w: World, p: Packet): bool {
-  return p.protonum == Proto.TCP && !(p.tcp_flags & TCP_RST) && p.l4_len >= TCP_HEADER_MIN && is_between_hosts(w, p);
+  if (p.protonum != Proto.TCP || p.tcp_flags & TCP_RST || p.l4_len < TCP_HEADER_MIN || !is_between_hosts(w, p)) return false;
+  return p.l3num == L3.IPV4 || p.src_lo != 0 || <u32>p.src_hi != IPV4_MAPPED;
 }
 
 /** From one host to one host. */
@@ -92,20 +95,21 @@ function is_between_hosts(w: World, p: Packet): bool {
   return <usize>w.unconfirmed + offsetof<Flow>() + offsetof<Account>();
 }
 
-/**
- * The copy that comes back of what goes to everybody or to a group. Its kind is PACKET_LOOPBACK, which `-m pkttype` and
- * `meta pkttype` replace by what the address says.
- */
+/** The copy that comes back of what goes to everybody or to a group. */
 export function echo_of(w: World, p: Packet): Packet {
   const at = second_packet(w);
   memory.copy(at, changetype<usize>(p), offsetof<Packet>());
   const echo = changetype<Packet>(at);
-  const first = load<u8>(at, offsetof<Packet>("dst_lo"));
-  const grouped = p.l3num == L3.IPV6 || first >> 4 == 14;
-  echo.pkttype = <u8>(grouped ? PktType.MULTICAST : PktType.BROADCAST);
   echo.events = 0;
   echo.logs = 0;
   return echo;
+}
+
+/** Received, its kind is PACKET_LOOPBACK, which `-m pkttype` and `meta pkttype` replace by what the address says. */
+export function mark_echo(echo: Packet): void {
+  const first = load<u8>(changetype<usize>(echo), offsetof<Packet>("dst_lo"));
+  const grouped = echo.l3num == L3.IPV6 || first >> 4 == 14;
+  echo.pkttype = <u8>(grouped ? PktType.MULTICAST : PktType.BROADCAST);
 }
 
 /** A packet on its way back to where `p` came from. */
@@ -134,7 +138,7 @@ function begin(w: World, p: Packet, protonum: u32, length: u32): Packet {
   own.ip_len = header + length;
   // Without a topology it goes back the way that the packet came; a link-local address means that link, too.
   const link_local = v6 && (p.src_lo & 0xc0ff) == 0x80fe;
-  if (!w.topology || link_local) own.oif = p.iif;
+  if (!w.topology || link_local) own.oif = p.iif != 0 ? p.iif : p.oif;
   if (p.flow) {
     own.flow = p.flow;
     own.dir = p.dir ^ 1;

@@ -3,7 +3,7 @@
 // A hook is a list of steps in priority order, made by src/engine/world.ts from the base chains of the ruleset and the
 // place of connection tracking. Each base chain is one function of the emitted rule code.
 
-import { deserves_error, deserves_reset, echo_of, error_for, reject_error, reset_for, routing_error } from "./answer";
+import { deserves_error, deserves_reset, echo_of, error_for, mark_echo, reject_error, reset_for, routing_error } from "./answer";
 import { bury, confirm, conntrack_in } from "./conntrack";
 import { Flow, LogRecord, Packet, Step, STEPS_MAX, World } from "./layout";
 import { reject_verifies } from "./packet";
@@ -75,31 +75,33 @@ function leave(w: World, p: Packet): u32 {
 }
 
 /**
- * A packet that a copy of comes back: both pass POSTROUTING, the copy first in IPv4 (ip_mc_output()), last in IPv6, and
- * only if the packet left (ip6_finish_output2()). The copy is then received by the same interface. The packet's verdict
- * is that of what left.
+ * A packet that a copy of comes back: the copy passes POSTROUTING and is received by the same interface, in IPv4 before
+ * the packet itself passes POSTROUTING (ip_mc_output()), in IPv6 after that and only if it may leave
+ * (ip6_finish_output2()). netif_rx() delivers at once where a process sends. The verdict is that of what left.
  */
 function send_to_all(w: World, p: Packet): u32 {
-  const v6 = p.l3num == L3.IPV6;
-  let verdict: u32 = Verdict.ACCEPT;
-  if (v6) {
-    verdict = leave(w, p);
-    if (verdict != Verdict.ACCEPT) return verdict;
+  if (p.l3num == L3.IPV4) {
+    echo(w, p);
+    return leave(w, p);
   }
+  const verdict = leave(w, p);
+  if (verdict == Verdict.ACCEPT) echo(w, p);
+  return verdict;
+}
+
+function echo(w: World, p: Packet): void {
   const logs: usize = w.logs_top;
   const rule = filter_rule;
-  const echo = echo_of(w, p);
-  const back = leave(w, echo) == Verdict.ACCEPT;
-  p.flow = echo.flow;
-  if (!v6) {
-    filter_rule = rule;
-    verdict = leave(w, p);
+  const copy = echo_of(w, p);
+  const left = leave(w, copy) == Verdict.ACCEPT;
+  // Confirmed by the copy, the entry is the packet's, too.
+  p.flow = copy.flow;
+  if (left) {
+    mark_echo(copy);
+    loop_back(w, copy);
   }
-  const decided = filter_rule;
-  if (back) loop_back(w, echo);
-  filter_rule = v6 ? rule : decided;
-  take_over(w, p, echo, logs);
-  return verdict;
+  filter_rule = rule;
+  take_over(w, p, copy, logs);
 }
 
 /**

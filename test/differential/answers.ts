@@ -160,7 +160,8 @@ function readLogs(record: KernelRecord, packets: KernelAnswer[], frames: Frame[]
     if (log.group === INVALID_GROUP && log.prefix.startsWith('nf_ct_')) {
       // The router's own answers are tracked, too, while the packet is under way: their bytes are others.
       const about = frames[n - 1];
-      if (packet && about && isAbout(about, log.payload)) packet.why ??= log.prefix.replace(/^nf_ct_proto_\d+: /, '').trim();
+      if (packet && about && isAbout(about, log.payload))
+        packet.why ??= log.prefix.replace(/^nf_ct_proto_\d+: /, '').trim();
       continue;
     }
     if (log.group !== WATCH_GROUP) continue;

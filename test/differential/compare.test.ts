@@ -111,8 +111,12 @@ describe('comparison', () => {
     const { kernel, ours } = agreement();
     kernel.packets[1]!.verdict = 'DROP';
     Object.assign(ours.packets[1]!, { verdict: 'REJECT', with: 'tcp-reset' });
-    expect(compare(kernel, ours, { ...NO_FACTS, isSilent: (n, kind) => n === 2 && kind === 'tcp-reset' }).differences).toEqual([]);
-    expect(compare(kernel, ours, { ...NO_FACTS, isSilent: (n) => n === 1 }).differences.map(({ what }) => what)).toEqual(['verdict']);
+    expect(
+      compare(kernel, ours, { ...NO_FACTS, isSilent: (n, kind) => n === 2 && kind === 'tcp-reset' }).differences,
+    ).toEqual([]);
+    expect(
+      compare(kernel, ours, { ...NO_FACTS, isSilent: (n) => n === 1 }).differences.map(({ what }) => what),
+    ).toEqual(['verdict']);
   });
 
   it('lets what the raw table untracked and then dropped be unseen, no other', () => {

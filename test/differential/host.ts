@@ -14,6 +14,13 @@ export interface LocalAddress {
   side: 0 | 1;
 }
 
+/** Every interface that IPv6 runs on has a link-local address. */
+const LINK_LOCALS: LocalAddress[] = ([0, 1] as const).map((side) => ({
+  address: `fe80:0:0:0:ff:feff:fe00:${side + 1}`,
+  length: 64,
+  side,
+}));
+
 /** The text form that addresses of packets are compared in. Throws where there is no address. */
 export function plainAddress(text: string): string {
   const address = parseAddress(text);
@@ -59,11 +66,13 @@ export function busiestAddresses(capture: CapturedFrame[]): LocalAddress[] {
 }
 
 function isAssignable(address: string): boolean {
-  return address.includes(':') ? address !== '0:0:0:0:0:0:0:1' : !isLoopback(address) && Number.parseInt(address, 10) < 224;
+  return address.includes(':') ? address !== LOOPBACK6 : !isLoopback(address) && Number.parseInt(address, 10) < 224;
 }
 
+const LOOPBACK6 = '0:0:0:0:0:0:0:1';
+
 function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address === '0:0:0:0:0:0:0:1';
+  return address.startsWith('127.') || address === LOOPBACK6;
 }
 
 /** What all packets of a capture are to a host with these addresses; what it cannot be given, and why. */
@@ -92,11 +101,11 @@ export function placedAround(
   packets: { origin: number; packet: Buffer; wait: number; group?: Buffer | undefined }[],
   locals: LocalAddress[],
 ): Traffic {
-  const own = new Map(locals.map(({ address, side }) => [address, side]));
-  const isHere = (address: string): boolean => own.has(address) || isLoopback(address);
+  const own = new Map([...locals, ...LINK_LOCALS].map(({ address, side }) => [address, side]));
+  const anycast = new Set(locals.map(anycastOf));
+  const isHere = (address: string): boolean => own.has(address) || isLoopback(address) || anycast.has(address);
   const broadcasts = new Set(locals.map(broadcastOf));
-  const isElsewhere = (address: string): boolean =>
-    !isHere(address) && isRoutable(address) && !broadcasts.has(address);
+  const isElsewhere = (address: string): boolean => !isHere(address) && isRoutable(address) && !broadcasts.has(address);
   const sides = new Map<string, 0 | 1>();
   const frames: Frame[] = [];
   const skipped: Skipped[] = [];
@@ -110,7 +119,7 @@ export function placedAround(
     if (own.has(source) || (isLoopback(source) && (six || isHere(target)))) {
       const sent = asSent(packet);
       if (typeof sent === 'string') {
-        skipped.push({ origin, why: `no raw socket sends it: ${sent}` });
+        skipped.push({ origin, why: `not sent by the host: ${sent}` });
         continue;
       }
       if (!sent.equals(packet)) changed.push({ origin, why: 'IPv4 header checksum' });
@@ -169,8 +178,14 @@ function groupAddress(packet: Buffer): Buffer | undefined {
 
 /** Is the packet for a group or for all hosts of a network? Nobody answers that with an error. */
 export function isForMany({ group, packet }: Frame, locals: LocalAddress[] = []): boolean {
-  const [, target] = addresses(packet);
-  return group !== undefined || locals.some((local) => broadcastOf(local) === target);
+  const [source, target] = addresses(packet);
+  const special = target === '127.255.255.255' || (source === '0.0.0.0' && target === '0.0.0.0');
+  return special || group !== undefined || locals.some((local) => broadcastOf(local) === target);
+}
+
+/** A router answers to the subnet's own address, too (RFC 4291 section 2.6.1). */
+function anycastOf({ address, length }: LocalAddress): string | undefined {
+  return address.includes(':') && length === 64 ? address.replace(/(:[^:]+){4}$/, ':0:0:0:0') : undefined;
 }
 
 function broadcastOf({ address, length }: LocalAddress): string | undefined {
@@ -184,13 +199,19 @@ function broadcastOf({ address, length }: LocalAddress): string | undefined {
 /** Does routing need to be told by which interface such a packet is to leave? */
 export function needsInterface(packet: Buffer): boolean {
   const [, target] = addresses(packet);
-  return target.includes(':') ? !isRoutable(target) : target === '255.255.255.255' || Number.parseInt(target, 10) >= 224;
+  if (target.includes(':')) return !isRoutable(target);
+  return target === '255.255.255.255' || packet.readUInt8(16) >> 4 === 14;
 }
 
-/** What leaves when a raw socket is given this packet, or why it does not take it (raw_send_hdrinc()). */
+/** What leaves when a raw socket is given this packet (raw_send_hdrinc()), or why it is not. */
 function asSent(packet: Buffer): Buffer | string {
-  const [, target] = addresses(packet);
-  if (packet.readUInt8(0) >> 4 === 6) return target === '0:0:0:0:0:0:0:0' ? 'no destination' : packet;
+  const [source, target] = addresses(packet);
+  if (packet.readUInt8(0) >> 4 === 6) {
+    if (target === '0:0:0:0:0:0:0:0') return 'no destination';
+    // Our side does not look at those, wherever they were captured (docs/fidelity.md).
+    if ((source === LOOPBACK6) !== (target === LOOPBACK6)) return '::1 and another address';
+    return /^ff.[01]:/.test(target) ? 'interface-local group' : packet;
+  }
   if (target === '0.0.0.0') return 'no destination';
   if (packet.readUInt16BE(4) === 0 && packet.readUInt16BE(6) & 0x3fff) return 'fragment with the identification 0';
   const header = (packet.readUInt8(0) & 15) * 4;
@@ -212,10 +233,7 @@ export function isAsSent(packet: Buffer, shown: Buffer): boolean {
 export function hostScript(locals: LocalAddress[], interfaces: readonly string[]): string[] {
   return [
     'ip link set dev lo up',
-    ...interfaces.map(
-      (name, side) => `ip -6 address add fe80::ff:feff:fe00:${side + 1}/64 dev ${name} scope link nodad`,
-    ),
-    ...locals.map(({ address, length, side }) => {
+    ...[...LINK_LOCALS, ...locals].map(({ address, length, side }) => {
       const extra = address.includes(':') ? 'nodad' : length < 31 ? 'brd +' : '';
       return `ip address add ${address}/${length} dev ${interfaces[side]} ${extra}`;
     }),

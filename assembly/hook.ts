@@ -3,11 +3,11 @@
 // A hook is a list of steps in priority order, made by src/engine/world.ts from the base chains of the ruleset and the
 // place of connection tracking. Each base chain is one function of the emitted rule code.
 
-import { deserves_error, deserves_reset, error_for, reject_error, reset_for, routing_error } from "./answer";
+import { deserves_error, deserves_reset, echo_of, error_for, mark_echo, reject_error, reset_for, routing_error } from "./answer";
 import { bury, confirm, conntrack_in } from "./conntrack";
 import { Flow, LogRecord, Packet, Step, STEPS_MAX, World } from "./layout";
 import { reject_verifies } from "./packet";
-import { route_decide, route_loops, route_path } from "./route";
+import { route_decide, route_echoes, route_loops, route_path } from "./route";
 import { trace_answer, trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route } from "./trace";
 import { tcp_set_closing } from "./track/tcp";
 import { shown_state } from "./track/tracker";
@@ -44,7 +44,7 @@ function receive(w: World, p: Packet): u32 {
   const reason = route(w, p);
   if (reason != Reason.NONE) {
     const error = routing_error(reason, p.l3num);
-    if (error != 0 && deserves_error(p)) answer(w, p, error_for(w, p, error));
+    if (error != 0 && deserves_error(w, p)) answer(w, p, error_for(w, p, error));
     return drop(p, reason);
   }
   if (p.path == Path.INPUT) {
@@ -63,9 +63,45 @@ function send(w: World, p: Packet): u32 {
   const reason = route(w, p);
   if (reason != Reason.NONE) return drop(p, reason);
   let verdict = run(w, p, Hook.OUTPUT);
-  if (verdict == Verdict.ACCEPT) verdict = run(w, p, Hook.POSTROUTING);
-  if (verdict == Verdict.ACCEPT) verdict = finish(w, p);
+  if (verdict != Verdict.ACCEPT) return verdict;
+  if (route_echoes(p, w)) return send_to_all(w, p);
+  verdict = leave(w, p);
   return verdict == Verdict.ACCEPT && route_loops(p, w) ? loop_back(w, p) : verdict;
+}
+
+function leave(w: World, p: Packet): u32 {
+  const verdict = run(w, p, Hook.POSTROUTING);
+  return verdict == Verdict.ACCEPT ? finish(w, p) : verdict;
+}
+
+/**
+ * A packet that a copy of comes back: the copy passes POSTROUTING and is received by the same interface, in IPv4 before
+ * the packet itself passes POSTROUTING (ip_mc_output()), in IPv6 after that and only if it may leave
+ * (ip6_finish_output2()). netif_rx() delivers at once where a process sends. The verdict is that of what left.
+ */
+function send_to_all(w: World, p: Packet): u32 {
+  if (p.l3num == L3.IPV4) {
+    echo(w, p);
+    return leave(w, p);
+  }
+  const verdict = leave(w, p);
+  if (verdict == Verdict.ACCEPT) echo(w, p);
+  return verdict;
+}
+
+function echo(w: World, p: Packet): void {
+  const logs: usize = w.logs_top;
+  const rule = filter_rule;
+  const copy = echo_of(w, p);
+  const left = leave(w, copy) == Verdict.ACCEPT;
+  // Confirmed by the copy, the entry is the packet's, too.
+  p.flow = copy.flow;
+  if (left) {
+    mark_echo(copy);
+    loop_back(w, copy);
+  }
+  filter_rule = rule;
+  take_over(w, p, copy, logs);
 }
 
 /**
@@ -137,6 +173,11 @@ function answer(w: World, p: Packet, own: Packet): void {
   const rule = filter_rule;
   send(w, own);
   filter_rule = rule;
+  take_over(w, p, own, logs);
+}
+
+/** What another packet did and what the rules logged of it (from `logs` on) counts as caused by `p`. */
+function take_over(w: World, p: Packet, own: Packet, logs: usize): void {
   p.events |= own.events;
   p.logs += own.logs;
   for (let at = logs; at < <usize>w.logs_top; at += offsetof<LogRecord>()) {
@@ -148,10 +189,10 @@ function answer(w: World, p: Packet, own: Packet): void {
 function reject(w: World, p: Packet): void {
   if (!reject_verifies(p)) return;
   if (p.reject != RejectWith.TCP_RESET) {
-    if (deserves_error(p)) answer(w, p, error_for(w, p, reject_error(p.reject)));
+    if (deserves_error(w, p)) answer(w, p, error_for(w, p, reject_error(p.reject)));
     return;
   }
-  if (!deserves_reset(p)) return;
+  if (!deserves_reset(w, p)) return;
   if (p.flow) {
     const flow = changetype<Flow>(<usize>p.flow);
     if (flow.status & Status.CONFIRMED) tcp_set_closing(w, flow);

@@ -74,6 +74,8 @@ export function route_path(p: Packet, w: World): void {
     p.path = <u8>Path.OUTPUT;
     p.oif = p.iif;
     p.iif = 0;
+    // Only what comes from a link is for more than one station to the kernel, whatever the address.
+    p.pkttype = <u8>PktType.HOST;
     return;
   }
   if (p.iif == 0) p.iif = <u16>source;
@@ -86,11 +88,33 @@ export function route_path(p: Packet, w: World): void {
   return p.iif != 0 && p.iif != loopback && p.l3num == L3.IPV4 && load<u8>(changetype<usize>(p)) == 127;
 }
 
-/** Does a packet of the host's own go to the host itself, over loopback? */
+/** Does a packet of the host's own go to the host itself, over loopback? Asked after routing. */
 export function route_loops(p: Packet, w: World): bool {
+  return w.topology != 0 && p.oif != 0 && p.oif == loopback_oif(w, p.l3num);
+}
+
+/** The interface that 127.0.0.1 and ::1 belong to. */
+function loopback_oif(w: World, l3num: u32): u32 {
+  return (l3num == L3.IPV6 ? lookup6(w, 0, 1) : lookup4(w, LOOPBACK4)) & 0xffff;
+}
+
+/** Is the destination the broadcast address of one of the host's networks, or nobody yet (from 0.0.0.0 to 0.0.0.0)? */
+export function route_goes_to_all(p: Packet, w: World): bool {
   if (!w.topology) return false;
-  const type = route_lookup(w, p.l3num, changetype<usize>(p) + offsetof<Packet>("dst_lo")) >> 16;
-  return type == AddrType.LOCAL || (type == AddrType.ANYCAST && p.l3num == L3.IPV6);
+  if (p.l3num == L3.IPV4 && (p.src_lo | p.dst_lo) == 0) return true;
+  return route_lookup(w, p.l3num, changetype<usize>(p) + offsetof<Packet>("dst_lo")) >> 16 == AddrType.BROADCAST;
+}
+
+/**
+ * Does a copy of a packet of the host's own come back by the link it leaves by, because the host listens there, too? So
+ * it is with broadcasts and joined groups (__mkroute_output(), ip6_finish_output2()), unless the sender has switched
+ * IP_MULTICAST_LOOP off, which no capture shows.
+ */
+export function route_echoes(p: Packet, w: World): bool {
+  if (!w.topology || route_loops(p, w)) return false;
+  const target = changetype<usize>(p) + offsetof<Packet>("dst_lo");
+  const type = here(route_lookup(w, p.l3num, target), p.oif) >> 16;
+  return type == AddrType.BROADCAST || type == AddrType.MULTICAST;
 }
 
 /** Routes a packet: sets path and oif for good. NONE if it goes on to the next hook, else why it is dropped. */
@@ -235,8 +259,12 @@ function decide_output(p: Packet, w: World): Reason {
   const seen: u32 = p.oif;
   const found = route_lookup(w, p.l3num, target);
   const type = found >> 16;
+  const loopback = loopback_oif(w, p.l3num);
   if (type == AddrType.LOCAL || (type == AddrType.ANYCAST && v6)) {
-    p.oif = <u16>(v6 ? lookup6(w, 0, 1) : lookup4(w, LOOPBACK4));
+    // A link-local address of another link's is a neighbour on the one that the sender named.
+    const owner = found & 0xffff;
+    const neighbour = v6 && is_link_local6(be64(target)) && seen != 0 && seen != loopback && owner != 0 && owner != seen;
+    if (!neighbour) p.oif = <u16>loopback;
     return Reason.NONE;
   }
   const everywhere = v6 ? load<u8>(target) == 0xff : is_multicast4(be32(target)) || be32(target) == LIMITED_BROADCAST;

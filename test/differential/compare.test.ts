@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import type { KernelAnswer, KernelAnswers } from './answers.ts';
-import { compare, type OurAnswers, type OurPacket } from './compare.ts';
+import { compare, NO_FACTS, type OurAnswers, type OurPacket } from './compare.ts';
 import { shrink } from './seeds.ts';
 import { sameWhy } from './why.ts';
 
@@ -87,7 +87,7 @@ describe('comparison', () => {
       differences: [],
       packets: 2,
       events: 2,
-      excused: { expiry: 0, jiffy: 0, silent: 0, table: 1 },
+      excused: { expiry: 0, jiffy: 0, silent: 0, error: 0, table: 1 },
     });
   });
 
@@ -111,8 +111,12 @@ describe('comparison', () => {
     const { kernel, ours } = agreement();
     kernel.packets[1]!.verdict = 'DROP';
     Object.assign(ours.packets[1]!, { verdict: 'REJECT', with: 'tcp-reset' });
-    expect(compare(kernel, ours, (n, kind) => n === 2 && kind === 'tcp-reset').differences).toEqual([]);
-    expect(compare(kernel, ours, (n) => n === 1).differences.map(({ what }) => what)).toEqual(['verdict']);
+    expect(
+      compare(kernel, ours, { ...NO_FACTS, isSilent: (n, kind) => n === 2 && kind === 'tcp-reset' }).differences,
+    ).toEqual([]);
+    expect(
+      compare(kernel, ours, { ...NO_FACTS, isSilent: (n) => n === 1 }).differences.map(({ what }) => what),
+    ).toEqual(['verdict']);
   });
 
   it('lets what the raw table untracked and then dropped be unseen, no other', () => {

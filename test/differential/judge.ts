@@ -2,10 +2,12 @@
 
 import { answersOf, type KernelAnswers } from './answers.ts';
 import { type Comparison, compare } from './compare.ts';
+import type { Frame } from './frames.ts';
+import { isForMany } from './host.ts';
 import { askKernel, type Question } from './kernel.ts';
 import { compareMoments, kernelExpiries, ourExpiries } from './moments.ts';
 import { OurRun } from './ours.ts';
-import { isSilentReject } from './packet.ts';
+import { isSilentReject, parse, quoted } from './packet.ts';
 import { story } from './story.ts';
 
 /**
@@ -24,11 +26,16 @@ export async function compareTraffic(
   const ours = new OurRun(
     question,
     kernel.packets.map((packet) => packet.ts),
+    kernel.host,
   );
-  const isSilent = (n: number, kind: string): boolean => isSilentReject(question.frames[n - 1]!.packet, kind);
+  const isSilent = (n: number, kind: string): boolean => {
+    const frame = question.frames[n - 1]!;
+    return isForMany(frame, question.locals) || isSilentReject(frame.packet, kind);
+  };
   try {
     const answers = await ours.replay(options.workers);
-    const comparison = compare(kernel, answers, isSilent);
+    const isOwnError = (n: number): boolean => isError(question.frames[n - 1]!);
+    const comparison = compare(kernel, answers, { isSilent, isOwnError });
     const tolerance = BigInt(STAMP_JIFFIES * record.tick);
     const moments = compareMoments(kernelExpiries(kernel, record), ourExpiries(answers.events), tolerance);
     comparison.differences.push(...moments.differences);
@@ -40,6 +47,12 @@ export async function compareTraffic(
   } finally {
     ours.close();
   }
+}
+
+/** An ICMP error of the host's own. */
+function isError({ own, packet }: Frame): boolean {
+  const parsed = own && parse(packet);
+  return parsed !== undefined && quoted(parsed) !== undefined;
 }
 
 function indent(text: string): string {

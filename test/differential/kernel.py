@@ -12,10 +12,14 @@
 # netif_receive_skb), so whatever the sockets hold after the write belongs to that frame. The frame's source address
 # carries its number as a second witness (NFULA_HWADDR), which kernel.ts checks.
 #
+# What the host itself sends goes through a raw socket, whose send() likewise returns after the last hook, with
+# SO_PRIORITY as the mark by which rules tell it from what the kernel answers on its own.
+#
 # The job (a JSON file, first argument): frames, answers (paths), ports (names, in order), groups (NFLOG numbers),
-# outgoing (keep the frames that leave, too).
+# priority (of what the host sends), outgoing (keep the frames that leave, too).
 #
 # Frames file, little endian, per frame:  u32 number, u32 wait_ms, u16 port, u16 length, u16 query length, bytes, query
+#   port: OWN is added for an IP packet that the host sends, NAMED if the port is named to the socket
 #   query: a ctnetlink request for the entry of the frame's flow, sent right after the frame; empty if it has none
 # Answers file, per record:               u8 kind, u32 number, u32 length, bytes
 #   kind 1  NFLOG datagram (raw netlink)
@@ -23,9 +27,11 @@
 #   kind 3  frame sent: see SENT
 #   kind 4  frame that left: u8 port, bytes
 #   kind 5  answer to the frame's query (raw netlink)
+#   kind 6  the socket refused what the host was to send: i32 errno
 # number is that of the frame being delivered, 0 before the first; after the last it stays the last one's.
 
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -55,7 +61,9 @@ FRAME = struct.Struct('<IIHHH')
 # Beginning of the jiffy before and after the write: conntrack measures time in jiffies. CLOCK_MONOTONIC, ns.
 SENT = struct.Struct('<QQ')
 COARSE = 6  # CLOCK_MONOTONIC_COARSE, which Python does not name
-NFLOG, EVENT, FRAME_SENT, FRAME_LEFT, ENTRY = 1, 2, 3, 4, 5
+NFLOG, EVENT, FRAME_SENT, FRAME_LEFT, ENTRY, REFUSED = 1, 2, 3, 4, 5, 6
+OWN, NAMED = 0x100, 0x200
+IP_PKTINFO = 8  # which Python does not name
 # A frame is sent neither in the first part of a jiffy, when the tick may not have been counted yet, nor in the last, so
 # that none is counted while the frame is on its way.
 GUARD_NS = 300_000
@@ -103,6 +111,35 @@ def open_port(name):
     return port
 
 
+class Sender:
+    """The host's own packets, headers and all, through raw sockets."""
+
+    def __init__(self, ports, priority):
+        self.indexes = [socket.if_nametoindex(name) for name in ports]
+        self.sockets = {}
+        for version, family in ((4, socket.AF_INET), (6, socket.AF_INET6)):
+            sock = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, priority)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            self.sockets[version] = sock
+
+    def send(self, packet, port):
+        """Returns 0, or why the packet was not even taken. A packet that OUTPUT drops was taken (EPERM)."""
+        version, named = packet[0] >> 4, port & NAMED
+        index = self.indexes[port & 0xFF] if named else 0
+        if version == 4:
+            target = socket.inet_ntop(socket.AF_INET, packet[16:20])
+            info = (socket.IPPROTO_IP, IP_PKTINFO, struct.pack('=I8x', index))
+        else:
+            target = socket.inet_ntop(socket.AF_INET6, packet[24:40])
+            info = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, struct.pack('=16xI', index))
+        try:
+            self.sockets[version].sendmsg([packet], [info] if named else [], 0, (target, 0))
+        except OSError as error:
+            return 0 if error.errno == errno.EPERM else error.errno
+        return 0
+
+
 class Keeper:
     """Reads whatever the sockets and ports hold and appends it to the answers. ENOBUFS (a loss) is not caught."""
 
@@ -115,6 +152,7 @@ class Keeper:
         for sock in (self.log, self.events):
             sock.setblocking(False)
         self.ports = [open_port(name) for name in job['ports']]
+        self.sender = Sender(job['ports'], job['priority'])
 
     def keep(self, kind, number, data):
         self.out.write(RECORD.pack(kind, number, len(data)))
@@ -184,7 +222,11 @@ def send_all(keeper, frames):
         before = now // tick * tick
         # Each tick moves the coarse clock to less than a jiffy before its own time. Where that is older, the tick is late.
         late = gettime(COARSE) < before - tick
-        write(ports[port], frame)
+        if port & OWN:
+            if refusal := keeper.sender.send(frame, port):
+                keeper.keep(REFUSED, number, struct.pack('<i', refusal))
+        else:
+            write(ports[port], frame)
         keeper.drain(number)
         if query_length:
             keeper.entries.send(query)

@@ -70,7 +70,7 @@ async function judgeCapture(file: string, traffic: TimedTraffic, job: Job, recor
   try {
     const answer = await ours.replay(2);
     const isSilent = (n: number, kind: string): boolean => isSilentReject(frames[n - 1]!.packet, kind);
-    const comparison = compare(kernel, answer, isSilent);
+    const comparison = compare(kernel, answer, { isSilent, isOwnError: () => false });
     const moments = compareMoments(kernelExpiries(kernel, record), ourExpiries(answer.events));
     comparison.differences.push(...moments.differences);
     const resets = resetFlows(frames, kernel);

@@ -35,8 +35,18 @@ export function tuple_hash(t: Tuple): u32 {
   const icmp = t.protonum == Proto.ICMP || t.protonum == Proto.ICMPV6;
   const source = endpoint(t.src_lo, t.src_hi, t.sport);
   const target = endpoint(t.dst_lo, t.dst_hi, icmp ? t.sport : t.dport);
-  let h = source + target;
-  h = (h ^ (h >> 32) ^ t.protonum) * MIX_2;
+  return join_endpoints(source + target, t.protonum);
+}
+
+/** tuple_hash() of IPv4 with ports: `ports` holds both as they lie in the packet. */
+// @ts-ignore: decorator
+@inline export function ports_hash(src: u32, dst: u32, ports: u32, protonum: u32): u32 {
+  return join_endpoints(endpoint(src, 0, ports & 0xffff) + endpoint(dst, 0, ports >> 16), protonum);
+}
+
+// @ts-ignore: decorator
+@inline function join_endpoints(sum: u64, protonum: u64): u32 {
+  const h = (sum ^ (sum >> 32) ^ protonum) * MIX_2;
   const folded = <u32>(h >> 32) ^ <u32>h;
   return folded == 0 ? 1 : folded;
 }

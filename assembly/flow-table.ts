@@ -7,7 +7,7 @@
 
 import { Flow, Packet, Slot, Tuple, World } from "./layout";
 import { limit_insert, limit_remove } from "./limit";
-import { tuple_equal, tuple_is_inverse } from "./tuple";
+import { is_icmp, tuple_equal, tuple_is_inverse, tuple_is_reverse } from "./tuple";
 
 const SLOT: usize = 8;
 
@@ -21,7 +21,8 @@ let dir_found: u32 = 0;
 }
 
 /** The flow that `t` belongs to, in either direction; null address (0) if there is none. */
-export function find_flow(w: World, t: Tuple, hash: u32): usize {
+// @ts-ignore: decorator
+@inline export function find_flow(w: World, t: Tuple, hash: u32): usize {
   if (w.templates) return find_zoned(w, t, hash);
   const index: usize = w.index;
   const mask = w.index_mask;
@@ -31,12 +32,15 @@ export function find_flow(w: World, t: Tuple, hash: u32): usize {
     const flow: usize = slot.flow;
     if (flow == 0) return 0;
     if (slot.tag == hash) {
-      if (tuple_equal(flow, changetype<usize>(t))) {
+      // Which of the two it is nobody can predict, so both are computed and one branch asks for either.
+      const icmp = <u32>is_icmp(t.protonum);
+      const reverse = (icmp ^ 1) & <u32>tuple_is_reverse(changetype<usize>(t), flow);
+      if (reverse | <u32>tuple_equal(flow, changetype<usize>(t))) {
         // What a host sends from one port to the same port of itself is its own answer: the kernel meets REPLY first.
-        dir_found = t.src_lo == t.dst_lo && t.src_hi == t.dst_hi && tuple_is_inverse(t, changetype<Tuple>(flow)) ? 1 : 0;
+        dir_found = reverse;
         return flow;
       }
-      if (tuple_is_inverse(t, changetype<Tuple>(flow)) && t.zone == changetype<Flow>(flow).zone) {
+      if (icmp && tuple_is_inverse(t, changetype<Tuple>(flow)) && t.zone == changetype<Flow>(flow).zone) {
         dir_found = 1;
         return flow;
       }

@@ -34,7 +34,8 @@ export function judge(w: World, p: Packet): void {
 }
 
 /** A packet from outside: PREROUTING, the routing decision, then INPUT or FORWARD and POSTROUTING. */
-function receive(w: World, p: Packet): u32 {
+// @ts-ignore: decorator
+@inline function receive(w: World, p: Packet): u32 {
   let verdict = run(w, p, Hook.PREROUTING);
   if (verdict != Verdict.ACCEPT) return verdict;
   if (p.flags & PacketFlag.IP_OPTIONS && p.l3num == L3.IPV4) {
@@ -120,13 +121,15 @@ function loop_back(w: World, p: Packet): u32 {
   return verdict == Verdict.ACCEPT ? finish(w, p) : verdict;
 }
 
-function route(w: World, p: Packet): Reason {
+// @ts-ignore: decorator
+@inline function route(w: World, p: Packet): Reason {
   const reason = route_decide(p, w);
   if (w.trace) trace_route(w, p, reason);
   return reason;
 }
 
-function finish(w: World, p: Packet): u32 {
+// @ts-ignore: decorator
+@inline function finish(w: World, p: Packet): u32 {
   if (confirm(w, p)) return Verdict.ACCEPT;
   w.table_full = 1;
   return drop(p, Reason.TABLE_FULL);
@@ -139,11 +142,17 @@ function drop(p: Packet, reason: Reason): u32 {
   return Verdict.DROP;
 }
 
-/** Runs a hook's steps until one does not accept. */
-function run(w: World, p: Packet, hook: u32): u32 {
+/** Runs a hook's steps until one does not accept. Many hooks have none. */
+// @ts-ignore: decorator
+@inline function run(w: World, p: Packet, hook: u32): u32 {
   if (w.trace) trace_hook(w, hook);
   const family: u32 = p.l3num == L3.IPV6 ? 1 : 0;
-  let at: usize = w.steps + (family * 5 + hook) * STEPS_MAX * <u32>offsetof<Step>();
+  const first: usize = w.steps + (family * 5 + hook) * STEPS_MAX * <u32>offsetof<Step>();
+  return changetype<Step>(first).kind == StepKind.END ? <u32>Verdict.ACCEPT : run_steps(w, p, first);
+}
+
+function run_steps(w: World, p: Packet, first: usize): u32 {
+  let at = first;
   while (true) {
     const step = changetype<Step>(at);
     const kind = step.kind;
@@ -201,7 +210,8 @@ function reject(w: World, p: Packet): void {
 }
 
 /** Copies what reports show of the entry into the packet. */
-function describe(w: World, p: Packet): void {
+// @ts-ignore: decorator
+@inline function describe(w: World, p: Packet): void {
   if (p.flow == 0) return;
   const flow = changetype<Flow>(<usize>p.flow);
   p.tcp_state = shown_state(flow);

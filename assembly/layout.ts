@@ -156,6 +156,7 @@ if (offsetof<Packet>("flow") != 96) ERROR("Packet line two starts at rule output
   td_scale: u8;
   /** PeerFlag bits (track/tcp-states.ts). */
   flags: u8;
+  /** Flow keeps other fields here. */
   pad: u16;
 }
 if (offsetof<Peer>() != 20) ERROR("Peer is 20 bytes");
@@ -183,9 +184,9 @@ if (offsetof<Peer>() != 20) ERROR("Peer is 20 bytes");
 if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
 
 // Flow: one entry of the connection table (192 bytes, three cache lines)
-//   line 0   tuple of the original direction, hash, status, expiry, mark, protocol state: all a UDP packet touches
-//   line 1   TCP window state of both sides
-//   line 2   reply tuple, identity, timer links: touched when an entry is created, armed or dies
+//   line 0   tuple of the original direction, status, expiry, mark, protocol state
+//   line 1   TCP window state of both sides; identity
+//   line 2   reply tuple, hash, timer links: touched when an entry is created, armed or dies
 @unmanaged export class Flow {
   src_lo: u64; // 0: Tuple
   src_hi: u64;
@@ -196,7 +197,8 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   protonum: u8;
   l3num: u8;
   zone: u16;
-  hash: u32; // 40
+  /** Second for which the entry sits on the timing wheel; its expiry may be later, never earlier. */
+  armed_s: u32; // 40
   /** Status bits. */
   status: u32;
   /** Expiry, ns since 1970. Before confirm: the timeout in ns. */
@@ -213,9 +215,17 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   /** UDP: an answered flow that is active after this time (ns) is a stream. */
   udp_stream_after: u64;
   peers_1: u64;
-  peers_2: u64;
-  peers_3: u64;
+  peers_2: u16;
+  /** What the remembered packet said of its sender (see last_seq): in the gaps that the peers leave. */
+  last_wscale: u8; // 82
+  last_flags: u8;
+  peers_3: u32;
   peers_4: u64;
+  peers_5: u32;
+  peers_6: u16;
+  /** Identical ACKs in a row. */
+  retrans: u8; // 102
+  pad_0: u8;
   /** Last packet that was accepted or ignored: its seq, ack, end, raw window (kernel: struct ip_ct_tcp.last_*). */
   last_seq: u32; // 104
   last_ack: u32;
@@ -224,13 +234,8 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   /** Flag class (TcpFlagClass) and direction of that packet. */
   last_index: u8; // 118
   last_dir: u8;
-  last_wscale: u8;
-  last_flags: u8;
-  /** Identical ACKs in a row. */
-  retrans: u8;
-  pad_0: u8;
-  /** Second for which the entry sits on the timing wheel; its expiry may be later, never earlier. */
-  armed_s: u32; // 124
+  /** Number of the packet that created the entry (Record.number): its identity in every output, also of each packet. */
+  id: u64; // 120
 
   // line 2 (128): reply tuple in the order of Tuple.
   reply_src_lo: u64;
@@ -242,8 +247,9 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   reply_protonum: u8;
   reply_l3num: u8;
   reply_zone: u16;
-  /** Number of the packet that created the entry (Record.number): its identity in every output. */
-  id: u64; // 168
+  /** Symmetric hash of the original tuple. */
+  hash: u32; // 168
+  pad_1: u32;
   /** Neighbours on the timing wheel's bucket list; flow addresses. next also links the free list. */
   next: u32; // 176
   prev: u32;
@@ -260,6 +266,8 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   }
 }
 if (offsetof<Flow>() != 192) ERROR("Flow is 192 bytes");
+if (offsetof<Flow>("last_wscale") != 64 + offsetof<Peer>("pad")) ERROR("Flow.last_wscale lies behind the first peer's fields");
+if (offsetof<Flow>("retrans") != 64 + 20 + offsetof<Peer>("pad")) ERROR("Flow.retrans lies behind the second peer's fields");
 if (offsetof<Flow>("udp_stream_after") != 64) ERROR("Flow line 1 starts with the peers");
 if (offsetof<Flow>("reply_src_lo") != 128) ERROR("Flow line 2 starts with the reply tuple");
 

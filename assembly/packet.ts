@@ -428,8 +428,13 @@ function pseudo(p: Packet): u64 {
 /** Sets BAD_CHECKSUM, or OFFLOADED where the field holds what a host leaves for its card to complete. */
 function verify(p: Packet, checksums: u32, check: u32, pseudo_header: u64): void {
   if (fold(sum_bytes(p.l4, p.l4_len) + pseudo_header) == 0xffff) return;
+  p.flags |= <u16>transport_fault(checksums, check, pseudo_header);
+}
+
+/** The flag of a packet whose transport checksum is not right. */
+export function transport_fault(checksums: u32, check: u32, pseudo_header: u64): u32 {
   const offloaded = checksums == Checksums.AUTO && (check == 0 || (pseudo_header != 0 && check == fold(pseudo_header)));
-  p.flags |= <u16>(offloaded ? PacketFlag.OFFLOADED : PacketFlag.BAD_CHECKSUM);
+  return offloaded ? PacketFlag.OFFLOADED : PacketFlag.BAD_CHECKSUM;
 }
 
 /**

@@ -6,6 +6,7 @@
 import { deserves_error, deserves_reset, error_for, reject_error, reset_for, routing_error } from "./answer";
 import { bury, confirm, conntrack_in } from "./conntrack";
 import { Flow, LogRecord, Packet, Step, STEPS_MAX, World } from "./layout";
+import { nat_packet, restore_captured } from "./nat";
 import { reject_verifies } from "./packet";
 import { route_decide, route_loops, route_path } from "./route";
 import { trace_answer, trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route } from "./trace";
@@ -30,6 +31,7 @@ export function judge(w: World, p: Packet): void {
   if (verdict == Verdict.ACCEPT && filter_rule != NO_RULE) p.rule = filter_rule;
   if (verdict == Verdict.REJECT) reject(w, p);
   describe(w, p);
+  if (p.flags & PacketFlag.TRANSLATED) restore_captured(w, p);
   bury(w);
 }
 
@@ -92,6 +94,7 @@ function route(w: World, p: Packet): Reason {
 
 function finish(w: World, p: Packet): u32 {
   if (confirm(w, p)) return Verdict.ACCEPT;
+  if (p.reason == Reason.NAT_CLASH) return drop(p, Reason.NAT_CLASH);
   w.table_full = 1;
   return drop(p, Reason.TABLE_FULL);
 }
@@ -116,6 +119,9 @@ function run(w: World, p: Packet, hook: u32): u32 {
       conntrack_in(w, p);
       if (w.trace) trace_conntrack(w, p);
       if (p.reason == Reason.TABLE_FULL) return drop(p, Reason.TABLE_FULL);
+    } else if (kind == StepKind.NAT) {
+      const verdict = translate(w, p, hook, step.slot);
+      if (verdict != ChainVerdict.ACCEPT) return verdict;
     } else {
       if (w.trace) trace_chain(w, step.slot);
       const verdict = call_indirect<u32>(step.slot, changetype<usize>(p), changetype<usize>(w));
@@ -125,6 +131,20 @@ function run(w: World, p: Packet, hook: u32): u32 {
     }
     at += offsetof<Step>();
   }
+}
+
+/** NAT; a packet of the host's own that is sent elsewhere by it finds its way anew (kernel: nf_nat_ipv4_local_fn()). */
+function translate(w: World, p: Packet, hook: u32, slot: u32): u32 {
+  const lo = p.dst_lo;
+  const hi = p.dst_hi;
+  const verdict = nat_packet(w, p, hook, slot);
+  if (verdict != ChainVerdict.ACCEPT) {
+    filter_rule = NO_RULE;
+    return verdict;
+  }
+  if (hook != Hook.OUTPUT || (p.dst_lo == lo && p.dst_hi == hi)) return ChainVerdict.ACCEPT;
+  const reason = route(w, p);
+  return reason == Reason.NONE ? ChainVerdict.ACCEPT : drop(p, reason);
 }
 
 /**
@@ -164,7 +184,7 @@ function describe(w: World, p: Packet): void {
   if (p.flow == 0) return;
   const flow = changetype<Flow>(<usize>p.flow);
   p.tcp_state = shown_state(flow);
-  p.status = <u16>(flow.status & ~<u32>Status.CONFIRMED);
+  p.status = <u16>(flow.status & ~<u32>(Status.CONFIRMED | Status.SRC_NAT_DONE | Status.DST_NAT_DONE));
   p.ct_mark = flow.mark;
   p.flow_id = flow.status & Status.CONFIRMED ? flow.id : 0;
 }

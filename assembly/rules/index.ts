@@ -5,5 +5,6 @@ export { rule_connlabel } from "./connlabel";
 export { rule_restore_mark, rule_save_mark, rule_set_ct_mark } from "./connmark";
 export { rule_limit } from "./limit";
 export { rule_log } from "./log";
+export { rule_nat } from "./nat";
 export { rule_route_types } from "./route";
 export { rule_tcp_mss, rule_tcp_option } from "./tcp-option";

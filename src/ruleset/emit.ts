@@ -39,6 +39,7 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_connlabel: engineType(4, true),
   rule_limit: engineType(5, true),
   rule_log: engineType(3, false),
+  rule_nat: engineType(3, true),
   rule_set_ct_mark: engineType(3, false),
   rule_save_mark: engineType(3, false),
   rule_restore_mark: engineType(3, false),
@@ -52,6 +53,7 @@ export type EngineFunction =
   | 'rule_connlabel'
   | 'rule_limit'
   | 'rule_log'
+  | 'rule_nat'
   | 'rule_set_ct_mark'
   | 'rule_save_mark'
   | 'rule_restore_mark'
@@ -114,6 +116,7 @@ class Emitter {
     ]);
     const byAction = new Map<string, EngineFunction>([
       ['log', 'rule_log'],
+      ['nat', 'rule_nat'],
       ['set ct mark', 'rule_set_ct_mark'],
       ['save mark', 'rule_save_mark'],
       ['restore mark', 'rule_restore_mark'],
@@ -460,6 +463,11 @@ class RuleWriter {
           code.get(P).i32(CtState.NEW).memory('i32.store8', PACKET.ct_state);
         });
         return true;
+      case 'nat':
+        code.get(P).i32(rule).memory('i32.store', PACKET.rule);
+        code.get(P).get(W).i32(action.nat);
+        this.call('rule_nat').op('return');
+        return false;
       case 'reject':
         code.get(P).i32(action.with).memory('i32.store8', PACKET.reject);
         this.decide(rule, ChainVerdict.REJECT);

@@ -6,6 +6,7 @@
 import { deserves_error, deserves_reset, echo_of, error_for, mark_echo, reject_error, reset_for, routing_error } from "./answer";
 import { bury, confirm, conntrack_in } from "./conntrack";
 import { Flow, LogRecord, Packet, Step, STEPS_MAX, World } from "./layout";
+import { nat_packet, restore_captured } from "./nat";
 import { reject_verifies } from "./packet";
 import { route_decide, route_echoes, route_loops, route_path } from "./route";
 import { trace_answer, trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route } from "./trace";
@@ -30,6 +31,7 @@ export function judge(w: World, p: Packet): void {
   if (verdict == Verdict.ACCEPT && filter_rule != NO_RULE) p.rule = filter_rule;
   if (verdict == Verdict.REJECT) reject(w, p);
   describe(w, p);
+  if (p.flags & PacketFlag.TRANSLATED) restore_captured(w, p);
   bury(w);
 }
 
@@ -131,6 +133,7 @@ function loop_back(w: World, p: Packet): u32 {
 // @ts-ignore: decorator
 @inline function finish(w: World, p: Packet): u32 {
   if (confirm(w, p)) return Verdict.ACCEPT;
+  if (p.reason == Reason.NAT_CLASH) return drop(p, Reason.NAT_CLASH);
   w.table_full = 1;
   return drop(p, Reason.TABLE_FULL);
 }
@@ -148,10 +151,10 @@ function drop(p: Packet, reason: Reason): u32 {
   if (w.trace) trace_hook(w, hook);
   const family: u32 = p.l3num == L3.IPV6 ? 1 : 0;
   const first: usize = w.steps + (family * 5 + hook) * STEPS_MAX * <u32>offsetof<Step>();
-  return changetype<Step>(first).kind == StepKind.END ? <u32>Verdict.ACCEPT : run_steps(w, p, first);
+  return changetype<Step>(first).kind == StepKind.END ? <u32>Verdict.ACCEPT : run_steps(w, p, hook, first);
 }
 
-function run_steps(w: World, p: Packet, first: usize): u32 {
+function run_steps(w: World, p: Packet, hook: u32, first: usize): u32 {
   let at = first;
   while (true) {
     const step = changetype<Step>(at);
@@ -161,6 +164,9 @@ function run_steps(w: World, p: Packet, first: usize): u32 {
       conntrack_in(w, p);
       if (w.trace) trace_conntrack(w, p);
       if (p.reason == Reason.TABLE_FULL) return drop(p, Reason.TABLE_FULL);
+    } else if (kind == StepKind.NAT) {
+      const verdict = translate(w, p, hook, step.slot);
+      if (verdict != ChainVerdict.ACCEPT) return verdict;
     } else {
       if (w.trace) trace_chain(w, step.slot);
       const verdict = call_indirect<u32>(step.slot, changetype<usize>(p), changetype<usize>(w));
@@ -170,6 +176,20 @@ function run_steps(w: World, p: Packet, first: usize): u32 {
     }
     at += offsetof<Step>();
   }
+}
+
+/** NAT; a packet of the host's own that is sent elsewhere by it finds its way anew (kernel: nf_nat_ipv4_local_fn()). */
+function translate(w: World, p: Packet, hook: u32, slot: u32): u32 {
+  const lo = p.dst_lo;
+  const hi = p.dst_hi;
+  const verdict = nat_packet(w, p, hook, slot);
+  if (verdict != ChainVerdict.ACCEPT) {
+    filter_rule = NO_RULE;
+    return verdict;
+  }
+  if (hook != Hook.OUTPUT || (p.dst_lo == lo && p.dst_hi == hi)) return ChainVerdict.ACCEPT;
+  const reason = route(w, p);
+  return reason == Reason.NONE ? ChainVerdict.ACCEPT : drop(p, reason);
 }
 
 /**
@@ -215,7 +235,7 @@ function reject(w: World, p: Packet): void {
   if (p.flow == 0) return;
   const flow = changetype<Flow>(<usize>p.flow);
   p.tcp_state = shown_state(flow);
-  p.status = <u16>(flow.status & ~<u32>Status.CONFIRMED);
+  p.status = <u16>(flow.status & ~<u32>(Status.CONFIRMED | Status.SRC_NAT_DONE | Status.DST_NAT_DONE));
   p.ct_mark = flow.mark;
   p.flow_id = flow.status & Status.CONFIRMED ? flow.id : 0;
 }

@@ -72,6 +72,14 @@ export function trace_conntrack(w: World, p: Packet): void {
   record.h = p.ct_mark;
 }
 
+/** NAT has bound a new flow: which end (Manip), and what answers look like from now on (five double words). */
+export function trace_nat(w: World, flow: Flow, manip: u32): void {
+  const record = next_record(w, TraceKind.NAT);
+  record.a = manip;
+  record.b = flow.status;
+  memory.copy(changetype<usize>(record) + offsetof<TraceRecord>("c"), changetype<usize>(flow) + offsetof<Flow>("reply_src_lo"), 40);
+}
+
 /**
  * An entry as it is before (when = 0) or after (1) the tracker: status, seconds left, identity, state, both peers. For SCTP
  * the first two numbers of the peers (b, c) are the verification tags.

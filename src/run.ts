@@ -45,6 +45,8 @@ export interface RunOptions {
   /** Replay time at which the run stops: later packets are not replayed. */
   until?: Moment | undefined;
   wantEvents: boolean;
+  /** Decides what is random in the kernel: the ports that NAT chooses. 0 if not given. */
+  seed?: bigint | undefined;
   /**
    * Fragments bear the verdict of the packet they were assembled into: batches then come late, as copies, in which the
    * bytes of packets cannot be looked at any more. Otherwise only the fragment that completed the packet has a verdict.
@@ -75,6 +77,8 @@ export interface LogEntry {
 export interface WorldView {
   /** Address of PACKET[count]. */
   packets: number;
+  /** Address of TUPLE[count]: what NAT made of the packets that are TRANSLATED; 0 without NAT. */
+  translations: number;
   /** EVENT records in the order of output. */
   events: readonly EventPlace[];
   /** Log records of the packet at this address. */
@@ -235,7 +239,7 @@ class Replay {
     });
     const feed = await CaptureFeed.open(options.captures, memory, engine as unknown as Walker, names, area);
     try {
-      const key = planShards(compiled.map(({ rules }) => sharedState(rules)));
+      const key = planShards(compiled.map(({ rules }, index) => sharedState(rules, options.hosts[index]!)));
       const limit = new EntryLimit(options.hosts.map(({ sysctls }) => sysctls[Sysctl.MAX]!));
       const alone = key.key === 'one-lane' || (limit.stated && !feed.seekable);
       const lanes = alone ? 1 : chooseLanes(options.workers, feed.bytesTotal);
@@ -244,8 +248,14 @@ class Replay {
           new WorldImage(memory, { host: options.hosts[index]!, rules, interfaceTable }, names),
       );
       images.forEach((image, index) => {
+        const trace = options.trace !== undefined;
         const limited = lanes === 1 && options.hosts[index]!.sysctls[Sysctl.MAX] !== 0;
-        image.build(allocator, lanes, { slotBase: compiled[index]!.base, trace: options.trace !== undefined, limited });
+        image.build(allocator, lanes, {
+          slotBase: compiled[index]!.base,
+          trace,
+          limited,
+          seed: options.seed,
+        });
       });
       const defrag = layOutDefrag(memory, allocator, options.hosts[0].sysctls, placesFor(lanes));
       const { endsBytes } = defrag;
@@ -253,6 +263,7 @@ class Replay {
         endsBytes,
         events: options.wantEvents,
         logs: compiled.some(({ rules }) => rules.logsPerPacket > 0),
+        translations: compiled.map(({ rules }) => rules.chains.some(({ table }) => table === 'nat')),
       };
       const ring = layOutRing(allocator, lanes, images.length, wants);
       const shardLanes = allocator.take(SHARDS);
@@ -427,6 +438,7 @@ class Replay {
       const packets = place.packets[world]!;
       return {
         packets,
+        translations: place.translations[world]!,
         events: orderEvents(this.eventRuns(place, world, own)),
         logs: this.logIndex(place, world, own),
         rules: image.plan.rules.rules,
@@ -554,9 +566,22 @@ function trackingNotes(compiled: readonly { rules: CompiledRuleset }[]): string[
     : [];
 }
 
-function sharedState({ key }: CompiledRuleset): SharedState {
-  if (key.key === 'tuple') return {};
-  return { oneLane: { rule: key.rule ? ruleName(key.rule) : '', reason: key.reason ?? '' } };
+function sharedState({ key }: CompiledRuleset, { conntrack }: Host): SharedState {
+  if (key.key !== 'tuple')
+    return {
+      oneLane: {
+        rule: key.rule ? ruleName(key.rule) : '',
+        reason: key.reason ?? '',
+      },
+    };
+  const entry = conntrack.find(({ translated }) => translated);
+  if (!entry) return {};
+  return {
+    oneLane: {
+      rule: '',
+      reason: `NAT: the entry in line ${entry.line} of the host's conntrack table`,
+    },
+  };
 }
 
 function seedWords(): [number, number] {

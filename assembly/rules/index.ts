@@ -7,6 +7,7 @@ export { rule_restore_mark, rule_save_mark, rule_set_ct_mark } from "./connmark"
 export { rule_candidates, rule_more_candidates } from "./dispatch";
 export { rule_limit } from "./limit";
 export { rule_log } from "./log";
+export { rule_nat } from "./nat";
 export { rule_route_types } from "./route";
 export { rule_sctp_chunks } from "./sctp-chunks";
 export { rule_tcp_mss, rule_tcp_option } from "./tcp-option";

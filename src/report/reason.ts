@@ -71,6 +71,10 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.ROUTE_PROHIBIT]: { word: 'route-prohibit' },
   [Reason.TABLE_FULL]: { word: 'table-full' },
 
+  [Reason.NAT_NO_ADDRESS]: { word: 'nat-no-address' },
+  [Reason.NAT_CLASH]: { word: 'nat-clash' },
+  [Reason.NAT_ICMP_ERROR]: { word: 'nat-icmp-error' },
+
   [Reason.TRUNCATED_L4]: { word: 'truncated-header' },
   [Reason.BAD_CHECKSUM]: { word: 'invalid-checksum' },
   [Reason.TCP_FLAGS]: { word: 'invalid-tcp-flags' },

@@ -1,8 +1,11 @@
 // What do the engine's trace records of one packet say?
 
-import { Proto, TraceKind } from '../../assembly/vocabulary.ts';
+import { Proto, Status, TraceKind } from '../../assembly/vocabulary.ts';
 import type { InterfaceNames } from '../capture/interfaces.ts';
-import { TRACE_RECORD, WORLD } from '../engine/layout.ts';
+import { TRACE_RECORD, TUPLE, WORLD } from '../engine/layout.ts';
+import { addressText } from './address.ts';
+import { wordAt } from './conntrack-text.ts';
+import { hasPorts } from './describe.ts';
 import { pathName } from './names.ts';
 import { whyText } from './reason.ts';
 import type { TraceEntry, TracePeer, TraceTcp } from './trace.ts';
@@ -63,6 +66,12 @@ export function readTrace(
       case TraceKind.ANSWER:
         entries.push({ kind: 'answer', text: answerText(a, b) });
         break;
+      case TraceKind.NAT:
+        entries.push({
+          kind: 'nat',
+          text: natText(a, b, view, at + TRACE_RECORD.c),
+        });
+        break;
       case TraceKind.CONNTRACK:
         entries.push(ctEntry(raw.n, seen));
         seen = {};
@@ -94,6 +103,19 @@ function routeText(path: number, iif: number, oif: number, reason: number, names
   if (reason !== 0) return whyText(reason, 0, 0);
   const part = (word: string, index: number) => (index === 0 ? '' : ` ${word}=${names.name(index) ?? '?'}`);
   return `${pathName(path) ?? 'nowhere'}${part('in', iif)}${part('out', oif)}`;
+}
+
+/** @param reply address of the entry's reply TUPLE */
+function natText(manip: number, status: number, view: DataView, reply: number): string {
+  const end = manip === 0 ? 'source' : 'destination';
+  if (!(status & (manip === 0 ? Status.SRC_NAT : Status.DST_NAT))) return `${end} stays`;
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  const [address, word] = manip === 0 ? [TUPLE.dst_lo, TUPLE.dport] : [TUPLE.src_lo, TUPLE.sport];
+  const protonum = bytes[reply + TUPLE.protonum]!;
+  const text = addressText(bytes, reply + address, bytes[reply + TUPLE.l3num]!);
+  if (protonum === Proto.ICMP || protonum === Proto.ICMPV6)
+    return `${end} -> ${text} id ${wordAt(bytes, reply + TUPLE.sport)}`;
+  return hasPorts(protonum) ? `${end} -> ${text} port ${wordAt(bytes, reply + word)}` : `${end} -> ${text}`;
 }
 
 /** @param dport ICMP type and code as they lie in the packet */

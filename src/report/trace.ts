@@ -71,6 +71,8 @@ export type TraceEntry =
     }
   /** The route that was chosen: AddrType name or interface name in words. */
   | { kind: 'route'; text: string }
+  /** NAT has bound the new flow. */
+  | { kind: 'nat'; text: string }
   /** The host answers the packet; what follows happens to the answer. */
   | { kind: 'answer'; text: string }
   /** The entry was confirmed: it is in the table from here on. */
@@ -229,6 +231,9 @@ export function traceText(
         break;
       case 'route':
         lines.push(`    route: ${entry.text}`);
+        break;
+      case 'nat':
+        lines.push(`    nat: ${entry.text}`);
         break;
       case 'answer':
         lines.push(`  answers with ${entry.text}`);

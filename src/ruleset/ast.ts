@@ -1,5 +1,5 @@
 // The tree of a ruleset: tables, chains, rules, matches and targets, typed, each with its place in the text.
-import type { Carried, CarriedBy, ChunkMatch, Hook, RejectWith } from '../../assembly/vocabulary.ts';
+import type { Carried, CarriedBy, ChunkMatch, Hook, NatKind, RejectWith } from '../../assembly/vocabulary.ts';
 import type { TextPosition } from '../errors.ts';
 import type { Family, Line } from './source.ts';
 
@@ -133,6 +133,17 @@ export interface TrackingTemplate {
   events?: { entries: number; expectations: number };
 }
 
+/** What a target of the nat table may map a flow to. */
+export interface NatBinding {
+  kind: NatKind;
+  /** NatFlag bits. */
+  flags: number;
+  /** 4 or 16 bytes in wire order, both ends included; for NETMAP the ends of the network. */
+  addresses?: { low: Uint8Array; high: Uint8Array };
+  /** `base`: the port that the first one stands for in a shifted range. */
+  ports?: { low: number; high: number; base?: number };
+}
+
 export type TargetAction =
   | { kind: 'none' }
   | { kind: 'verdict'; verdict: 'ACCEPT' | 'DROP' | 'QUEUE' | 'RETURN' }
@@ -144,6 +155,7 @@ export type TargetAction =
   | { kind: 'connmark'; mode: 'set' | 'save' | 'restore'; value: number; ctmask: number; nfmask: number }
   | { kind: 'notrack' }
   | { kind: 'template'; template: TrackingTemplate }
+  | { kind: 'nat'; nat: NatBinding }
   /** Changes bytes of the packet that no verdict depends on: TCPMSS, CHECKSUM. */
   | { kind: 'mangle'; clamp: boolean };
 

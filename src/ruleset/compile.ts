@@ -1,8 +1,8 @@
 // What does the engine get of a ruleset, and what do reports need to know of its rules?
 
-import type { Hook } from '../../assembly/vocabulary.ts';
+import { type Hook, TemplateFlag } from '../../assembly/vocabulary.ts';
 import { EngineError } from '../errors.ts';
-import type { Counters, Entry, LogOptions, Ruleset, TableName, TrackingTemplate } from './ast.ts';
+import type { Counters, Entry, LogOptions, NatBinding, Ruleset, TableName, TrackingTemplate } from './ast.ts';
 import { HZ } from './check.ts';
 import { emitProgram, IMPORT_MODULE, TABLE_LENGTH_SECTION } from './emit.ts';
 import { type ChainProgram, LIMIT_STATE, type Program, SCTP_TEST } from './expression.ts';
@@ -74,6 +74,8 @@ export interface CompiledRuleset {
   logsPerPacket: number;
   /** What CT rules attach to packets, in the order of World.templates. */
   templates: readonly TrackingTemplate[];
+  /** What NAT rules bind to, in the order of Nat.ranges, and the index of each rule. */
+  nats: readonly { binding: NatBinding; rule: number }[];
   /** Some rule looks at labels of connections. */
   usesLabels: boolean;
   /** Some rule looks at what connections have carried: loading it turns nf_conntrack_acct on. */
@@ -116,6 +118,7 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     usesConntrack: conntrackFamilies(ruleset),
     logsPerPacket: logsPerPacket(program),
     templates: program.templates,
+    nats: program.nats,
     usesLabels: program.chains.some(({ rules: each }) =>
       each.some(({ tests }) => tests.some(({ op }) => op === 'ct label')),
     ),
@@ -209,12 +212,40 @@ function initState(program: Program, bytes: Uint8Array, startClockNs: bigint): v
   }
 }
 
-/** Every limit bucket counts all packets that come to its rule, of whatever flow. */
+/**
+ * Every limit bucket counts all packets that come to its rule, of whatever flow. What a NAT rule maps a flow to depends on
+ * which tuples other flows have; and the answers to the flow have another hash than its own packets.
+ */
 function shardKey(program: Program, rules: RuleInfo[]): RulesetKey {
   const [limit] = program.limits;
-  const rule = limit && rules[limit.rule];
-  if (!rule) return { key: 'tuple' };
-  return { key: 'one-lane', rule, reason: `${ruleName(rule)} has -m limit, whose tokens all flows share` };
+  const limiting = limit && rules[limit.rule];
+  if (limiting) {
+    const reason = `${ruleName(limiting)} has -m limit, whose tokens all flows share`;
+    return { key: 'one-lane', rule: limiting, reason };
+  }
+  const [nat] = program.nats;
+  const translating = nat && rules[nat.rule];
+  if (!translating) return program.chains.some(({ table }) => table === 'nat') ? zonedKey(program) : { key: 'tuple' };
+  return {
+    key: 'one-lane',
+    rule: translating,
+    reason: `NAT: rule ${ruleName(translating)}`,
+  };
+}
+
+/**
+ * Without a NAT rule ports move only where a zone holds for one direction alone: answers of flows in different zones can
+ * then be alike.
+ */
+function zonedKey({ templates }: Program): RulesetKey {
+  const both = TemplateFlag.ZONE_ORIGINAL | TemplateFlag.ZONE_REPLY;
+  const halved = templates.some(({ flags }) => (flags & both) !== both);
+  return halved
+    ? {
+        key: 'one-lane',
+        reason: 'NAT: a zone of one direction, and a nat table',
+      }
+    : { key: 'tuple' };
 }
 
 function usesInterfaceAddresses(program: Program): boolean {
@@ -232,7 +263,8 @@ function conntrackFamilies(ruleset: Ruleset): Set<Family> {
       ({ kind }) => kind === 'conntrack' || kind === 'connmark' || kind === 'connlabel' || kind === 'connbytes',
     );
     const { kind, name } = rule.target;
-    if (matched || kind === 'connmark' || (name === 'CT' && kind !== 'notrack')) families.add(table.family);
+    if (matched || kind === 'connmark' || kind === 'nat' || (name === 'CT' && kind !== 'notrack'))
+      families.add(table.family);
   }
   return families;
 }

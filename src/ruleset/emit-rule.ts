@@ -290,6 +290,11 @@ export class RuleWriter {
           code.get(P).i32(CtState.NEW).memory('i32.store8', PACKET.ct_state);
         });
         return true;
+      case 'nat':
+        code.get(P).i32(rule).memory('i32.store', PACKET.rule);
+        code.get(P).get(W).i32(action.nat);
+        this.call('rule_nat').op('return');
+        return false;
       case 'reject':
         code.get(P).i32(action.with).memory('i32.store8', PACKET.reject);
         this.decide(rule, ChainVerdict.REJECT);
@@ -337,7 +342,7 @@ export class RuleWriter {
 }
 
 /** Actions by which a packet leaves the chain; what REJECT sends goes out all the same. */
-const DECIDING: ReadonlySet<Action['op']> = new Set<Action['op']>(['verdict', 'jump', 'goto']);
+const DECIDING: ReadonlySet<Action['op']> = new Set<Action['op']>(['verdict', 'jump', 'goto', 'nat']);
 
 const VERDICTS = { accept: ChainVerdict.ACCEPT, drop: ChainVerdict.DROP, queue: ChainVerdict.QUEUE } as const;
 

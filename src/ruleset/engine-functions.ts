@@ -19,6 +19,7 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_connlabel: engineType(4, true),
   rule_limit: engineType(5, true),
   rule_log: engineType(3, false),
+  rule_nat: engineType(3, true),
   rule_set_ct_mark: engineType(3, false),
   rule_save_mark: engineType(3, false),
   rule_restore_mark: engineType(3, false),
@@ -36,6 +37,7 @@ export type EngineFunction =
   | 'rule_connlabel'
   | 'rule_limit'
   | 'rule_log'
+  | 'rule_nat'
   | 'rule_set_ct_mark'
   | 'rule_save_mark'
   | 'rule_restore_mark'
@@ -56,6 +58,7 @@ const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
 ]);
 const BY_ACTION: ReadonlyMap<string, EngineFunction> = new Map([
   ['log', 'rule_log'],
+  ['nat', 'rule_nat'],
   ['set ct mark', 'rule_set_ct_mark'],
   ['save mark', 'rule_save_mark'],
   ['restore mark', 'rule_restore_mark'],

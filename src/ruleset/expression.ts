@@ -4,17 +4,17 @@
 // printed by print.ts as `nft --debug=netlink` prints its own, run in production by the WebAssembly that emit.ts makes
 // of them, and interpreted by test/model/rule-interpreter.ts to check that.
 import type { Carried, CarriedBy, ChunkMatch, Hook, RejectWith } from '../../assembly/vocabulary.ts';
-import type { ChunkTest, LogOptions, TableName, TrackingTemplate } from './ast.ts';
+import type { ChunkTest, LogOptions, NatBinding, TableName, TrackingTemplate } from './ast.ts';
 import type { Family } from './source.ts';
 
 /** Numbers of up to 32 bits that a packet or its connection has. Ports, ids and lengths are in host order. */
 export type PacketField =
   /** Transport protocol (IPv6: of the last header). */
   | 'l4proto'
-  /** Ports as the decoder found them (TCP, UDP). */
+  /** Ports of the packet's tuple, as NAT left them (TCP, UDP, UDP-Lite, SCTP). */
   | 'sport'
   | 'dport'
-  /** The first two 16 bit words of the transport header, read from memory (UDP-Lite, SCTP, DCCP). */
+  /** The first two 16 bit words of the transport header, read from memory (DCCP). */
   | 'th sport'
   | 'th dport'
   /** Flags byte of the TCP header. */
@@ -111,6 +111,8 @@ export type Action =
   | { op: 'notrack' }
   /** `template` is an index into Program.templates. */
   | { op: 'template'; template: number }
+  /** Binds the flow and ends the chain; `nat` is an index into Program.nats. */
+  | { op: 'nat'; nat: number }
   | { op: 'verdict'; verdict: 'accept' | 'drop' | 'queue' | 'return' }
   | { op: 'reject'; with: RejectWith }
   /** `chain` is an index into Program.chains. */
@@ -143,6 +145,8 @@ export interface Program {
   chunkTests: { state: number; test: ChunkTest }[];
   /** What CT rules attach, each once. */
   templates: TrackingTemplate[];
+  /** What NAT rules bind to, and the index of each rule. */
+  nats: { binding: NatBinding; rule: number }[];
 }
 
 /** Layout of a bucket in World.rule_state: jiffies of the last packet (u64), credits (u32), padding. */

@@ -2,7 +2,7 @@
 //
 // The order of tests is the kernel's: the header of the rule first (ip_packet_match: source, destination, interfaces,
 // protocol, fragment), then the extensions in the order of the rule. It matters where a test drops or keeps state.
-import { Proto } from '../../assembly/vocabulary.ts';
+import { Hook, Proto } from '../../assembly/vocabulary.ts';
 import type {
   AddressTest,
   Chain,
@@ -31,13 +31,19 @@ import {
 import { refuse } from './source.ts';
 
 /** Priorities of the tables at their hooks (enum nf_ip_hook_priorities). */
-const PRIORITIES: Readonly<Record<Table['name'], number>> = {
+const PRIORITIES: Readonly<Record<Exclude<Table['name'], 'nat'>, number>> = {
   raw: -300,
   mangle: -150,
-  nat: -100,
   filter: 0,
   security: 50,
 };
+const NAT_DESTINATION_PRIORITY = -100;
+const NAT_SOURCE_PRIORITY = 100;
+
+function priorityOf(table: Table['name'], hook: Hook): number {
+  if (table !== 'nat') return PRIORITIES[table];
+  return hook === Hook.PREROUTING || hook === Hook.OUTPUT ? NAT_DESTINATION_PRIORITY : NAT_SOURCE_PRIORITY;
+}
 
 /** Bytes of transport header that the extensions ask for (sizeof of the kernel's header structs). */
 const TCP_HEADER = 20;
@@ -52,13 +58,21 @@ const TEMPLATES_MAX = 255;
 export function lowerRuleset(ruleset: Ruleset): Program {
   const lowering = new Lowering();
   for (const source of ruleset.sources) {
-    for (const table of source.tables) if (table.name !== 'nat') lowering.table(table);
+    for (const table of source.tables) lowering.table(table);
   }
   return lowering.program;
 }
 
 class Lowering {
-  readonly program: Program = { chains: [], patterns: [], stateBytes: 0, limits: [], chunkTests: [], templates: [] };
+  readonly program: Program = {
+    chains: [],
+    patterns: [],
+    stateBytes: 0,
+    limits: [],
+    chunkTests: [],
+    templates: [],
+    nats: [],
+  };
   private readonly patterns = new Map<string, number>();
 
   table(table: Table): void {
@@ -73,7 +87,12 @@ class Lowering {
     const program: ChainProgram = { family: table.family, table: table.name, name: chain.name, rules };
     if (chain.hook !== undefined && chain.policy) {
       const policy = chain.policy.verdict === 'ACCEPT' ? 'accept' : 'drop';
-      program.base = { hook: chain.hook, priority: PRIORITIES[table.name], policy, index: chain.policy.index };
+      program.base = {
+        hook: chain.hook,
+        priority: priorityOf(table.name, chain.hook),
+        policy,
+        index: chain.policy.index,
+      };
     }
     return program;
   }
@@ -141,7 +160,7 @@ class Lowering {
         return tests;
       }
       case 'multiport': {
-        const decoded = protocol === Proto.TCP || protocol === Proto.UDP;
+        const decoded = protocol !== Proto.DCCP;
         const source: PacketField = decoded ? 'sport' : 'th sport';
         const destination: PacketField = decoded ? 'dport' : 'th dport';
         const fields = { source: [source], destination: [destination], either: [source, destination] }[match.side];
@@ -242,6 +261,17 @@ class Lowering {
         return [{ op: 'notrack' }];
       case 'template':
         return [{ op: 'template', template: this.template(target) }];
+      case 'nat':
+        return [
+          {
+            op: 'nat',
+            nat:
+              this.program.nats.push({
+                binding: target.nat,
+                rule: rule.index,
+              }) - 1,
+          },
+        ];
     }
   }
 }

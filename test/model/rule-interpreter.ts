@@ -430,6 +430,9 @@ export class RuleInterpreter {
         if (action.op === 'template') view.setUint8(p + PACKET.template, action.template + 1);
         view.setUint8(p + PACKET.ct_state, action.op === 'template' ? CtState.NEW : CtState.UNTRACKED);
         return ChainVerdict.CONTINUE;
+      case 'nat':
+        // What the binding does is the engine's; the chain ends here.
+        return decide(ChainVerdict.ACCEPT);
       case 'reject':
         view.setUint8(p + PACKET.reject, action.with);
         return decide(ChainVerdict.REJECT);

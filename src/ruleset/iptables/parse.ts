@@ -195,14 +195,6 @@ class SourceReader {
       counters = this.bracketed(line, first);
       tokens = tokens.slice(1);
     }
-    if (table.name === 'nat' && tokens.some(({ text }) => /^(-A|-I|--append|--insert)$/.test(text))) {
-      const chain = tokens[tokens.findIndex(({ text }) => /^(-A|-I|--append|--insert)$/.test(text)) + 1];
-      refuse(
-        'RULESET_UNSUPPORTED',
-        `table 'nat' is supported only without rules; the first one is in chain '${chain?.text ?? ''}'`,
-        position(line),
-      );
-    }
     const command = parseCommand(line, tokens, this.family, (chain) => this.chains.has(chain), this.labels);
     this.execute(line, table, command, counters);
   }

@@ -5,10 +5,13 @@
 //              set. Reading the table evicts what is left; what expired after the last packet is still in our table.
 //   jiffy      a jiffy passed while a packet was under way: whole seconds left may then differ by one for its flow.
 //   silent     a REJECT that answers nothing looks like a DROP from outside.
+//   port       where a flow's port is taken, the kernel looks for another beginning at random: compared by its range.
+//   clash      a flow that NAT finds no tuple for is dropped by confirmation, which cannot be watched: no entry, no event.
 //   table      the table is read some milliseconds after the last packet (longer on a busy machine): that much less, and
 //              one second for what was cut off, is the same.
 
 import type { EventLine, KernelAnswer, KernelAnswers } from './answers.ts';
+import { namedRanges, withoutMovedPort } from './moved-ports.ts';
 import { sameWhy } from './why.ts';
 
 /** One line of `ctreplay replay --packets`, as far as it is compared. */
@@ -47,7 +50,7 @@ export interface Comparison {
   packets: number;
   events: number;
   /** Differences that are the kernel's chance, by kind, how often each was met. */
-  excused: { expiry: number; jiffy: number; silent: number; table: number };
+  excused: { expiry: number; jiffy: number; silent: number; table: number; port: number; clash: number };
 }
 
 /**
@@ -58,12 +61,15 @@ export function compare(
   kernel: KernelAnswers,
   ours: OurAnswers,
   isSilent: (n: number, kind: string) => boolean = () => false,
+  rules: readonly string[] = [],
 ): Comparison {
+  const named = namedRanges(rules);
+  const plain = (line: string): string => withoutMovedPort(line, named);
   const result: Comparison = {
     differences: [],
     packets: kernel.packets.length,
     events: kernel.events.length,
-    excused: { expiry: 0, jiffy: 0, silent: 0, table: 0 },
+    excused: { expiry: 0, jiffy: 0, silent: 0, table: 0, port: 0, clash: 0 },
   };
   const report = (n: number, what: string, theirs: unknown, own: unknown): void => {
     result.differences.push({ n, what, kernel: show(theirs), ours: show(own) });
@@ -79,12 +85,22 @@ export function compare(
       continue;
     }
     const silent = answer.verdict === 'DROP' && own.verdict === 'REJECT' && isSilent(answer.n, own.with ?? '');
+    // Confirmation comes behind the last place where the kernel can be watched.
+    const clash = answer.verdict === 'ACCEPT' && own.why === 'nat-clash' && !answer.entry && answer.events.length === 0;
+    if (clash) result.excused.clash++;
     if (silent) result.excused.silent++;
-    else if (verdict(answer) !== verdict(own)) report(answer.n, 'verdict', verdict(answer), verdict(own));
+    else if (!clash && verdict(answer) !== verdict(own)) report(answer.n, 'verdict', verdict(answer), verdict(own));
     comparePacket(answer, own, report);
   }
-  compareEvents(kernel, ours, result, report);
-  if (ours.table) compareTable(kernel.table, ours.table, kernel.tableDelay, result, report);
+  result.excused.port = kernel.events.filter(({ kind, line }) => kind === 'NEW' && plain(line) !== line).length;
+  const theirs = {
+    ...kernel,
+    events: kernel.events.map((event) => ({ ...event, line: plain(event.line) })),
+    table: kernel.table.map(plain),
+  };
+  const own = { ...ours, events: ours.events.map(plain), ...(ours.table && { table: ours.table.map(plain) }) };
+  compareEvents(theirs, own, result, report);
+  if (own.table) compareTable(theirs.table, own.table, kernel.tableDelay, result, report);
   const { counters4, counters6 } = ours;
   if (counters4 !== undefined) compareCounters('iptables', kernel.counters4, counters4, kernel.own4 > 0, report);
   if (counters6 !== undefined) compareCounters('ip6tables', kernel.counters6, counters6, kernel.own6 > 0, report);

@@ -9,6 +9,7 @@ import type { ModelSettings } from '../model/tracker.ts';
 import { ModelTracker } from '../model/tracker.ts';
 import { Traffic } from '../model/traffic.ts';
 import { forwardable } from './frames.ts';
+import { drawNat } from './generate-nat.ts';
 import { drawRules } from './generate-rules.ts';
 import { wordSum } from './packet.ts';
 import { ruleset } from './sequences.ts';
@@ -22,6 +23,8 @@ export interface Settings {
   sysctls: Record<string, string>;
   rules4: string[];
   rules6: string[];
+  /** The rules translate: what outside hosts answer goes to OUTSIDE. */
+  translates: boolean;
 }
 
 /** A packet of a seed. */
@@ -54,7 +57,11 @@ export function settingsOf(group: number): { settings: Settings; model: ModelSet
     'net.netfilter.nf_conntrack_checksum': random.chance(0.2) ? '0' : '1',
     'net.netfilter.nf_conntrack_acct': random.chance(0.3) ? '1' : '0',
   };
-  return { settings: { ...rules, sysctls: { ...sysctlsOf(model), ...extra } }, model };
+  const nat = drawNat(new Random(0x4a7 + group));
+  const all = nat
+    ? { rules4: [...rules.rules4, nat.rules4], rules6: [...rules.rules6, nat.rules6], translates: true }
+    : { ...rules, translates: false };
+  return { settings: { ...all, sysctls: { ...sysctlsOf(model), ...extra } }, model };
 }
 
 function sysctlsOf({ timeouts, ...model }: ModelSettings): Record<string, string> {

@@ -17,9 +17,10 @@ export async function compareTraffic(
     question,
     kernel.packets.map((packet) => packet.ts),
   );
+  const rules = [...question.rules4, ...question.rules6];
   const isSilent = (n: number, kind: string): boolean => isSilentReject(question.frames[n - 1]!.packet, kind);
   try {
-    const comparison = compare(kernel, await ours.replay(options.workers), isSilent);
+    const comparison = compare(kernel, await ours.replay(options.workers), isSilent, rules);
     for (const difference of comparison.differences.slice(0, options.limit)) {
       options.print(`\n${story(difference, question.frames, kernel)}`);
       if (difference.n > 0) options.print(indent(await ours.trace(difference.n)));

@@ -5,10 +5,16 @@ import { join } from 'node:path';
 import { framesOf, type Traffic } from './frames.ts';
 import { compareTraffic } from './judge.ts';
 import type { Question } from './kernel.ts';
+import { type Outside, ROUTER, seenThrough } from './nat-view.ts';
+import { namesInterfaces } from './ours.ts';
 import { type CapturedFrame, readCapture } from './read-capture.ts';
 import { ruleset } from './sequences.ts';
 
-type Setting = Pick<Question, 'rules4' | 'rules6'> & { sysctls: Record<string, string> };
+type Setting = Pick<Question, 'rules4' | 'rules6' | 'local'> & {
+  sysctls: Record<string, string>;
+  /** Who outside hosts take flows from inside to come from. */
+  outside?: Outside;
+};
 
 const rules = (name: string): Pick<Question, 'rules4' | 'rules6'> => ({
   rules4: [ruleset(`${name}.iptables-save`)],
@@ -24,6 +30,8 @@ export const SETTINGS: Record<string, Setting> = {
   'a gateway': { ...rules('gateway'), sysctls: {} },
   'tcp_loose=0': tracked('tcp_loose'),
   'tcp_be_liberal=1': tracked('tcp_be_liberal'),
+  'a masquerading gateway': { ...rules('masquerade'), sysctls: {}, outside: ROUTER, local: true },
+  'published servers': { ...rules('port-forward'), sysctls: {} },
 };
 
 /** What was left out, by reason; empty if nothing was. */
@@ -41,8 +49,11 @@ export function chanceNote(excused: Record<string, number>): string {
 
 /** The question of one capture under one setting. */
 export function questionOf(capture: CapturedFrame[], setting: Setting): Question & Traffic {
-  const isGateway = setting === SETTINGS['a gateway'];
-  return { ...framesOf(capture, !isGateway), ...setting, interfaces: ['lan', 'wan'] };
+  const { outside, ...settings } = setting;
+  const looksAtInterfaces = [...setting.rules4, ...setting.rules6].some(namesInterfaces);
+  const traffic = framesOf(capture, !looksAtInterfaces);
+  const frames = outside ? seenThrough(traffic.frames, traffic.sides, outside) : traffic.frames;
+  return { ...traffic, frames, ...settings, interfaces: ['lan', 'wan'] };
 }
 
 /** Runs every capture, folders taken as the files in them; returns the number of runs that differ. */

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { OurAnswers, OurPacket } from './compare.ts';
-import type { Question } from './kernel.ts';
+import { type Question, routerAddresses } from './kernel.ts';
 import { pcapngOf } from './write-capture.ts';
 
 const run = promisify(execFile);
@@ -53,6 +53,10 @@ export class OurRun {
     }
     const texts = [...question.rules4, ...question.rules6];
     if (texts.some(namesInterfaces)) this.#options.push(...networks(question));
+    if (question.local) {
+      const { v4, v6 } = routerAddresses(question);
+      this.#options.push('--local', v4, '--local', v6);
+    }
   }
 
   /** Replays and reads everything that is compared. */

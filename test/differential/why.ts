@@ -41,6 +41,9 @@ const LATER = new Set([
   'table-full',
   'not-for-us',
   'martian',
+  'nat-no-address',
+  'nat-clash',
+  'nat-icmp-error',
 ]);
 
 /** Addresses of an ICMP error that is sent to another than whom it quotes. */

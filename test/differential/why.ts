@@ -43,7 +43,7 @@ const LATER = new Set([
   'martian',
   'nat-no-address',
   'nat-clash',
-  'nat-icmp-error',
+  'nat-untranslatable',
 ]);
 
 /** Addresses of an ICMP error that is sent to another than whom it quotes. */

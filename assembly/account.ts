@@ -13,7 +13,8 @@ export function account_of(w: World, flow: Flow): Account {
 }
 
 /** Counts a packet (IP bytes) for its direction (kernel: nf_ct_acct_update()). */
-export function account_packet(w: World, flow: Flow, p: Packet, dir: u32): void {
+// @ts-ignore: decorator
+@inline export function account_packet(w: World, flow: Flow, p: Packet, dir: u32): void {
   if (w.accounts == 0 || !sysctl(w, Sysctl.ACCT)) return;
   const account = account_of(w, flow);
   if (dir == 0) {

@@ -17,6 +17,7 @@ import { begin_with_template, enter_zone } from "./template";
 import { trace_flow } from "./trace";
 import { PeerFlag, TcpFlagClass } from "./track/tcp-states";
 import { SctpFlag } from "./track/sctp";
+import { tcp_established } from "./track/tcp";
 import { shown_state, track, Track } from "./track/tracker";
 import { has_ports, tuple_hash, tuple_invert } from "./tuple";
 import { CtState, Dir, EventBit, EventKind, L3, PacketFlag, Path, Proto, Reason, Status, Sysctl } from "./vocabulary";
@@ -52,6 +53,7 @@ export function conntrack_in(w: World, p: Packet): void {
       return;
     }
     const dir = known ? found_dir() : <u32>Dir.ORIGINAL;
+    if (known && p.protonum == Proto.TCP && tcp_established(w, flow, p, dir)) return attach(p, flow, dir);
     if (w.trace && known) trace_flow(w, flow, 0);
     const answer = track(w, flow, p, dir, known == 0);
     if (w.trace) trace_flow(w, flow, 1);
@@ -70,7 +72,8 @@ export function conntrack_in(w: World, p: Packet): void {
   }
 }
 
-function attach(p: Packet, flow: Flow, dir: u32): void {
+// @ts-ignore: decorator
+@inline function attach(p: Packet, flow: Flow, dir: u32): void {
   p.flow = <u32>changetype<usize>(flow);
   p.dir = <u8>dir;
   if (dir == Dir.REPLY || flow.status & Status.SEEN_REPLY) p.ct_state = <u8>CtState.ESTABLISHED;
@@ -83,7 +86,8 @@ function invalid(p: Packet, reason: Reason): void {
 }
 
 /** Is the transport checksum good enough? It is looked at only on receipt. Otherwise p.reason is set. */
-export function accept_checksum(w: World, p: Packet): bool {
+// @ts-ignore: decorator
+@inline export function accept_checksum(w: World, p: Packet): bool {
   if (!(p.flags & PacketFlag.BAD_CHECKSUM) || p.path == Path.OUTPUT || !sysctl(w, Sysctl.CHECKSUM)) return true;
   p.reason = <u8>Reason.BAD_CHECKSUM;
   return false;
@@ -162,7 +166,8 @@ export function set_error_scratch(at: usize): void {
 }
 
 /** Finds a flow that has not expired; one that has dies at the moment it expired. */
-export function find_live(w: World, t: Tuple, hash: u32): usize {
+// @ts-ignore: decorator
+@inline export function find_live(w: World, t: Tuple, hash: u32): usize {
   const found = find_flow(w, t, hash);
   if (found == 0) return 0;
   const flow = changetype<Flow>(found);
@@ -187,7 +192,8 @@ function begin_flow(w: World, p: Packet): Flow {
 }
 
 /** Sets the timeout of an accepted packet and counts it (kernel: nf_ct_refresh_acct()). */
-export function refresh(w: World, flow: Flow, p: Packet, dir: u32, timeout: u64): void {
+// @ts-ignore: decorator
+@inline export function refresh(w: World, flow: Flow, p: Packet, dir: u32, timeout: u64): void {
   if (flow.status & Status.CONFIRMED) set_expiry(w, flow, w.now + timeout);
   else flow.expires = timeout;
   account_packet(w, flow, p, dir);
@@ -197,7 +203,8 @@ export function refresh(w: World, flow: Flow, p: Packet, dir: u32, timeout: u64)
  * The end of the path: an unconfirmed entry becomes part of the table, and what happened to the entry is announced.
  * False if there is no room, or NAT found no tuple of its own for it (kernel: nf_confirm(), __nf_conntrack_confirm()).
  */
-export function confirm(w: World, p: Packet): bool {
+// @ts-ignore: decorator
+@inline export function confirm(w: World, p: Packet): bool {
   if (p.flow == 0) return true;
   let flow = changetype<Flow>(<usize>p.flow);
   if (!(flow.status & Status.CONFIRMED)) {
@@ -216,7 +223,8 @@ export function confirm(w: World, p: Packet): bool {
 }
 
 /** Announces what has happened to a confirmed entry since the last time (kernel: nf_ct_deliver_cached_events()). */
-export function announce(w: World, flow: Flow, p: Packet): void {
+// @ts-ignore: decorator
+@inline export function announce(w: World, flow: Flow, p: Packet): void {
   const bits: u32 = flow.pending_events;
   if (bits == 0 || flow.status & Status.DYING) return;
   flow.pending_events = 0;

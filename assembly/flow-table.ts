@@ -8,7 +8,7 @@
 import { Flow, Packet, Slot, SLOT_ORIGINAL, SLOT_REPLY, Tuple, World } from "./layout";
 import { limit_insert, limit_remove } from "./limit";
 import { source_insert, source_remove } from "./nat-source";
-import { tuple_equal, tuple_hash, tuple_is_inverse } from "./tuple";
+import { is_icmp, tuple_equal, tuple_hash, tuple_is_inverse, tuple_is_reverse } from "./tuple";
 import { Status } from "./vocabulary";
 
 const SLOT: usize = 8;
@@ -24,7 +24,8 @@ let dir_found: u32 = 0;
 }
 
 /** The flow that `t` belongs to, in either direction; null address (0) if there is none. */
-export function find_flow(w: World, t: Tuple, hash: u32): usize {
+// @ts-ignore: decorator
+@inline export function find_flow(w: World, t: Tuple, hash: u32): usize {
   if (w.templates) return find_zoned(w, t, hash);
   const index: usize = w.index;
   const mask = w.index_mask;
@@ -39,11 +40,18 @@ export function find_flow(w: World, t: Tuple, hash: u32): usize {
           dir_found = <u32>flow & SLOT_REPLY ? 1 : 0;
           return flow & ~<usize>SLOT_BITS;
         }
-      } else if (tuple_equal(flow, changetype<usize>(t))) {
+        at = (at + 1) & mask;
+        continue;
+      }
+      // Which of the two it is nobody can predict, so both are computed and one branch asks for either.
+      const icmp = <u32>is_icmp(t.protonum);
+      const reverse = (icmp ^ 1) & <u32>tuple_is_reverse(changetype<usize>(t), flow);
+      if (reverse | <u32>tuple_equal(flow, changetype<usize>(t))) {
         // What a host sends from one port to the same port of itself is its own answer: the kernel meets REPLY first.
-        dir_found = t.src_lo == t.dst_lo && t.src_hi == t.dst_hi && tuple_is_inverse(t, changetype<Tuple>(flow)) ? 1 : 0;
+        dir_found = reverse;
         return flow;
-      } else if (tuple_is_inverse(t, changetype<Tuple>(flow)) && t.zone == changetype<Flow>(flow).zone) {
+      }
+      if (icmp && tuple_is_inverse(t, changetype<Tuple>(flow)) && t.zone == changetype<Flow>(flow).zone) {
         dir_found = 1;
         return flow;
       }

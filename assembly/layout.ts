@@ -128,7 +128,7 @@ if (offsetof<Tuple>() != 40) ERROR("Tuple is 40 bytes");
   reject: u8;
   /** Kinds of events caused by this packet: bit 0 NEW, 1 UPDATE, 2 DESTROY (1 << EventKind - 1). */
   events: u8;
-  /** Connection mark of the entry after the packet. */
+  /** Connection mark of the entry after the packet. With SCTP_VTAG_ORIGINAL and _REPLY, which have none: the packet's tag. */
   ct_mark: u32; // 120
   /** Number of log records (LOG, NFLOG) that this packet left in the world's log area in this batch. */
   logs: u16; // 124
@@ -156,6 +156,7 @@ if (offsetof<Packet>("flow") != 96) ERROR("Packet line two starts at rule output
   td_scale: u8;
   /** PeerFlag bits (track/tcp-states.ts). */
   flags: u8;
+  /** Flow keeps other fields here. */
   pad: u16;
 }
 if (offsetof<Peer>() != 20) ERROR("Peer is 20 bytes");
@@ -183,9 +184,9 @@ if (offsetof<Peer>() != 20) ERROR("Peer is 20 bytes");
 if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
 
 // Flow: one entry of the connection table (192 bytes, three cache lines)
-//   line 0   tuple of the original direction, hash, status, expiry, mark, protocol state: all a UDP packet touches
-//   line 1   TCP window state of both sides
-//   line 2   reply tuple, identity, timer links: touched when an entry is created, armed or dies
+//   line 0   tuple of the original direction, status, expiry, mark, protocol state
+//   line 1   TCP window state of both sides; identity
+//   line 2   reply tuple, hash, timer links: touched when an entry is created, armed or dies
 @unmanaged export class Flow {
   src_lo: u64; // 0: Tuple
   src_hi: u64;
@@ -196,7 +197,8 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   protonum: u8;
   l3num: u8;
   zone: u16;
-  hash: u32; // 40
+  /** Second for which the entry sits on the timing wheel; its expiry may be later, never earlier. */
+  armed_s: u32; // 40
   /** Status bits. */
   status: u32;
   /** Expiry, ns since 1970. Before confirm: the timeout in ns. */
@@ -213,9 +215,17 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   /** UDP: an answered flow that is active after this time (ns) is a stream. */
   udp_stream_after: u64;
   peers_1: u64;
-  peers_2: u64;
-  peers_3: u64;
+  peers_2: u16;
+  /** What the remembered packet said of its sender (see last_seq): in the gaps that the peers leave. */
+  last_wscale: u8; // 82
+  last_flags: u8;
+  peers_3: u32;
   peers_4: u64;
+  peers_5: u32;
+  peers_6: u16;
+  /** Identical ACKs in a row. */
+  retrans: u8; // 102
+  pad_0: u8;
   /** Last packet that was accepted or ignored: its seq, ack, end, raw window (kernel: struct ip_ct_tcp.last_*). */
   last_seq: u32; // 104
   last_ack: u32;
@@ -224,13 +234,8 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   /** Flag class (TcpFlagClass) and direction of that packet. */
   last_index: u8; // 118
   last_dir: u8;
-  last_wscale: u8;
-  last_flags: u8;
-  /** Identical ACKs in a row. */
-  retrans: u8;
-  pad_0: u8;
-  /** Second for which the entry sits on the timing wheel; its expiry may be later, never earlier. */
-  armed_s: u32; // 124
+  /** Number of the packet that created the entry (Record.number): its identity in every output, also of each packet. */
+  id: u64; // 120
 
   // line 2 (128): reply tuple in the order of Tuple.
   reply_src_lo: u64;
@@ -242,8 +247,9 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   reply_protonum: u8;
   reply_l3num: u8;
   reply_zone: u16;
-  /** Number of the packet that created the entry (Record.number): its identity in every output. */
-  id: u64; // 168
+  /** Symmetric hash of the original tuple. */
+  hash: u32; // 168
+  pad_1: u32;
   /** Neighbours on the timing wheel's bucket list; flow addresses. next also links the free list. */
   next: u32; // 176
   prev: u32;
@@ -260,6 +266,8 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   }
 }
 if (offsetof<Flow>() != 192) ERROR("Flow is 192 bytes");
+if (offsetof<Flow>("last_wscale") != 64 + offsetof<Peer>("pad")) ERROR("Flow.last_wscale lies behind the first peer's fields");
+if (offsetof<Flow>("retrans") != 64 + 20 + offsetof<Peer>("pad")) ERROR("Flow.retrans lies behind the second peer's fields");
 if (offsetof<Flow>("udp_stream_after") != 64) ERROR("Flow line 1 starts with the peers");
 if (offsetof<Flow>("reply_src_lo") != 128) ERROR("Flow line 2 starts with the reply tuple");
 
@@ -456,13 +464,102 @@ if (offsetof<Route6>() != 24) ERROR("Route6 is 24 bytes");
   templates: u32;
   /** What fetch_lines() read: stored, so that the optimiser keeps the loads. */
   fetched: u64;
+  /** Tables of the rules that are found by what they test (Dispatch and what it points to), shared by the lanes. */
+  dispatch: u32; // 192
+  /** Candidates[], one for each Dispatch: this lane's. */
+  candidates: u32;
   /** Nat, 0 without a nat table. */
-  nat: u32; // 192
+  nat: u32; // 200
   /** Slots of the index that are in use: an entry that NAT changed has two. */
   index_used: u32;
-  pad_0: u64;
 }
 if (offsetof<World>() != 208) ERROR("World is 208 bytes");
+
+/** Rules that one bit map spans, in words of 64, and fields that one Dispatch looks at. */
+export const DISPATCH_WORDS: u32 = 64;
+export const DIMENSIONS_MAX: u32 = 8;
+
+// Dispatch: a run of up to 4,096 rules, found by the fields that they test (12 bytes, then its Dimensions)
+//   Offsets in it and below count from World.dispatch.
+@unmanaged export class Dispatch {
+  /** Offset of its Candidates from World.candidates. */
+  candidates: u32;
+  /** u16[]: the rule's place in the run for each bit of the bit maps. */
+  places: u32;
+  /** Dimensions that follow, 1 to DIMENSIONS_MAX. */
+  dimensions: u32;
+}
+if (offsetof<Dispatch>() != 12) ERROR("Dispatch is 12 bytes");
+
+// Dimension: one field, and which rules each of its values may match (16 bytes)
+@unmanaged export class Dimension {
+  /** DispatchField. */
+  field: u32;
+  /** From value to row: what lies there depends on the field's width (assembly/rules/dispatch.ts). */
+  map: u32;
+  /** DispatchRow[]; row 0 is that of packets whose transport header is too short to look at: it has every rule. */
+  rows: u32;
+  /** u64[DISPATCH_WORDS]: the rules that the field says nothing about. */
+  base: u32;
+}
+if (offsetof<Dimension>() != 16) ERROR("Dimension is 16 bytes");
+
+// DispatchRow: the bit map of the rules that a value may match, as its difference from the base (24 bytes)
+@unmanaged export class DispatchRow {
+  /** Words of the bit map that are not 0. */
+  filled: u64;
+  /** Words that differ from the base. */
+  differs: u64;
+  /** u64[]: the words that differ, each exclusive-or the base's. */
+  words: u32;
+  pad: u32;
+}
+if (offsetof<DispatchRow>() != 24) ERROR("DispatchRow is 24 bytes");
+
+// IntervalMap: rows by 32 bit value, for Dimension.map (16 bytes)
+@unmanaged export class IntervalMap {
+  /** Slots of the table of single values, less 1: a power of two less 1. */
+  hash_mask: u32;
+  /** Intervals, at least 1. */
+  intervals: u32;
+  /** PointSlot[] (PointSlot16[] for addresses of 16 bytes): values that have a row of their own. */
+  points: u32;
+  /** u32[] (u64[2][], upper half first): where each interval starts, the first at 0; then u16[], their rows. */
+  starts: u32;
+}
+if (offsetof<IntervalMap>() != 16) ERROR("IntervalMap is 16 bytes");
+
+@unmanaged export class PointSlot {
+  value: u32;
+  /** Row + 1; 0 for a free slot. */
+  row: u32;
+}
+if (offsetof<PointSlot>() != 8) ERROR("PointSlot is 8 bytes");
+
+@unmanaged export class PointSlot16 {
+  upper: u64;
+  lower: u64;
+  /** Row + 1; 0 for a free slot. */
+  row: u32;
+  pad: u32;
+}
+if (offsetof<PointSlot16>() != 24) ERROR("PointSlot16 is 24 bytes");
+
+// Candidates: the rules of a Dispatch that a packet may match (48 bytes, then u64[DISPATCH_WORDS])
+//   Behind it lies the bit map of the candidates in the order of the rules, all 0 but for words that are left.
+@unmanaged export class Candidates {
+  /** Words of the bit map that were not asked for yet. */
+  left: u64;
+  /** Rules of the word that was asked for last. */
+  bits: u64;
+  /** Address of the DispatchRow of each dimension. */
+  rows: u32;
+  pad_1: u32;
+  pad_2: u64;
+  pad_3: u64;
+  pad_4: u64;
+}
+if (offsetof<Candidates>() != 16 + DIMENSIONS_MAX * 4) ERROR("Candidates has a row for each dimension");
 
 // Nat: what address translation needs besides the entries (64 bytes, then NAT_SCRATCH bytes; assembly/nat.ts)
 @unmanaged export class Nat {

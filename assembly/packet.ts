@@ -436,8 +436,24 @@ function pseudo(p: Packet): u64 {
 /** Sets BAD_CHECKSUM, or OFFLOADED where the field holds what a host leaves for its card to complete. */
 function verify(p: Packet, checksums: u32, check: u32, pseudo_header: u64): void {
   if (fold(sum_bytes(p.l4, p.l4_len) + pseudo_header) == 0xffff) return;
+  p.flags |= <u16>transport_fault(checksums, check, pseudo_header);
+}
+
+/** The flag of a packet whose transport checksum is not right. */
+export function transport_fault(checksums: u32, check: u32, pseudo_header: u64): u32 {
   const offloaded = checksums == Checksums.AUTO && (check == 0 || (pseudo_header != 0 && check == fold(pseudo_header)));
-  p.flags |= <u16>(offloaded ? PacketFlag.OFFLOADED : PacketFlag.BAD_CHECKSUM);
+  return offloaded ? PacketFlag.OFFLOADED : PacketFlag.BAD_CHECKSUM;
+}
+
+/**
+ * Is the Internet checksum of a payload right, whatever is in it? IPv4 knows a pseudo header only for TCP and UDP, and adds
+ * up the IP header, too, which is all ones by itself: a payload of zeros passes.
+ */
+function sums_to_nothing(p: Packet): bool {
+  if (p.l4_captured < p.l4_len) return true;
+  const payload = sum_bytes(p.l4, p.l4_len);
+  if (p.l3num == L3.IPV6 || p.protonum == Proto.TCP || p.protonum == Proto.UDP) return fold(payload + pseudo(p)) == 0xffff;
+  return payload == 0 || fold(payload) == 0xffff;
 }
 
 /**
@@ -451,7 +467,8 @@ export function reject_verifies(p: Packet): bool {
     case Proto.UDP:
     case Proto.ICMP:
     case Proto.ICMPV6:
-      return !(p.flags & PacketFlag.BAD_CHECKSUM);
+      // Decode does not look at what is too short to hold a checksum.
+      return p.l4_len < (p.protonum == Proto.TCP ? TCP_HEADER_MIN : 8) ? sums_to_nothing(p) : !(p.flags & PacketFlag.BAD_CHECKSUM);
     case Proto.GRE:
     case Proto.ESP:
     case Proto.AH:
@@ -459,7 +476,6 @@ export function reject_verifies(p: Packet): bool {
     case Proto.UDPLITE:
       return p.l3num == L3.IPV4 || p.l4_len > 0;
     default:
-      if (p.l4_captured < p.l4_len) return true;
-      return fold(sum_bytes(p.l4, p.l4_len) + (p.l3num == L3.IPV6 ? pseudo(p) : 0)) == 0xffff;
+      return sums_to_nothing(p);
   }
 }

@@ -3,6 +3,7 @@
 // Every function takes a bounded amount of work and returns, because V8 optimises a function only when it is called
 // again.
 
+import { decode_usual } from "./decode-usual";
 import { fill_event, EVENTS_PER_PACKET } from "./event";
 import { fetch_lines } from "./flow-table";
 import { judge } from "./hook";
@@ -43,7 +44,8 @@ export function decode_batch(
 ): void {
   for (let i: u32 = 0; i < count; i++) {
     const p = changetype<Packet>(packets + <usize>i * PACKET);
-    const judged = decode(p, changetype<Record>(records + <usize>i * RECORD), checksums);
+    const record = changetype<Record>(records + <usize>i * RECORD);
+    const judged = decode_usual(p, record, checksums) || decode(p, record, checksums);
     if (!judged && p.reason != Reason.FRAGMENT_PENDING) continue;
     const lane = <usize>(judged ? <u32>load<u8>(lanes + (p.hash & (SHARDS - 1))) : fragments);
     const length = load<u32>(lengths + lane * 4);

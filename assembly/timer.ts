@@ -30,7 +30,8 @@ export function arm(w: World, flow: Flow): void {
 }
 
 /** Gives a confirmed entry another expiry. Later ones wait for the sweep; earlier ones move to their bucket at once. */
-export function set_expiry(w: World, flow: Flow, expires: u64): void {
+// @ts-ignore: decorator
+@inline export function set_expiry(w: World, flow: Flow, expires: u64): void {
   const earlier = expires < flow.expires;
   flow.expires = expires;
   if (earlier && flow.armed && expires / SECOND < flow.armed_s) {

@@ -32,11 +32,21 @@ export function has_ports(protonum: u32): bool {
 
 /** Symmetric hash of a tuple; never 0. */
 export function tuple_hash(t: Tuple): u32 {
-  const icmp = t.protonum == Proto.ICMP || t.protonum == Proto.ICMPV6;
+  const icmp = is_icmp(t.protonum);
   const source = endpoint(t.src_lo, t.src_hi, t.sport);
   const target = endpoint(t.dst_lo, t.dst_hi, icmp ? t.sport : t.dport);
-  let h = source + target;
-  h = (h ^ (h >> 32) ^ t.protonum) * MIX_2;
+  return join_endpoints(source + target, t.protonum);
+}
+
+/** tuple_hash() of IPv4 with ports: `ports` holds both as they lie in the packet. */
+// @ts-ignore: decorator
+@inline export function ports_hash(src: u32, dst: u32, ports: u32, protonum: u32): u32 {
+  return join_endpoints(endpoint(src, 0, ports & 0xffff) + endpoint(dst, 0, ports >> 16), protonum);
+}
+
+// @ts-ignore: decorator
+@inline function join_endpoints(sum: u64, protonum: u64): u32 {
+  const h = (sum ^ (sum >> 32) ^ protonum) * MIX_2;
   const folded = <u32>(h >> 32) ^ <u32>h;
   return folded == 0 ? 1 : folded;
 }
@@ -46,6 +56,21 @@ export function tuple_hash(t: Tuple): u32 {
   return v128.any_true(v128.or(
     v128.or(v128.xor(v128.load(a), v128.load(b)), v128.xor(v128.load(a, 16), v128.load(b, 16))),
     i64x2.splat(load<u64>(a, 32) ^ load<u64>(b, 32)),
+  )) == false;
+}
+
+// @ts-ignore: decorator
+@inline export function is_icmp(protonum: u32): bool {
+  return protonum == Proto.ICMP || protonum == Proto.ICMPV6;
+}
+
+/** Is `a` with addresses and ports swapped the same as `b`? The inverse of what is not ICMP, zone included. */
+// @ts-ignore: decorator
+@inline export function tuple_is_reverse(a: usize, b: usize): bool {
+  const rest = (rotl<u32>(load<u32>(a, 32), 16) ^ load<u32>(b, 32)) | (load<u32>(a, 36) ^ load<u32>(b, 36));
+  return v128.any_true(v128.or(
+    v128.or(v128.xor(v128.load(a), v128.load(b, 16)), v128.xor(v128.load(a, 16), v128.load(b))),
+    i32x4.splat(rest),
   )) == false;
 }
 
@@ -73,7 +98,7 @@ function icmpv6_inverse_dport(dport: u32): i32 {
 export function tuple_invert(target: Tuple, source: Tuple): bool {
   let sport = source.dport;
   let dport = source.sport;
-  if (source.protonum == Proto.ICMP || source.protonum == Proto.ICMPV6) {
+  if (is_icmp(source.protonum)) {
     const inverse = source.protonum == Proto.ICMP ? icmp_inverse_dport(source.dport) : icmpv6_inverse_dport(source.dport);
     if (inverse < 0) return false;
     sport = source.sport;

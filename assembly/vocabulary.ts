@@ -249,6 +249,25 @@ export enum AddrType {
   PROHIBIT = 8,
 }
 
+/** Which of its chunks a packet must have for `-m sctp --chunk-types`: any or all of those listed, or no other. */
+export enum ChunkMatch {
+  ANY = 0,
+  ALL = 1,
+  ONLY = 2,
+}
+
+/** What `-m connbytes` counts of a connection, and the direction it counts. */
+export enum Carried {
+  PACKETS = 0,
+  BYTES = 1,
+  AVERAGE = 2,
+}
+export enum CarriedBy {
+  ORIGINAL = 0,
+  REPLY = 1,
+  BOTH = 2,
+}
+
 /** What REJECT answers with. */
 export enum RejectWith {
   NONE = 0,
@@ -300,12 +319,14 @@ export enum Reason {
   TABLE_FULL = 37,
   NOT_FOR_US = 39,
   MARTIAN = 40,
+  /** A link-local source that another link would have to answer. */
+  BEYOND_SCOPE = 41,
   /** MASQUERADE or REDIRECT where the interface has no address to take. */
-  NAT_NO_ADDRESS = 41,
+  NAT_NO_ADDRESS = 42,
   /** No tuple was free that the binding of a new flow may have. */
-  NAT_CLASH = 42,
+  NAT_CLASH = 43,
   /** What belongs to a translated flow and cannot be changed: an ICMP redirect, an error that quotes too little ... */
-  NAT_UNTRANSLATABLE = 43,
+  NAT_UNTRANSLATABLE = 44,
   /** IPv4 options that are malformed. */
   IP_OPTIONS = 56,
   /** IPv4 options that ask for a route (accept_source_route is 0). */
@@ -430,4 +451,27 @@ export enum StepKind {
   CONNTRACK = 3,
   /** Address translation; its slot is the chain of the nat table. */
   NAT = 4,
+}
+
+/** Fields that a run of rules is found by (Dimension). */
+export enum DispatchField {
+  /** A byte: map is u16[256]. */
+  L4PROTO = 0,
+  CT_STATE = 1,
+  TCP_FLAGS = 2,
+  /** 16 bits in host order: map is u16[256], a page for the upper byte, then u16[256] for each page. */
+  SPORT = 3,
+  DPORT = 4,
+  TH_SPORT = 5,
+  TH_DPORT = 6,
+  /** 32 bits, addresses in host order: map is an IntervalMap. */
+  MARK = 7,
+  SADDR = 8,
+  DADDR = 9,
+  /** Addresses of 16 bytes. */
+  SADDR6 = 10,
+  DADDR6 = 11,
+  /** Classes of interfaces by the names that rules use: map is u16[classes]. */
+  IIF = 12,
+  OIF = 13,
 }

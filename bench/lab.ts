@@ -66,10 +66,10 @@ export class Lab {
   private readonly out: Buffer;
 
   private constructor(engine: WebAssembly.Module, parts: WebAssembly.Module) {
+    // Constants of both modules lie at the bottom of memory, where those of the engine have to stay: the parts use none.
+    this.parts = new WebAssembly.Instance(parts, { env: { memory: this.memory } }).exports as Parts;
     this.engine = instantiateEngine(engine, this.memory, this.allocator.take(SCRATCH_BYTES), SEED);
     this.walker = this.engine.walk as Walk;
-    // Constants of both modules lie at the bottom of memory; the parts use none of the engine's.
-    this.parts = new WebAssembly.Instance(parts, { env: { memory: this.memory } }).exports as Parts;
     this.parts.init_parts(SEED[0], SEED[1]);
     this.passing = this.room(1);
     this.out = Buffer.from(this.memory.buffer as unknown as ArrayBuffer);

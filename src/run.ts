@@ -175,7 +175,12 @@ class Replay {
   private readonly words: Int32Array;
   private readonly control: number;
   private lanes: Lanes | undefined;
+  /** Reading and walking of the next batch, while it is under way. */
+  private filling: Promise<void> | undefined;
   private filled = 0;
+  private failed = false;
+  private failure: unknown;
+  private published = 0;
   private reported = 0;
   private packets = 0;
   /** Packets handed to the sink, while that matters. */
@@ -295,19 +300,25 @@ class Replay {
   }
 
   async play(begin: number): Promise<RunResult> {
-    const lanes = startLanes(this.plan);
+    const lanes = await startLanes(this.plan);
     this.lanes = lanes;
     const places = this.plan.ring.places.length;
     while (true) {
       this.options.signal?.throwIfAborted();
-      if (!this.ended && this.filled - this.reported < places) {
-        await this.fill();
+      if (this.failed) throw this.failure;
+      // The next batch is on its way into memory while lanes are busy, also where the lane is this thread.
+      if (!this.filling && !this.ended && this.filled - this.reported < places) this.filling = this.readOn();
+      if (this.published < this.filled) {
+        this.published = this.filled;
         lanes.published();
-        continue;
       }
-      if (this.reported === this.filled) break;
-      await lanes.tracked(this.reported);
-      await this.report(lanes);
+      if (this.reported < this.filled && lanes.isTracked(this.reported)) {
+        await this.report(lanes);
+      } else if (this.filling) {
+        await this.filling;
+      } else if (this.reported < this.filled) {
+        await lanes.tracked(this.reported);
+      } else break;
     }
     await this.hold?.end();
     Atomics.store(this.words, this.control + CONTROL.END, 1);
@@ -326,12 +337,25 @@ class Replay {
   }
 
   async close(): Promise<void> {
+    this.feed.stop();
+    await this.filling;
     await this.lanes?.close();
     await this.feed.close();
   }
 
   private place(batch: number): BatchPlace {
     return this.plan.ring.places[batch % this.plan.ring.places.length]!;
+  }
+
+  /** Fills one batch while the caller does something else. */
+  private async readOn(): Promise<void> {
+    try {
+      await this.fill();
+    } catch (error) {
+      this.failed = true;
+      this.failure = error;
+    }
+    this.filling = undefined;
   }
 
   /** Reads and walks one batch into its place in the ring, or marks the end. */
@@ -492,15 +516,15 @@ class Replay {
 
   private result(image: WorldImage): WorldResult {
     const { view, bytes, engine, event, clock } = this;
-    const addresses = image.lanes.flatMap((world) =>
-      flowAddresses(engine, world, view.getUint32(world + WORLD.flows, true)),
-    );
     return {
       rules: image.plan.rules.rules,
       counters: (rule) => image.counter(rule),
-      flows: addresses.length,
+      flows: image.lanes.reduce((sum, world) => sum + view.getUint32(world + WORLD.flow_count, true), 0),
       trace: image.lanes.flatMap((world) => readTrace(view, world, image.chainOf, this.names)),
       *table() {
+        const addresses = image.lanes.flatMap((world) =>
+          flowAddresses(engine, world, view.getUint32(world + WORLD.flows, true)),
+        );
         const entries = addresses.map(({ world, flow }) => {
           engine.describe_flow(world, flow, event, Number(clock & 0xffffffffn), Number(clock >> 32n));
           return { world, flow, id: view.getBigInt64(event + EVENT.id, true) };

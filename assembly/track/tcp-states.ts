@@ -103,7 +103,8 @@ const TRANSITIONS: usize = memory.data<u8>([
 }
 
 /** The row that a flags byte belongs to. */
-export function flag_class(flags: u32): u32 {
+// @ts-ignore: decorator
+@inline export function flag_class(flags: u32): u32 {
   if (flags & TCP_RST) return TcpFlagClass.RST;
   if (flags & TCP_SYN) return flags & TCP_ACK ? TcpFlagClass.SYNACK : TcpFlagClass.SYN;
   if (flags & TCP_FIN) return TcpFlagClass.FIN;
@@ -111,20 +112,14 @@ export function flag_class(flags: u32): u32 {
   return TcpFlagClass.NONE;
 }
 
-/** Combinations of SYN, FIN, RST, ACK and URG that a host may send; PSH, ECE and CWR never matter. */
-export function flags_valid(flags: u32): bool {
-  switch (flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK | TCP_URG)) {
-    case TCP_SYN:
-    case TCP_SYN | TCP_URG:
-    case TCP_SYN | TCP_ACK:
-    case TCP_RST:
-    case TCP_RST | TCP_ACK:
-    case TCP_FIN | TCP_ACK:
-    case TCP_FIN | TCP_ACK | TCP_URG:
-    case TCP_ACK:
-    case TCP_ACK | TCP_URG:
-      return true;
-    default:
-      return false;
-  }
+/** Combinations of SYN, FIN, RST, ACK and URG that a host may send, as bits; PSH, ECE and CWR never matter. */
+const VALID_FLAGS: u64 =
+  (<u64>1 << TCP_SYN) | (<u64>1 << (TCP_SYN | TCP_URG)) | (<u64>1 << (TCP_SYN | TCP_ACK)) |
+  (<u64>1 << TCP_RST) | (<u64>1 << (TCP_RST | TCP_ACK)) |
+  (<u64>1 << (TCP_FIN | TCP_ACK)) | (<u64>1 << (TCP_FIN | TCP_ACK | TCP_URG)) |
+  (<u64>1 << TCP_ACK) | (<u64>1 << (TCP_ACK | TCP_URG));
+
+// @ts-ignore: decorator
+@inline export function flags_valid(flags: u32): bool {
+  return <bool>((VALID_FLAGS >> (flags & (TCP_FIN | TCP_SYN | TCP_RST | TCP_ACK | TCP_URG))) & 1);
 }

@@ -9,18 +9,19 @@ import { account_packet } from "../account";
 import { accept_checksum, kill_flow, refresh } from "../conntrack";
 import { Flow, Packet, Peer, World } from "../layout";
 import { sysctl, timeout_ns } from "../sysctl";
-import { EventBit, Reason, Status, Sysctl, TcpConntrack } from "../vocabulary";
-import { TCP_HEADER_MIN, TCP_RST, tcp_ack, tcp_header_length, tcp_seq, tcp_window } from "../wire/tcp";
+import { EventBit, PacketFlag, Reason, Status, Sysctl, TcpConntrack } from "../vocabulary";
+import { TCP_ACK, TCP_FIN, TCP_HEADER_MIN, TCP_RST, TCP_SYN, tcp_ack, tcp_header_length, tcp_seq, tcp_window } from "../wire/tcp";
 import { set_expiry } from "../timer";
 import { flag_class, flags_valid, next_state, PeerFlag, TcpFlagClass } from "./tcp-states";
-import { before, read_syn_options, segment_end, tcp_in_window, window_tolerated } from "./tcp-window";
+import { ack_in_window, before, read_syn_options, segment_end, tcp_in_window, window_tolerated } from "./tcp-window";
 import { Track } from "./tracker";
 
 const SECOND: u64 = 1_000_000_000;
 const ORIGINAL: u32 = 0;
 const REPLY: u32 = 1;
 
-export function tcp_packet(w: World, flow: Flow, p: Packet, dir: u32, fresh: bool): Track {
+// @ts-ignore: decorator
+@inline export function tcp_packet(w: World, flow: Flow, p: Packet, dir: u32, fresh: bool): Track {
   if (!header_valid(w, p)) return Track.INVALID;
   const index = flag_class(p.tcp_flags);
   if (fresh && !tcp_new(w, flow, p, index)) return Track.INVALID;
@@ -106,8 +107,30 @@ export function tcp_packet(w: World, flow: Flow, p: Packet, dir: u32, fresh: boo
   return commit(w, flow, p, dir, index, old_state, new_state);
 }
 
+const ANSWERED: u32 = Status.SEEN_REPLY | Status.ASSURED;
+
+/**
+ * tcp_packet() for what nearly every packet is: an ACK in window, SYN, FIN and RST aside, of an assured connection in
+ * ESTABLISHED. It stays there, so neither table nor exceptions nor events play a part. False if the packet is anything
+ * else: then nothing was changed, and tcp_packet() has to look at it.
+ */
+export function tcp_established(w: World, flow: Flow, p: Packet, dir: u32): bool {
+  if (flow.tcp_state != TcpConntrack.ESTABLISHED || (flow.status & ANSWERED) != ANSWERED || w.trace) return false;
+  if ((p.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK || p.flags & PacketFlag.BAD_CHECKSUM) return false;
+  if (p.l4_len < TCP_HEADER_MIN) return false;
+  const header = tcp_header_length(p.l4);
+  if (header < TCP_HEADER_MIN || header > p.l4_len) return false;
+  if (flow.peer(0).td_maxwin == 0 || flow.peer(1).td_maxwin == 0 || !ack_in_window(flow, dir, p)) return false;
+  p.tcp_before = <u8>TcpConntrack.ESTABLISHED;
+  flow.last_index = <u8>TcpFlagClass.ACK;
+  flow.last_dir = <u8>dir;
+  refresh(w, flow, p, dir, <u64>choose_timeout(w, flow, TcpFlagClass.ACK, TcpConntrack.ESTABLISHED) * SECOND);
+  return true;
+}
+
 /** Length, checksum and flags (kernel: tcp_error()). */
-function header_valid(w: World, p: Packet): bool {
+// @ts-ignore: decorator
+@inline function header_valid(w: World, p: Packet): bool {
   if (p.l4_len < TCP_HEADER_MIN) {
     p.reason = <u8>Reason.TRUNCATED_L4;
     return false;
@@ -269,7 +292,8 @@ function cut_timeout(w: World, flow: Flow, dir: u32, index: u32): void {
 }
 
 /** An in-window packet: new state, timeout, events, ASSURED. */
-function commit(w: World, flow: Flow, p: Packet, dir: u32, index: u32, old_state: u32, new_state: u32): Track {
+// @ts-ignore: decorator
+@inline function commit(w: World, flow: Flow, p: Packet, dir: u32, index: u32, old_state: u32, new_state: u32): Track {
   flow.last_index = <u8>index;
   flow.last_dir = <u8>dir;
   flow.tcp_state = <u8>new_state;
@@ -306,7 +330,8 @@ function commit(w: World, flow: Flow, p: Packet, dir: u32, index: u32, old_state
 }
 
 /** Seconds. */
-function choose_timeout(w: World, flow: Flow, index: u32, state: u32): u32 {
+// @ts-ignore: decorator
+@inline function choose_timeout(w: World, flow: Flow, index: u32, state: u32): u32 {
   const timeout = sysctl(w, state);
   const retrans = sysctl(w, Sysctl.TCP_TIMEOUT_MAX_RETRANS);
   const unacknowledged = sysctl(w, Sysctl.TCP_TIMEOUT_UNACKNOWLEDGED);

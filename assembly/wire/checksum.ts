@@ -5,32 +5,25 @@
 
 import { bswap16 } from "../bytes";
 
-/** One's complement sum of `length` bytes, not folded to 16 bits yet (a 64-bit accumulator). */
+/**
+ * One's complement sum of `length` bytes, not folded to 16 bits yet (a 64-bit accumulator). At most 256 KiB, and 15 bytes
+ * behind them are read, too, though not counted.
+ */
 export function sum_bytes(at: usize, length: u32): u64 {
-  let sum: u64 = 0;
-  let lanes = i64x2.splat(0);
+  // Each 32-bit lane takes two 16-bit words of every vector: 2^15 vectors before it could overflow.
+  let lanes = i32x4.splat(0);
   let p = at;
-  let left = length;
-  while (left >= 16) {
-    const words = v128.load(p);
-    // Widen the four 32-bit words pairwise to 64 bits: no carry is lost.
-    lanes = i64x2.add(lanes, i64x2.add(i64x2.extend_low_i32x4_u(words), i64x2.extend_high_i32x4_u(words)));
+  const whole = at + (length & ~15);
+  while (p < whole) {
+    lanes = i32x4.add(lanes, i32x4.extadd_pairwise_i16x8_u(v128.load(p)));
     p += 16;
-    left -= 16;
   }
-  sum = i64x2.extract_lane(lanes, 0) + i64x2.extract_lane(lanes, 1);
-  while (left >= 4) {
-    sum += load<u32>(p);
-    p += 4;
-    left -= 4;
-  }
-  if (left >= 2) {
-    sum += load<u16>(p);
-    p += 2;
-    left -= 2;
-  }
-  if (left) sum += load<u8>(p);
-  return sum;
+  const counted = i8x16.lt_u(i8x16(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15), i8x16.splat(<i8>(length & 15)));
+  const tail = v128.and(v128.load(p), counted);
+  lanes = i32x4.add(lanes, i32x4.extadd_pairwise_i16x8_u(tail));
+  const low = i64x2.extract_lane(lanes, 0);
+  const high = i64x2.extract_lane(lanes, 1);
+  return (low & 0xffffffff) + (<u64>low >> 32) + (high & 0xffffffff) + (<u64>high >> 32);
 }
 
 /** Folds an accumulator to 16 bits. */

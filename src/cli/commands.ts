@@ -2,20 +2,17 @@
 
 import type { CaptureSpec } from '../capture/reader.ts';
 import type { Options } from './args.ts';
-import { diffCommand } from './diff.ts';
 import type { ExitCode } from './exit.ts';
 import type { CommandName } from './flags.ts';
-import { replayCommand } from './replay.ts';
-import { eventsCommand, listCommand } from './stream.ts';
-import { traceCommand } from './trace.ts';
 
 /** Runs a command to its exit code. Errors that end it are thrown. */
 export type CommandFunction = (options: Options, captures: readonly CaptureSpec[]) => Promise<ExitCode>;
 
-export const COMMAND_FUNCTIONS: Record<CommandName, CommandFunction> = {
-  replay: replayCommand,
-  events: eventsCommand,
-  list: listCommand,
-  trace: traceCommand,
-  diff: diffCommand,
+/** Loads what one command needs and nothing of the others: modules are a good part of a short run. */
+export const COMMAND_FUNCTIONS: Record<CommandName, () => Promise<CommandFunction>> = {
+  replay: async () => (await import('./replay.ts')).replayCommand,
+  events: async () => (await import('./stream.ts')).eventsCommand,
+  list: async () => (await import('./stream.ts')).listCommand,
+  trace: async () => (await import('./trace.ts')).traceCommand,
+  diff: async () => (await import('./diff.ts')).diffCommand,
 };

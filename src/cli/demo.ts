@@ -32,7 +32,8 @@ async function runLine(argv: string[], shown: string): Promise<ExitCode> {
   await title(shown);
   const parsed = parseArguments(argv, '');
   if (parsed.kind !== 'command') return EXIT.TROUBLE;
-  return COMMAND_FUNCTIONS[parsed.command](parsed.options, parsed.captures);
+  const command = await COMMAND_FUNCTIONS[parsed.command]();
+  return command(parsed.options, parsed.captures);
 }
 
 async function firstEvents(host: string, captures: string[], shown: string): Promise<void> {

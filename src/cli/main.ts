@@ -14,7 +14,10 @@ function version(): string {
 async function main(argv: readonly string[]): Promise<ExitCode> {
   try {
     const parsed = parseArguments(argv, version());
-    if (parsed.kind === 'command') return await COMMAND_FUNCTIONS[parsed.command](parsed.options, parsed.captures);
+    if (parsed.kind === 'command') {
+      const command = await COMMAND_FUNCTIONS[parsed.command]();
+      return await command(parsed.options, parsed.captures);
+    }
     await writeStandardOutput(parsed.text);
     return EXIT.DONE;
   } catch (error) {

@@ -1,6 +1,6 @@
 // How far is a long replay? A bar on standard error, for terminals only, once the work takes more than a second.
 
-import cliProgress from 'cli-progress';
+import type { SingleBar } from 'cli-progress';
 import { countText } from '../report/align.ts';
 import type { Progress } from '../run.ts';
 
@@ -14,10 +14,11 @@ export interface ProgressBar {
 }
 
 /** A bar on standard error, or nothing if that is no terminal or the user wants quiet. */
-export function progressBar(quiet: boolean): ProgressBar {
+export async function progressBar(quiet: boolean): Promise<ProgressBar> {
   if (quiet || !process.stderr.isTTY) return { update() {}, stop() {} };
   const begin = performance.now();
-  let bar: cliProgress.SingleBar | undefined;
+  const { default: cliProgress } = await import('cli-progress');
+  let bar: SingleBar | undefined;
   return {
     update({ bytesRead, bytesTotal, packets }) {
       if (bar === undefined) {

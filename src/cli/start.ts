@@ -36,7 +36,7 @@ export async function runCaptures(
   command: CommandRun,
   sink: Sink,
 ): Promise<RunResult> {
-  const bar = progressBar(options.quiet);
+  const bar = await progressBar(options.quiet);
   try {
     return await run(
       {

@@ -7,7 +7,7 @@ import { Hook, StepKind, Sysctl } from '../../assembly/vocabulary.ts';
 import type { InterfaceNames } from '../capture/interfaces.ts';
 import { EngineError } from '../errors.ts';
 import type { Host } from '../host.ts';
-import { type CompiledRuleset, matchesInterface } from '../ruleset/index.ts';
+import { type CompiledRuleset, interfaceClass, matchesInterface } from '../ruleset/index.ts';
 import { compileTopology } from '../topology/compile.ts';
 import { WHEEL_BYTES } from './engine.ts';
 import {
@@ -71,6 +71,7 @@ export class WorldImage {
   private readonly bytes: Uint8Array;
   private named = 0;
   private slotBase = 0;
+  private dispatch = 0;
 
   constructor(
     private readonly memory: WebAssembly.Memory,
@@ -97,6 +98,8 @@ export class WorldImage {
       throw new EngineError('too-many-interfaces', `the rules name more than ${PATTERNS_MAX} different interfaces`);
     }
     this.slotBase = options.slotBase;
+    // A rule that looks at what connections have carried turns accounting on (connbytes_mt_check()).
+    if (rules.usesAccounting) host.sysctls[Sysctl.ACCT] = 1;
     const sysctls = this.copy(
       allocator,
       new Uint8Array(host.sysctls.buffer, host.sysctls.byteOffset, Sysctl.COUNT * 4),
@@ -107,6 +110,7 @@ export class WorldImage {
     const nat = buildNat(this.memory, allocator, rules, host.topology, this.names);
     const routes4 = routes ? this.copy(allocator, routes.routes4) : 0;
     const routes6 = routes ? this.copy(allocator, routes.routes6) : 0;
+    this.dispatch = this.copy(allocator, rules.tables);
     for (let lane = 0; lane < lanes; lane++) {
       const world = allocator.take(WORLD.size);
       const set = (field: number, value: number) => this.view.setUint32(world + field, value, true);
@@ -122,6 +126,8 @@ export class WorldImage {
       set(WORLD.topology, routes ? 1 : 0);
       set(WORLD.counters, allocator.take(rules.rules.length * COUNTER.size));
       set(WORLD.rule_state, state);
+      set(WORLD.dispatch, this.dispatch);
+      set(WORLD.candidates, allocator.take(rules.candidatesBytes));
       set(WORLD.wheel, allocator.take(WHEEL_BYTES));
       set(WORLD.unconfirmed, allocator.take(UNCONFIRMED_BYTES));
       set(WORLD.logs_reserve, rules.logsPerPacket);
@@ -169,11 +175,15 @@ export class WorldImage {
     }
   }
 
-  /** Fills the pattern table for interfaces that were named since the last call. */
+  /** Fills the pattern table and the classes for interfaces that were named since the last call. */
   nameInterfaces(): void {
     const { rules, interfaceTable } = this.plan;
     for (; this.named <= this.names.count; this.named++) {
       const name = this.names.name(this.named) ?? '';
+      if (rules.tables.length > 0) {
+        const of = interfaceClass(rules.interfacePatterns, name);
+        this.view.setUint16(this.dispatch + this.named * 2, of, true);
+      }
       rules.interfacePatterns.forEach((pattern, row) => {
         this.bytes[interfaceTable + row * INTERFACES_MAX + this.named] = matchesInterface(pattern, name) ? 1 : 0;
       });

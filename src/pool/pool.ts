@@ -1,30 +1,29 @@
-// The lanes of a run, seen from the main thread: inside it (one lane) or in piscina workers.
+// The lanes of a run, seen from the main thread: inside it (one lane) or in piscina workers (lane-pool.ts).
 
-import { fileURLToPath } from 'node:url';
-import { MessageChannel } from 'node:worker_threads';
-import { Piscina } from 'piscina';
-import { EngineError } from '../errors.ts';
 import { type Chunk, Lane, type LanePlan } from './lane.ts';
-import { CONTROL } from './ring.ts';
-import type { LaneEnd } from './worker.ts';
 
 /** How the main thread drives lanes. */
 export interface Lanes {
   /** Tells lanes that a batch was filled, or that none will follow. */
   published(): void;
-  /** Resolves when batch `number` is tracked by every lane; rejects if a lane failed. */
+  /** Whether batch `number` is tracked by every lane. */
+  isTracked(number: number): boolean;
+  /** Resolves when it is; rejects if a lane failed. */
   tracked(number: number): Promise<void>;
   /** Takes the chunks that lanes sent for a batch; `count` of them are known to be under way. */
   chunks(batch: number, count: number): Promise<Chunk[]>;
   close(): Promise<void>;
 }
 
-export function startLanes(plan: LanePlan): Lanes {
-  return plan.lanes === 1 ? new OneLane(plan) : new LanePool(plan);
+/** Starts the lanes of a run. Piscina is loaded only where there are workers: it takes as long as 80,000 packets. */
+export async function startLanes(plan: LanePlan): Promise<Lanes> {
+  if (plan.lanes === 1) return new OneLane(plan);
+  const { LanePool } = await import('./lane-pool.ts');
+  return new LanePool(plan);
 }
 
 /** Chunks by batch, until they are asked for. */
-class ChunkStore {
+export class ChunkStore {
   private readonly waiting = new Map<number, Chunk[]>();
 
   add(chunk: Chunk): void {
@@ -56,101 +55,15 @@ class OneLane implements Lanes {
     while (this.lane.step());
   }
 
-  async tracked(): Promise<void> {
-    this.published();
+  isTracked(): boolean {
+    return true;
   }
+
+  async tracked(): Promise<void> {}
 
   async chunks(batch: number): Promise<Chunk[]> {
     return this.store.take(batch);
   }
 
   async close(): Promise<void> {}
-}
-
-class LanePool implements Lanes {
-  private readonly words: Int32Array;
-  private readonly control: number;
-  private readonly store = new ChunkStore();
-  private readonly pool: Piscina;
-  private readonly tasks: Promise<unknown>;
-  private failure: EngineError | undefined;
-  private wakeChunks: () => void = () => {};
-
-  constructor(private readonly plan: LanePlan) {
-    this.words = new Int32Array(plan.memory.buffer);
-    this.control = plan.ring.control / 4;
-    this.pool = new Piscina({
-      filename: workerFile(),
-      workerData: plan,
-      minThreads: plan.lanes,
-      maxThreads: plan.lanes,
-      concurrentTasksPerWorker: 1,
-      idleTimeout: Number.POSITIVE_INFINITY,
-    });
-    const tasks = Array.from({ length: plan.lanes }, async (_, index) => {
-      const { port1, port2 } = new MessageChannel();
-      port1.on('message', (chunk: Chunk) => {
-        this.store.add(chunk);
-        this.wakeChunks();
-      });
-      try {
-        const end: LaneEnd = await this.pool.run({ index, port: port2 }, { transferList: [port2] });
-        if (end.failure) this.fail(new EngineError(end.failure.code, end.failure.message));
-      } catch (error) {
-        this.fail(new EngineError('worker-failed', `a worker failed: ${String(error)}`, { cause: error }));
-      } finally {
-        port1.close();
-      }
-    });
-    this.tasks = Promise.all(tasks);
-  }
-
-  private fail(error: EngineError): void {
-    this.failure ??= error;
-    Atomics.store(this.words, this.control + CONTROL.ABORT, 1);
-    this.published();
-    this.wakeChunks();
-  }
-
-  published(): void {
-    Atomics.add(this.words, this.control + CONTROL.EPOCH, 1);
-    Atomics.notify(this.words, this.control + CONTROL.EPOCH);
-  }
-
-  async tracked(number: number): Promise<void> {
-    while (true) {
-      if (this.failure) throw this.failure;
-      const epoch = Atomics.load(this.words, this.control + CONTROL.EPOCH);
-      let slowest = Number.POSITIVE_INFINITY;
-      for (let lane = 0; lane < this.plan.lanes; lane++) {
-        slowest = Math.min(slowest, Atomics.load(this.words, this.control + CONTROL.TRACKED + lane));
-      }
-      if (slowest > number) return;
-      const waited = Atomics.waitAsync(this.words, this.control + CONTROL.EPOCH, epoch, 1000);
-      if (waited.async) await waited.value;
-    }
-  }
-
-  async chunks(batch: number, count: number): Promise<Chunk[]> {
-    while (this.store.count(batch) < count) {
-      if (this.failure) throw this.failure;
-      await new Promise<void>((resolve) => {
-        this.wakeChunks = resolve;
-      });
-    }
-    return this.store.take(batch);
-  }
-
-  async close(): Promise<void> {
-    Atomics.store(this.words, this.control + CONTROL.ABORT, 1);
-    this.published();
-    await this.tasks;
-    await this.pool.destroy();
-  }
-}
-
-/** Workers run compiled JavaScript, also when this file is run from its source. */
-function workerFile(): string {
-  const compiled = import.meta.url.endsWith('.js');
-  return fileURLToPath(new URL(compiled ? './worker.js' : '../../build/src/pool/worker.js', import.meta.url));
 }

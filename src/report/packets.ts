@@ -120,7 +120,10 @@ export class PacketLines {
     const rule = view.getUint32(packet + PACKET.rule, true);
     if (rule !== NO_RULE) line += cached(this.#rules, rule, (index) => `,"rule":${this.#ruleJson(index)}`);
     const reason = bytes[packet + PACKET.reason]!;
-    if (reason !== Reason.NONE) line += `,"why":"${whyText(reason, view.getUint32(packet + PACKET.why_value, true))}"`;
+    if (reason !== Reason.NONE) {
+      const [value, tag] = [PACKET.why_value, PACKET.ct_mark].map((field) => view.getUint32(packet + field, true));
+      line += `,"why":"${whyText(reason, value!, tag!)}"`;
+    }
     const flags = view.getUint16(packet + PACKET.flags, true);
     if (flags & PacketFlag.REASSEMBLED) line += fragmentOf(view, record + RECORD.file, record + RECORD.n);
     else if (flags & PacketFlag.FRAGMENT_OF) line += fragmentOf(view, packet + PACKET.l4, packet + PACKET.hash);

@@ -100,7 +100,7 @@ function remember(seen: Seen, { kind, n }: Raw): Seen {
 }
 
 function routeText(path: number, iif: number, oif: number, reason: number, names: InterfaceNames): string {
-  if (reason !== 0) return whyText(reason, 0);
+  if (reason !== 0) return whyText(reason, 0, 0);
   const part = (word: string, index: number) => (index === 0 ? '' : ` ${word}=${names.name(index) ?? '?'}`);
   return `${pathName(path) ?? 'nowhere'}${part('in', iif)}${part('out', oif)}`;
 }
@@ -124,7 +124,7 @@ function answerText(protonum: number, dport: number): string {
 }
 
 function ctEntry(n: readonly number[], seen: Seen): CtEntry {
-  const [state = 0, dir = 0, reason = 0, reasonValue = 0, attached = 0, flags = 0, index = 0] = n;
+  const [state = 0, dir = 0, reason = 0, reasonValue = 0, attached = 0, flags = 0, index = 0, reasonTag = 0] = n;
   const { before, after } = seen;
   const entry: CtEntry = {
     kind: 'ct',
@@ -134,6 +134,7 @@ function ctEntry(n: readonly number[], seen: Seen): CtEntry {
     statusAfter: 0,
     reason,
     reasonValue,
+    reasonTag,
   };
   if (after === undefined) return entry;
   const id = after[4]! * 2 ** 32 + after[3]!;

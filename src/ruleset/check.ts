@@ -180,6 +180,9 @@ class TableCheck {
       case 'tcpmss':
         this.needProtocol(rule, match, Proto.TCP, 'tcp');
         break;
+      case 'sctp':
+        this.needProtocol(rule, match, Proto.SCTP, 'sctp');
+        break;
       case 'udp':
         this.needProtocol(rule, match, Proto.UDP, 'udp');
         break;

@@ -5,7 +5,7 @@ import { EngineError } from '../errors.ts';
 import type { Counters, Entry, LogOptions, NatBinding, Ruleset, TableName, TrackingTemplate } from './ast.ts';
 import { HZ } from './check.ts';
 import { emitProgram, IMPORT_MODULE, TABLE_LENGTH_SECTION } from './emit.ts';
-import { type ChainProgram, LIMIT_STATE, type Program } from './expression.ts';
+import { type ChainProgram, LIMIT_STATE, type Program, SCTP_TEST } from './expression.ts';
 import { lowerRuleset } from './lower.ts';
 import type { Family } from './source.ts';
 
@@ -58,6 +58,10 @@ export interface CompiledRuleset {
   rules: RuleInfo[];
   /** Rows of the pattern-by-interface table. */
   interfacePatterns: string[];
+  /** What World.dispatch points to, the same for all lanes; begins with u16[INTERFACES_MAX], interfaces' classes. */
+  tables: Uint8Array;
+  /** Bytes behind World.candidates. */
+  candidatesBytes: number;
   /** Bytes of World.rule_state. */
   stateBytes: number;
   /** Fills World.rule_state for a lane whose clock starts at `startClockNs` (ns since 1970). */
@@ -74,6 +78,8 @@ export interface CompiledRuleset {
   nats: readonly { binding: NatBinding; rule: number }[];
   /** Some rule looks at labels of connections. */
   usesLabels: boolean;
+  /** Some rule looks at what connections have carried: loading it turns nf_conntrack_acct on. */
+  usesAccounting: boolean;
 }
 
 export interface CompileOptions {
@@ -95,7 +101,7 @@ export function ruleName(info: Pick<RuleInfo, 'table' | 'chain' | 'number'>): st
 /** Lowers and emits a checked ruleset. The code is a pure function of ruleset and options. */
 export function compileRuleset(ruleset: Ruleset, options: CompileOptions): CompiledRuleset {
   const program = lowerRuleset(ruleset);
-  const { wasm, slots } = emitProgram(program, { ...options, trace: options.trace ?? false });
+  const { wasm, slots, tables, candidatesBytes } = emitProgram(program, { ...options, trace: options.trace ?? false });
   const rules = ruleset.entries.map((entry) => ruleInfo(entry));
   return {
     wasm,
@@ -103,6 +109,8 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     slots: slots.length,
     rules,
     interfacePatterns: program.patterns,
+    tables,
+    candidatesBytes,
     stateBytes: program.stateBytes,
     initState: (bytes, startClockNs) => initState(program, bytes, startClockNs),
     key: shardKey(program, rules),
@@ -114,6 +122,7 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     usesLabels: program.chains.some(({ rules: each }) =>
       each.some(({ tests }) => tests.some(({ op }) => op === 'ct label')),
     ),
+    usesAccounting: ruleset.entries.some(({ rule }) => rule?.matches.some(({ kind }) => kind === 'connbytes')),
   };
 }
 
@@ -141,11 +150,6 @@ export function instantiateRuleset(
   const needed = wanted ? new DataView(wanted).getUint32(0, true) : 0;
   if (table.length < needed) table.grow(needed - table.length);
   return new WebAssembly.Instance(module, { [IMPORT_MODULE]: imports });
-}
-
-/** Whether an interface's name matches a pattern: '+' at its end stands for anything (xtables). No name is ''. */
-export function matchesInterface(pattern: string, name: string): boolean {
-  return pattern.endsWith('+') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 }
 
 function ruleInfo({ table, chain, rule }: Entry): RuleInfo {
@@ -200,6 +204,12 @@ function initState(program: Program, bytes: Uint8Array, startClockNs: bigint): v
     view.setBigUint64(state + LIMIT_STATE.previous, startClockNs / NANOSECONDS_PER_JIFFY, true);
     view.setUint32(state + LIMIT_STATE.credit, cap, true);
   }
+  for (const { state, test } of program.chunkTests) {
+    for (const type of test.types) bytes[state + SCTP_TEST.types + (type >> 3)]! |= 1 << (type & 7);
+    test.flags.forEach(({ type, value, mask }, index) => {
+      bytes.set([type, value, mask, 1], state + SCTP_TEST.flags + index * SCTP_TEST.flagSize);
+    });
+  }
 }
 
 /**
@@ -250,7 +260,7 @@ function conntrackFamilies(ruleset: Ruleset): Set<Family> {
   for (const { table, rule } of ruleset.entries) {
     if (!rule) continue;
     const matched = rule.matches.some(
-      ({ kind }) => kind === 'conntrack' || kind === 'connmark' || kind === 'connlabel',
+      ({ kind }) => kind === 'conntrack' || kind === 'connmark' || kind === 'connlabel' || kind === 'connbytes',
     );
     const { kind, name } = rule.target;
     if (matched || kind === 'connmark' || kind === 'nat' || (name === 'CT' && kind !== 'notrack'))

@@ -25,6 +25,7 @@ import {
   type PacketField,
   type Program,
   type RuleProgram,
+  SCTP_TEST,
   type Test,
 } from './expression.ts';
 import { refuse } from './source.ts';
@@ -48,6 +49,7 @@ function priorityOf(table: Table['name'], hook: Hook): number {
 const TCP_HEADER = 20;
 const UDP_HEADER = 8;
 const ICMP_HEADER = 8;
+const SCTP_HEADER = 12;
 const PORTS = 4;
 const PORT_MAX = 65535;
 /** Packet.template is a byte, 0 for none. */
@@ -67,6 +69,7 @@ class Lowering {
     patterns: [],
     stateBytes: 0,
     limits: [],
+    chunkTests: [],
     templates: [],
     nats: [],
   };
@@ -144,6 +147,18 @@ class Lowering {
       }
       case 'udp':
         return [{ op: 'guard', need: UDP_HEADER, evil: false }, ...ports(match)];
+      case 'sctp': {
+        const tests: Test[] = [{ op: 'guard', need: SCTP_HEADER, evil: false }];
+        tests.push(...portRange('th sport', match.sport), ...portRange('th dport', match.dport));
+        if (match.chunks) {
+          const state = this.program.stateBytes;
+          this.program.stateBytes += SCTP_TEST.size;
+          this.program.chunkTests.push({ state, test: match.chunks });
+          const { match: how, invert } = match.chunks;
+          tests.push({ op: 'sctp chunks', match: how, state, test: match.chunks, invert });
+        }
+        return tests;
+      }
       case 'multiport': {
         const decoded = protocol !== Proto.DCCP;
         const source: PacketField = decoded ? 'sport' : 'th sport';
@@ -168,6 +183,10 @@ class Lowering {
         ];
       case 'connlabel':
         return [{ op: 'ct label', bit: match.bit, set: match.set, invert: match.invert }];
+      case 'connbytes': {
+        const { carried, by, low, high, invert } = match;
+        return [{ op: 'ct bytes', carried, by, low, high, invert }];
+      }
       case 'addrtype': {
         const { source, destination, limit } = match.test;
         const tests: Test[] = [];
@@ -272,7 +291,7 @@ function ports(match: { sport?: InvertedRange; dport?: InvertedRange }): Test[] 
 }
 
 /** A range of ports; one that is inverted and reaches an end is the other side of it. */
-function portRange(field: 'sport' | 'dport', test: InvertedRange | undefined): Test[] {
+function portRange(field: 'sport' | 'dport' | 'th sport' | 'th dport', test: InvertedRange | undefined): Test[] {
   if (!test) return [];
   const { low, high, invert } = test;
   if (low === 0 && high === PORT_MAX) return invert ? range(field, { low: 1, high: 0, invert: false }) : [];

@@ -1,5 +1,15 @@
 // How is a ruleset printed: as iptables-save -c with the counters of the replay, and as its expression list?
-import { AddrType, CtState, L3, NatKind, RejectWith, TemplateFlag } from '../../assembly/vocabulary.ts';
+import {
+  AddrType,
+  Carried,
+  CarriedBy,
+  ChunkMatch,
+  CtState,
+  L3,
+  NatKind,
+  RejectWith,
+  TemplateFlag,
+} from '../../assembly/vocabulary.ts';
 import type { Chain, Counters, Item, NatBinding, Ruleset, SourceTree, Table, TrackingTemplate } from './ast.ts';
 import type { Action, ChainProgram, Program, Test } from './expression.ts';
 import { lowerRuleset } from './lower.ts';
@@ -180,6 +190,18 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
     case 'ct label': {
       const set = test.set ? ', set' : '';
       return [`ct load label ${test.bit}${set} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
+    }
+    case 'ct bytes': {
+      const what = `${CarriedBy[test.by]} ${Carried[test.carried]}`.toLowerCase();
+      return [`ct load ${what} => reg 1`, `range ${equal(test.invert)} reg 1 ${test.low} ${test.high}`];
+    }
+    case 'sctp chunks': {
+      const flags = test.test.flags.map(
+        ({ type, value, mask }) => `, flags of ${type} & ${hex(mask)} eq ${hex(value)}`,
+      );
+      const types = test.test.types.length === 256 ? 'every type' : test.test.types.join(', ');
+      const found = `${ChunkMatch[test.match].toLowerCase()} { ${types} }${flags.join('')}`;
+      return [`exthdr load sctp chunks ${found} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
     }
     case 'limit':
       return [`limit cost ${test.cost} cap ${test.cap} state ${test.state}`];

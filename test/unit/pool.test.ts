@@ -27,7 +27,7 @@ test('a worker that cannot start ends the wait with an error instead of a hang',
     checksums: 0,
     defrag: { address: allocator.take(128), endsBytes: 64 },
   };
-  const lanes = startLanes(plan);
+  const lanes = await startLanes(plan);
   try {
     await expect(lanes.tracked(0)).rejects.toThrow(EngineError);
   } finally {

@@ -142,7 +142,8 @@ afterEach(() => {
 async function command(...argv: string[]): Promise<number> {
   const parsed = parseArguments(argv, '0');
   if (parsed.kind !== 'command') throw new Error('not a command');
-  return COMMAND_FUNCTIONS[parsed.command](parsed.options, parsed.captures);
+  const run = await COMMAND_FUNCTIONS[parsed.command]();
+  return run(parsed.options, parsed.captures);
 }
 
 const TUPLES =

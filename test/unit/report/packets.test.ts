@@ -155,7 +155,13 @@ describe('reasons', () => {
     [Reason.TCP_IGNORED_STATE, 3, 'ignored-state: packet (index 0) in dir 0 ignored, state ESTABLISHED'],
     [Reason.BAD_CHECKSUM, 0, 'invalid-checksum'],
   ])('%i with %i', (reason, value, text) => {
-    expect(whyText(reason, value)).toBe(text);
+    expect(whyText(reason, value, 0)).toBe(text);
+  });
+
+  /** net/netfilter/nf_conntrack_proto_sctp.c, nf_conntrack_sctp_packet: the packet's tag, then the right one. */
+  test('of a wrong tag are both tags', () => {
+    const text = 'wrong-tag: verification tag check failed 2c010000 vs c8 for dir 1';
+    expect(whyText(Reason.SCTP_VTAG_REPLY, 0xc8, 0x2c01_0000)).toBe(text);
   });
 });
 

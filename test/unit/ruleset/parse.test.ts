@@ -55,9 +55,9 @@ describe('errors', () => {
     ["option '--helper' of target 'CT' is not supported", '-A INPUT -j CT --helper ftp', 'RULESET_UNSUPPORTED', 16],
     ["option '--timeout' of target 'CT' is not supported", '-A INPUT -j CT --timeout slow', 'RULESET_UNSUPPORTED', 16],
     [
-      'names of labels (connlabel.conf) are not supported',
+      'the label is neither a name (the host has no connlabel.conf) nor a number from 0 to 127',
       '-A INPUT -m connlabel --label web',
-      'RULESET_UNSUPPORTED',
+      'RULESET_INVALID',
       31,
     ],
     [
@@ -199,7 +199,8 @@ describe('text', () => {
       { kind: 'NFLOG', group: 5, size: 64, prefix: 'drop' },
       { kind: 'LOG', level: 4 },
     ]);
-    expect(logsPerPacket).toBe(6);
+    // For the packet, and once more for what the host answers.
+    expect(logsPerPacket).toBe(2 * 3);
   });
 
   it('needs one lane for limit only, and connection tracking where a rule asks for it', () => {

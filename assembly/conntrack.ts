@@ -209,7 +209,7 @@ function begin_flow(w: World, p: Packet): Flow {
   let flow = changetype<Flow>(<usize>p.flow);
   if (!(flow.status & Status.CONFIRMED)) {
     if (p.dir != Dir.ORIGINAL) return true;
-    if (flow.status & (Status.SRC_NAT | Status.DST_NAT) && reply_taken(w, flow)) {
+    if (w.nat && reply_taken(w, flow)) {
       p.reason = <u8>Reason.NAT_CLASH;
       return false;
     }

@@ -8,11 +8,15 @@
 import { ChainVerdict, CtState, Dir, Hook, L3, NatFlag, PacketFlag, Path, Proto, Reason, Status } from "./vocabulary";
 import { Flow, Nat, NatRange, Packet, Tuple, World } from "./layout";
 import { choose_tuple, Manip } from "./nat-tuple";
+import { quoted_transport_length, quoted_tuple } from "./packet";
 import { trace_chain, trace_chain_end, trace_nat } from "./trace";
 import { has_ports, tuple_equal, tuple_invert } from "./tuple";
+import { gre_version } from "./wire/gre";
 import { ICMPV6_REDIRECT } from "./wire/icmp";
 
 const ICMP_REDIRECT: u32 = 5;
+/** Bytes of a transport header that have to be there for ports, ids or keys to be changed. */
+const TRANSPORT_MIN: u32 = 8;
 const NAT_MASK: u32 = Status.SRC_NAT | Status.DST_NAT;
 const NAT_DONE_MASK: u32 = Status.SRC_NAT_DONE | Status.DST_NAT_DONE;
 
@@ -44,8 +48,9 @@ export function nat_packet(w: World, p: Packet, hook: u32, slot: u32): u32 {
       if (verdict != ChainVerdict.ACCEPT) return verdict;
     }
   }
-  if (is_changed(flow, p.dir, manip)) translate(w, p, flow, manip);
-  return ChainVerdict.ACCEPT;
+  if (!is_changed(flow, p.dir, manip) || translate(w, p, flow, manip)) return ChainVerdict.ACCEPT;
+  p.reason = <u8>Reason.NAT_UNTRANSLATABLE;
+  return ChainVerdict.DROP;
 }
 
 /** Are packets of this direction changed where `manip` happens? The answers of a changed source have another target. */
@@ -118,11 +123,15 @@ export function nat_setup(w: World, p: Packet, flow: Flow, range: NatRange, mani
   return ChainVerdict.ACCEPT;
 }
 
-/** Changes one end of the packet to what the other direction of its flow expects (kernel: nf_nat_manip_pkt()). */
-function translate(w: World, p: Packet, flow: Flow, manip: u32): void {
+/**
+ * Changes one end of the packet to what the other direction of its flow expects. False if its transport cannot be changed
+ * (kernel: nf_nat_manip_pkt()).
+ */
+function translate(w: World, p: Packet, flow: Flow, manip: u32): bool {
   const other = other_direction(flow, p.dir);
-  translate_address(w, p, other, manip);
   const protonum: u32 = p.protonum;
+  if (protonum == Proto.GRE && !gre_is_translatable(p, manip)) return false;
+  translate_address(w, p, other, manip);
   if (has_ports(protonum)) {
     if (manip == Manip.SRC) p.sport = other.dport;
     else p.dport = other.sport;
@@ -131,6 +140,12 @@ function translate(w: World, p: Packet, flow: Flow, manip: u32): void {
   } else if (protonum == Proto.GRE && manip == Manip.DST) {
     p.dport = other.sport;
   }
+  return true;
+}
+
+/** Eight bytes of header must be there, also where it has four; and no version but 0 and 1 is known (gre_manip_pkt()). */
+function gre_is_translatable(p: Packet, manip: u32): bool {
+  return p.l4_len >= TRANSPORT_MIN && (manip == Manip.SRC || gre_version(p.l4) <= 1);
 }
 
 /** Of ICMPv6 queries only echoes have their id changed (icmpv6_manip_pkt()). */
@@ -190,9 +205,21 @@ function translate_error(w: World, p: Packet, flow: Flow, manip: u32): u32 {
   const refused = (p.dport & 0xff) == redirect && (flow.status & (NAT_MASK | NAT_DONE_MASK)) != NAT_DONE_MASK;
   const damaged = (p.flags & PacketFlag.BAD_CHECKSUM) != 0 && p.path != Path.OUTPUT;
   if (refused || damaged) {
-    p.reason = <u8>Reason.NAT_ICMP_ERROR;
+    p.reason = <u8>Reason.NAT_UNTRANSLATABLE;
     return ChainVerdict.DROP;
   }
-  if (is_changed(flow, p.dir, manip)) translate_address(w, p, other_direction(flow, p.dir), manip);
+  if (!is_changed(flow, p.dir, manip)) return ChainVerdict.ACCEPT;
+  // The ports of the quoted packet are changed in a header of eight bytes.
+  const quoted = nat_of(w).current();
+  if (quoted_tuple(quoted, p) == Reason.NONE && quoted_transport_length() < TRANSPORT_MIN && has_header(quoted.protonum)) {
+    p.reason = <u8>Reason.NAT_UNTRANSLATABLE;
+    return ChainVerdict.DROP;
+  }
+  translate_address(w, p, other_direction(flow, p.dir), manip);
   return ChainVerdict.ACCEPT;
+}
+
+/** Protocols whose header is looked at when a packet is changed (l4proto_manip_pkt()). */
+function has_header(protonum: u32): bool {
+  return has_ports(protonum) || protonum == Proto.ICMP || protonum == Proto.ICMPV6 || protonum == Proto.GRE;
 }

@@ -355,6 +355,13 @@ export function set_inner_scratch(at: usize): void {
   inner_scratch = at;
 }
 
+let quoted_length: u32 = 0;
+
+/** Bytes from the transport header on of the packet that quoted_tuple() last looked at. */
+export function quoted_transport_length(): u32 {
+  return quoted_length;
+}
+
 /**
  * The tuple that a packet quoted by an ICMP error would have met conntrack with, inverted: the direction in which the
  * error travels (nf_conntrack_inet_error()). Returns NONE, CUT_SHORT, or the reason why there is none.
@@ -401,6 +408,7 @@ export function quoted_tuple(inner: Tuple, p: Packet): Reason {
   }
   inner.l3num = p.l3num;
   inner.protonum = <u8>protonum;
+  quoted_length = wire - l4;
   if (has_ports(protonum)) {
     if (l4 + 4 > wire) return Reason.ICMP_ERROR_SHORT;
     if (l4 + 4 > captured) return Reason.CUT_SHORT;

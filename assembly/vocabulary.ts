@@ -325,8 +325,8 @@ export enum Reason {
   NAT_NO_ADDRESS = 42,
   /** No tuple was free that the binding of a new flow may have. */
   NAT_CLASH = 43,
-  /** An ICMP error of a translated flow that cannot be translated: a redirect, or one with a wrong checksum. */
-  NAT_ICMP_ERROR = 44,
+  /** What belongs to a translated flow and cannot be changed: an ICMP redirect, an error that quotes too little ... */
+  NAT_UNTRANSLATABLE = 44,
   /** IPv4 options that are malformed. */
   IP_OPTIONS = 56,
   /** IPv4 options that ask for a route (accept_source_route is 0). */

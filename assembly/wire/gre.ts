@@ -21,6 +21,10 @@ const GRE_PROTOCOL_PPP: u32 = 0x880b;
   return length >= GRE_ENHANCED_HEADER && (be16(l4) & GRE_VERSION_MASK) == 1;
 }
 
+export function gre_version(l4: usize): u32 {
+  return be16(l4) & GRE_VERSION_MASK;
+}
+
 /** False for enhanced GRE that carries anything but PPP: it has no tuple. */
 export function gre_has_tuple(l4: usize, length: u32): bool {
   return !is_enhanced(l4, length) || be16(l4 + 2) == GRE_PROTOCOL_PPP;

@@ -73,7 +73,7 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
 
   [Reason.NAT_NO_ADDRESS]: { word: 'nat-no-address' },
   [Reason.NAT_CLASH]: { word: 'nat-clash' },
-  [Reason.NAT_ICMP_ERROR]: { word: 'nat-icmp-error' },
+  [Reason.NAT_UNTRANSLATABLE]: { word: 'nat-untranslatable' },
 
   [Reason.TRUNCATED_L4]: { word: 'truncated-header' },
   [Reason.BAD_CHECKSUM]: { word: 'invalid-checksum' },

@@ -5,12 +5,15 @@
 //              set. Reading the table evicts what is left; what expired after the last packet is still in our table.
 //   jiffy      a jiffy passed while a packet was under way: whole seconds left may then differ by one for its flow.
 //   silent     a REJECT that answers nothing looks like a DROP from outside.
+//   port       where a flow's port is taken, the kernel looks for another beginning at random: compared by its range.
+//   clash      a flow that NAT finds no tuple for is dropped by confirmation, which cannot be watched: no entry, no event.
 //   error      an ICMP error of the host's own is to our side the answer to what it quotes and RELATED to that, even where no
 //              entry of it was ever confirmed (icmp_glue_bits()); one from a raw socket is an answer to nothing.
 //   table      the table is read some milliseconds after the last packet (longer on a busy machine): that much less, and
 //              one second for what was cut off, is the same.
 
 import type { EventLine, KernelAnswer, KernelAnswers } from './answers.ts';
+import { namedRanges, withoutMovedPort } from './moved-ports.ts';
 import { sameWhy } from './why.ts';
 
 /** One line of `ctreplay replay --packets`, as far as it is compared. */
@@ -49,7 +52,15 @@ export interface Comparison {
   packets: number;
   events: number;
   /** Differences that are the kernel's chance, by kind, how often each was met. */
-  excused: { expiry: number; jiffy: number; silent: number; error: number; table: number };
+  excused: {
+    expiry: number;
+    jiffy: number;
+    silent: number;
+    error: number;
+    table: number;
+    port: number;
+    clash: number;
+  };
 }
 
 /** What has to be known of packet n itself. */
@@ -67,12 +78,15 @@ export function compare(
   kernel: KernelAnswers,
   ours: OurAnswers,
   { isSilent, isOwnError }: PacketFacts = NO_FACTS,
+  rules: readonly string[] = [],
 ): Comparison {
+  const named = namedRanges(rules);
+  const plain = (line: string): string => withoutMovedPort(line, named);
   const result: Comparison = {
     differences: [],
     packets: kernel.packets.length,
     events: kernel.events.length,
-    excused: { expiry: 0, jiffy: 0, silent: 0, error: 0, table: 0 },
+    excused: { expiry: 0, jiffy: 0, silent: 0, error: 0, table: 0, port: 0, clash: 0 },
   };
   const report = (n: number, what: string, theirs: unknown, own: unknown): void => {
     result.differences.push({ n, what, kernel: show(theirs), ours: show(own) });
@@ -92,12 +106,22 @@ export function compare(
       continue;
     }
     const silent = answer.verdict === 'DROP' && own.verdict === 'REJECT' && isSilent(answer.n, own.with ?? '');
+    // Confirmation comes behind the last place where the kernel can be watched.
+    const clash = answer.verdict === 'ACCEPT' && own.why === 'nat-clash' && !answer.entry && answer.events.length === 0;
+    if (clash) result.excused.clash++;
     if (silent) result.excused.silent++;
-    else if (verdict(answer) !== verdict(own)) report(answer.n, 'verdict', verdict(answer), verdict(own));
+    else if (!clash && verdict(answer) !== verdict(own)) report(answer.n, 'verdict', verdict(answer), verdict(own));
     comparePacket(answer, own, report);
   }
-  compareEvents(kernel, ours, result, report);
-  if (ours.table) compareTable(kernel.table, ours.table, kernel.tableDelay, result, report);
+  result.excused.port = kernel.events.filter(({ kind, line }) => kind === 'NEW' && plain(line) !== line).length;
+  const theirs = {
+    ...kernel,
+    events: kernel.events.map((event) => ({ ...event, line: plain(event.line) })),
+    table: kernel.table.map(plain),
+  };
+  const own = { ...ours, events: ours.events.map(plain), ...(ours.table && { table: ours.table.map(plain) }) };
+  compareEvents(theirs, own, result, report);
+  if (own.table) compareTable(theirs.table, own.table, kernel.tableDelay, result, report);
   const { counters4, counters6 } = ours;
   // The rules met those errors in another state.
   const untied = result.excused.error > 0;

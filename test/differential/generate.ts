@@ -9,6 +9,7 @@ import type { ModelSettings } from '../model/tracker.ts';
 import { ModelTracker } from '../model/tracker.ts';
 import { Traffic } from '../model/traffic.ts';
 import { addresses, forwardable } from './frames.ts';
+import { drawNat } from './generate-nat.ts';
 import { drawRules } from './generate-rules.ts';
 import { type LocalAddress, plainAddress } from './host.ts';
 import { isIcmpError, wordSum } from './packet.ts';
@@ -25,6 +26,8 @@ export interface Settings {
   rules6: string[];
   /** Addresses of the router's own: packets to and from it are among the generated ones. */
   locals?: LocalAddress[];
+  /** The rules translate: what outside hosts answer goes to OUTSIDE. */
+  translates: boolean;
 }
 
 /** A packet of a seed. */
@@ -59,9 +62,15 @@ export function settingsOf(group: number): { settings: Settings; model: ModelSet
   };
   const sysctls = { ...sysctlsOf(model), ...extra };
   const locals = localsOf(group);
-  if (locals.length === 0) return { settings: { ...rules, sysctls }, model };
-  const around = { rules4: rules.rules4.map(aroundHost), rules6: rules.rules6.map(aroundHost) };
-  return { settings: { ...around, sysctls, locals }, model };
+  if (locals.length > 0) {
+    const around = { rules4: rules.rules4.map(aroundHost), rules6: rules.rules6.map(aroundHost) };
+    return { settings: { ...around, sysctls, locals, translates: false }, model };
+  }
+  const nat = drawNat(new Random(0x4a7 + group));
+  const all = nat
+    ? { rules4: [...rules.rules4, nat.rules4], rules6: [...rules.rules6, nat.rules6], translates: true }
+    : { ...rules, translates: false };
+  return { settings: { ...all, sysctls }, model };
 }
 
 /** Every third group has hosts of the generator's networks for addresses of the router. Drawn apart from the rest. */

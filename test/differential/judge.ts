@@ -27,6 +27,7 @@ export async function compareTraffic(
     kernel.packets.map((packet) => packet.ts),
     kernel.host,
   );
+  const rules = [...question.rules4, ...question.rules6];
   const isSilent = (n: number, kind: string): boolean => {
     const frame = question.frames[n - 1]!;
     return isForMany(frame, question.locals) || isSilentReject(frame.packet, kind);
@@ -37,7 +38,7 @@ export async function compareTraffic(
       const { own, packet } = question.frames[n - 1]!;
       return own !== undefined && isIcmpError(packet);
     };
-    const comparison = compare(kernel, answers, { isSilent, isOwnError });
+    const comparison = compare(kernel, answers, { isSilent, isOwnError }, rules);
     const tolerance = BigInt(STAMP_JIFFIES * record.tick);
     const moments = compareMoments(kernelExpiries(kernel, record), ourExpiries(answers.events), tolerance);
     comparison.differences.push(...moments.differences);

@@ -48,6 +48,8 @@ export interface Question {
   interfaces: readonly [string, string];
   /** Addresses of the router itself: it sends and receives. Without any, it only forwards. */
   locals?: LocalAddress[];
+  /** The rules give an address of the router's own to flows: our side is told of those it has in any case, too. */
+  masquerades?: boolean;
 }
 
 /** Everything the kernel said, with the number of the frame being delivered at that moment. */
@@ -371,6 +373,13 @@ async function setUp(router: Router, question: Question, path: (name: string) =>
   await router.inside('sh', ['-s'], setUpScript(question, put));
 }
 
+/** The router's own addresses: some that the capture does not use. */
+export function routerAddresses({ sides }: Question): { v4: string; v6: string } {
+  const own = ROUTER_ADDRESSES.find(({ v4, v6 }) => !sides.has(v4) && !sides.has(v6));
+  if (!own) throw new Error('the capture uses every address that the router could have');
+  return own;
+}
+
 /**
  * The shell script that turns a namespace with its two ports into the router of the question. `put` keeps a file that
  * the script needs and returns the path by which the shell finds it.
@@ -380,8 +389,7 @@ export function setUpScript(question: Question, put: (name: string, text: string
   const writes = Object.entries(sysctls).map(
     ([key, value]) => `printf %s '${value}' > /proc/sys/${key.replaceAll('.', '/')}`,
   );
-  const own = ROUTER_ADDRESSES.find(({ v4, v6 }) => !question.sides.has(v4) && !question.sides.has(v6));
-  if (!own) throw new Error('the capture uses every address that the router could have');
+  const own = routerAddresses(question);
   const [, wan] = question.interfaces;
   const up = question.interfaces.flatMap((name, side) => [
     `ip link set dev ${name} address ${portAddress(side === 0 ? 0 : 1)

@@ -6,11 +6,18 @@ import { framesOf, type Skipped, type Traffic } from './frames.ts';
 import { busiestAddresses, framesAround } from './host.ts';
 import { compareTraffic } from './judge.ts';
 import type { Question } from './kernel.ts';
+import { type Outside, ROUTER, seenThrough } from './nat-view.ts';
+import { namesInterfaces } from './ours.ts';
 import { type CapturedFrame, readCapture } from './read-capture.ts';
 import { ruleset } from './sequences.ts';
 
 /** `isHost`: the router has addresses of its own, chosen from the capture. */
-type Setting = Pick<Question, 'rules4' | 'rules6'> & { sysctls: Record<string, string>; isHost?: true };
+type Setting = Pick<Question, 'rules4' | 'rules6' | 'masquerades'> & {
+  sysctls: Record<string, string>;
+  isHost?: true;
+  /** Who outside hosts take flows from inside to come from. */
+  outside?: Outside;
+};
 
 const rules = (name: string): Pick<Question, 'rules4' | 'rules6'> => ({
   rules4: [ruleset(`${name}.iptables-save`)],
@@ -27,6 +34,8 @@ export const SETTINGS: Record<string, Setting> = {
   'a host': { ...rules('host'), sysctls: {}, isHost: true },
   'tcp_loose=0': tracked('tcp_loose'),
   'tcp_be_liberal=1': tracked('tcp_be_liberal'),
+  'a masquerading gateway': { ...rules('masquerade'), sysctls: {}, outside: ROUTER, masquerades: true },
+  'published servers': { ...rules('port-forward'), sysctls: {} },
 };
 
 /** What was left out or could not be sent as captured, by reason, as the end of a line; empty if nothing. */
@@ -48,14 +57,16 @@ export function chanceNote(excused: Record<string, number>): string {
 
 /** The question of one capture under one setting. */
 export function questionOf(capture: CapturedFrame[], setting: Setting): Question & Traffic {
-  const { isHost, ...rest } = setting;
+  const { isHost, outside, ...rest } = setting;
   const interfaces = ['lan', 'wan'] as const;
   if (isHost) {
     const locals = busiestAddresses(capture);
     return { ...framesAround(capture, locals), ...rest, interfaces, locals };
   }
-  const isGateway = setting === SETTINGS['a gateway'];
-  return { ...framesOf(capture, !isGateway), ...rest, interfaces };
+  const looksAtInterfaces = [...setting.rules4, ...setting.rules6].some(namesInterfaces);
+  const traffic = framesOf(capture, !looksAtInterfaces);
+  const frames = outside ? seenThrough(traffic.frames, traffic.sides, outside) : traffic.frames;
+  return { ...traffic, frames, ...rest, interfaces };
 }
 
 /** Runs every capture, folders taken as the files in them; returns the number of runs that differ. */

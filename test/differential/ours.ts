@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { OurAnswers, OurPacket } from './compare.ts';
 import type { HostFiles } from './host.ts';
-import type { Question } from './kernel.ts';
+import { type Question, routerAddresses } from './kernel.ts';
 import { pcapngOf } from './write-capture.ts';
 
 const run = promisify(execFile);
@@ -59,6 +59,10 @@ export class OurRun {
     }
     const texts = [...question.rules4, ...question.rules6];
     if (!host && texts.some(namesInterfaces)) this.#options.push(...networks(question));
+    if (question.masquerades) {
+      const { v4, v6 } = routerAddresses(question);
+      this.#options.push('--local', v4, '--local', v6);
+    }
   }
 
   /** Replays and reads everything that is compared. */

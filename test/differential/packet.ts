@@ -83,9 +83,39 @@ export function flowOf(packet: Buffer): TupleQuery | undefined {
   const inner = quoted(parsed);
   if (inner) {
     const about = parse(inner);
-    return about && !quoted(about) ? tupleOf(about) : undefined;
+    return about && !quoted(about) ? inverted(tupleOf(about)) : undefined;
   }
   return tupleOf(parsed);
+}
+
+/** Types of queries and what answers them. */
+const ANSWERS: Record<number, readonly (readonly [number, number])[]> = {
+  [PROTO.ICMP]: [
+    [8, 0],
+    [13, 14],
+    [15, 16],
+    [17, 18],
+  ],
+  [PROTO.ICMPV6]: [
+    [128, 129],
+    [139, 140],
+  ],
+};
+
+/** The tuple of the opposite direction: with NAT another entry may have the tuple that an error quotes. */
+function inverted(tuple: TupleQuery | undefined): TupleQuery | undefined {
+  if (!tuple) return undefined;
+  const { source: target, target: source, protocol, parts } = tuple;
+  const answers = ANSWERS[protocol];
+  if (answers) {
+    const type = parts[1]?.[1][0];
+    const [query, answer] = answers.find((pair) => pair.includes(type ?? -1)) ?? [];
+    if (query === undefined || answer === undefined) return tuple;
+    const other = Buffer.from([type === query ? answer : query]);
+    return { ...tuple, source, target, parts: parts.map(([id, bytes], i) => [id, i === 1 ? other : bytes]) };
+  }
+  const swapped = parts.map(([id], index): [number, Buffer] => [id, parts[parts.length - 1 - index]![1]]);
+  return { ...tuple, source, target, parts: swapped };
 }
 
 /** CTA_PROTO_* numbers: ports 2 and 3, ICMP id, type, code 4 to 6, ICMPv6 7 to 9. */

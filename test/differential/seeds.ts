@@ -7,6 +7,7 @@ import { type Generated, groupOf, interleaved, networkOf, packetsOf, settingsOf 
 import { placedAround } from './host.ts';
 import { compareTraffic } from './judge.ts';
 import type { Question } from './kernel.ts';
+import { OUTSIDE, seenThrough } from './nat-view.ts';
 import { flowKey } from './packet.ts';
 
 export interface SeedOptions {
@@ -60,10 +61,11 @@ export async function runSeeds(options: SeedOptions): Promise<SeedResult> {
 }
 
 function question(packets: Generated[]): Question {
-  const { settings } = settingsOf(groupOf(packets[0]!.seed));
+  const { translates, ...settings } = settingsOf(groupOf(packets[0]!.seed)).settings;
   const plain = packets.map(({ packet }, index) => ({ origin: index + 1, packet, wait: 0 }));
   const traffic = settings.locals ? placedAround(plain, settings.locals) : placed(plain);
-  return { ...traffic, ...settings, interfaces: ['lan', 'wan'] };
+  const frames = translates ? seenThrough(traffic.frames, traffic.sides, OUTSIDE) : traffic.frames;
+  return { ...traffic, frames, ...settings, interfaces: ['lan', 'wan'] };
 }
 
 /** The first difference of each seed of the group that has one. */

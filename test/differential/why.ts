@@ -41,6 +41,9 @@ const LATER = new Set([
   'table-full',
   'not-for-us',
   'martian',
+  'nat-no-address',
+  'nat-clash',
+  'nat-untranslatable',
   'beyond-scope',
 ]);
 

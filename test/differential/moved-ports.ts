@@ -1,0 +1,40 @@
+// Which port or id did NAT give to a flow, where the kernel begins to look for one at random? Such a number is compared
+// by its range alone: in lines of events and of the table it becomes `~`.
+
+/** Ranges that the rules of `iptables-save` texts name. */
+export function namedRanges(rules: readonly string[]): [number, number][] {
+  const found: [number, number][] = [];
+  for (const text of rules) {
+    for (const [, low, high] of text.matchAll(/(?:--to-ports |--to-source \S*:)(\d+)-(\d+)/g)) {
+      found.push([Number(low), Number(high)]);
+    }
+  }
+  return found;
+}
+
+/** Ports that stay together (nf_nat_l4proto_unique_tuple()). */
+const CLASSES: [number, number][] = [
+  [1, 511],
+  [600, 1023],
+  [1024, 65535],
+];
+
+function mayMove(from: number, to: number, named: readonly [number, number][]): boolean {
+  const holds = ([low, high]: [number, number]): boolean => to >= low && to <= high;
+  const own = CLASSES[from < 512 ? 0 : from < 1024 ? 1 : 2]!;
+  return holds(own) || named.some(holds);
+}
+
+const PORTS = /^(.*? sport=)(\d+)( dport=\d+ .*?src=\S+ dst=\S+ sport=\d+ dport=)(\d+)(.*)$/;
+const IDS = /^(.*? type=\d+ code=\d+ id=)(\d+)( .*?src=\S+ dst=\S+ type=\d+ code=\d+ id=)(\d+)(.*)$/;
+
+/** The line with a source port or id that was moved into an allowed range as `~`; the same line otherwise. */
+export function withoutMovedPort(line: string, named: readonly [number, number][]): string {
+  const ports = PORTS.exec(line);
+  if (ports) {
+    const [, head, from, middle, to, tail] = ports;
+    return from !== to && mayMove(Number(from), Number(to), named) ? `${head}${from}${middle}~${tail}` : line;
+  }
+  const [, head, from, middle, to, tail] = IDS.exec(line) ?? [];
+  return head === undefined || from === to ? line : `${head}${from}${middle}~${tail}`;
+}

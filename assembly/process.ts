@@ -11,6 +11,7 @@ import { EVICTIONS_MAX, table_is_full } from "./limit";
 import { BATCH_PACKETS, Event, Flow, LogRecord, Packet, Record, World } from "./layout";
 import { decode, set_inner_scratch } from "./packet";
 import { set_error_scratch } from "./conntrack";
+import { tally } from "./tally";
 import { sweep } from "./timer";
 import { set_peer_scratch } from "./track/tcp";
 import { seed_hash } from "./tuple";
@@ -90,6 +91,7 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
     w.trace = w.number == w.trace_number ? w.trace_area : 0;
     judge(w, p);
     if (w.table_full) return i;
+    if (w.tally) tally(w, p);
   }
   w.trace = 0;
   return length;

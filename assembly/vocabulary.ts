@@ -188,6 +188,10 @@ export enum PacketFlag {
   FRAGMENT_OF = 128,
   /** One of the host's own that answers a packet of the capture (assembly/answer.ts). */
   ANSWER = 256,
+  /** Counted by the lane that tracked it (assembly/tally.ts). */
+  TALLIED = 512,
+  /** So counted, and it has no entry: reports still have to find out whether its conversation was seen before. */
+  STRANGER = 1024,
 }
 
 /** What to do about checksums (`--checksums`). */

@@ -23,6 +23,7 @@ import {
   SLOT,
   STEP,
   STEPS_MAX,
+  TALLY_DECIDED,
   TEMPLATE,
   TRACE_RECORD,
   WORLD,
@@ -75,7 +76,11 @@ export class WorldImage {
   }
 
   /** Writes everything but the connection tables, for `lanes` lanes, with room for a trace if there will be one. */
-  build(allocator: Allocator, lanes: number, options: { slotBase: number; trace: boolean; limited?: boolean }): void {
+  build(
+    allocator: Allocator,
+    lanes: number,
+    options: { slotBase: number; trace: boolean; limited?: boolean; tally?: boolean },
+  ): void {
     const { host, rules } = this.plan;
     if (rules.interfacePatterns.length > PATTERNS_MAX) {
       throw new EngineError('too-many-interfaces', `the rules name more than ${PATTERNS_MAX} different interfaces`);
@@ -108,6 +113,7 @@ export class WorldImage {
       set(WORLD.wheel, allocator.take(WHEEL_BYTES));
       set(WORLD.unconfirmed, allocator.take(UNCONFIRMED_BYTES));
       set(WORLD.logs_reserve, rules.logsPerPacket);
+      if (options.tally) set(WORLD.tally, allocator.take(TALLY_DECIDED + rules.rules.length * 8));
       if (options.limited) set(WORLD.limits, this.limits(allocator));
       if (options.trace) {
         const area = allocator.take(TRACE_RECORDS * TRACE_RECORD.size);

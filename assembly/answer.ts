@@ -10,8 +10,9 @@
 import { bswap16, copy16 } from "./bytes";
 import { Account, Flow, Packet, World } from "./layout";
 import { segment_end } from "./track/tcp-window";
+import { route_goes_to_all } from "./route";
 import { CtState, L3, PacketFlag, Path, PktType, Proto, Reason, RejectWith } from "./vocabulary";
-import { ICMP_HEADER, ICMP_TYPE_MAX } from "./wire/icmp";
+import { ICMP_HEADER, icmp_inverse } from "./wire/icmp";
 import { TCP_ACK, TCP_HEADER_MIN, TCP_RST } from "./wire/tcp";
 
 const IPV4_HEADER: u32 = 20;
@@ -19,6 +20,8 @@ const IPV6_HEADER: u32 = 40;
 /** An IPv4 error is at most 576 bytes long, an IPv6 error 1280 (RFC 1812 section 4.3.2.3, RFC 4443 section 2.4). */
 const IPV4_QUOTE_MAX: u32 = 576 - 28;
 const IPV6_QUOTE_MAX: u32 = 1280 - 48;
+/** Third word of ::ffff:0.0.0.0/96, in wire order. */
+const IPV4_MAPPED: u32 = 0xffff0000;
 const HOP_LIMIT: u8 = 64;
 /** Precedence of ICMP errors (RFC 1812 section 4.3.2.5). */
 const INTERNETWORK_CONTROL: u8 = 0xc0;
@@ -54,35 +57,64 @@ export function routing_error(reason: u32, l3num: u32): IcmpError {
     case Reason.NO_ROUTE: return v6 ? 0x100 : 0x300;
     case Reason.ROUTE_UNREACHABLE: return v6 ? 0x100 : 0x301;
     case Reason.ROUTE_PROHIBIT: return v6 ? 0x101 : 0x30d;
+    // A link-local source has no way back from another link (RFC 4443 section 3.1, code 2).
+    case Reason.BEYOND_SCOPE: return 0x102;
     default: return 0;
   }
 }
 
-/** Is `p` a packet that hosts send ICMP errors about (RFC 1122 section 3.2.2, RFC 4443 section 2.4; icmp_send(), icmp6_send())? */
-export function deserves_error(p: Packet): bool {
-  if (!is_between_hosts(p)) return false;
-  const type = p.dport & 0xff;
-  if (p.l3num == L3.IPV4) return p.protonum != Proto.ICMP || !(p.flags & PacketFlag.ICMP_ERROR || type > ICMP_TYPE_MAX);
+/**
+ * Is `p` a packet that hosts send ICMP errors about (RFC 1122 section 3.2.2, RFC 4443 section 2.4; icmp_send(),
+ * icmp6_send())? Of ICMP only queries and their answers are; the kernel takes types that it does not use for errors.
+ */
+export function deserves_error(w: World, p: Packet): bool {
+  if (!is_between_hosts(w, p)) return false;
+  const type: u32 = p.dport & 0xff;
+  if (p.l3num == L3.IPV4) return p.protonum != Proto.ICMP || (p.l4_len >= ICMP_HEADER && icmp_inverse(type) >= 0);
   return p.protonum != Proto.ICMPV6 || (p.l4_len >= ICMP_HEADER && type >= 128);
 }
 
-/** Is `p` a segment that a RST answers? A reset is never answered by a reset. */
-export function deserves_reset(p: Packet): bool {
-  return p.protonum == Proto.TCP && !(p.tcp_flags & TCP_RST) && p.l4_len >= TCP_HEADER_MIN && is_between_hosts(p);
+/** Is `p` a segment that a RST answers? A reset is never answered by a reset, nor is an IPv4-mapped source. */
+export function deserves_reset(w: World, p: Packet): bool {
+  if (p.protonum != Proto.TCP || p.tcp_flags & TCP_RST || p.l4_len < TCP_HEADER_MIN || !is_between_hosts(w, p)) return false;
+  return p.l3num == L3.IPV4 || p.src_lo != 0 || <u32>p.src_hi != IPV4_MAPPED;
 }
 
 /** From one host to one host. */
-function is_between_hosts(p: Packet): bool {
-  if (p.pkttype == PktType.BROADCAST || p.pkttype == PktType.MULTICAST) return false;
+function is_between_hosts(w: World, p: Packet): bool {
+  if (p.pkttype == PktType.BROADCAST || p.pkttype == PktType.MULTICAST || route_goes_to_all(p, w)) return false;
   const source = load<u8>(changetype<usize>(p));
   const target = load<u8>(changetype<usize>(p), offsetof<Packet>("dst_lo"));
   if (p.l3num == L3.IPV4) return target >> 4 != 14 && load<u32>(changetype<usize>(p), offsetof<Packet>("dst_lo")) != 0xffffffff;
   return source != 0xff && target != 0xff && (p.src_lo | p.src_hi) != 0;
 }
 
-/** The packet behind the unconfirmed entry and its account, on its way back to where `p` came from; its bytes follow it. */
+/** Room for one more packet, behind the unconfirmed entry and its account; bytes of its own follow it. */
+// @ts-ignore: decorator
+@inline function second_packet(w: World): usize {
+  return <usize>w.unconfirmed + offsetof<Flow>() + offsetof<Account>();
+}
+
+/** The copy that comes back of what goes to everybody or to a group. */
+export function echo_of(w: World, p: Packet): Packet {
+  const at = second_packet(w);
+  memory.copy(at, changetype<usize>(p), offsetof<Packet>());
+  const echo = changetype<Packet>(at);
+  echo.events = 0;
+  echo.logs = 0;
+  return echo;
+}
+
+/** Received, its kind is PACKET_LOOPBACK, which `-m pkttype` and `meta pkttype` replace by what the address says. */
+export function mark_echo(echo: Packet): void {
+  const first = load<u8>(changetype<usize>(echo), offsetof<Packet>("dst_lo"));
+  const grouped = echo.l3num == L3.IPV6 || first >> 4 == 14;
+  echo.pkttype = <u8>(grouped ? PktType.MULTICAST : PktType.BROADCAST);
+}
+
+/** A packet on its way back to where `p` came from. */
 function begin(w: World, p: Packet, protonum: u32, length: u32): Packet {
-  const at = <usize>w.unconfirmed + offsetof<Flow>() + offsetof<Account>();
+  const at = second_packet(w);
   const v6 = p.l3num == L3.IPV6;
   const header = v6 ? IPV6_HEADER : IPV4_HEADER;
   memory.fill(at, 0, offsetof<Packet>() + header + TCP_HEADER_MIN);
@@ -106,7 +138,7 @@ function begin(w: World, p: Packet, protonum: u32, length: u32): Packet {
   own.ip_len = header + length;
   // Without a topology it goes back the way that the packet came; a link-local address means that link, too.
   const link_local = v6 && (p.src_lo & 0xc0ff) == 0x80fe;
-  if (!w.topology || link_local) own.oif = p.iif;
+  if (!w.topology || link_local) own.oif = p.iif != 0 ? p.iif : p.oif;
   if (p.flow) {
     own.flow = p.flow;
     own.dir = p.dir ^ 1;

@@ -9,6 +9,7 @@ import { expiry_event, packet_event } from "./event";
 import { allocate_flow, find_flow, found_dir, insert_flow, release_flow, remove_flow } from "./flow-table";
 import { Account, Flow, Packet, Tuple, World } from "./layout";
 import { early_drop } from "./limit";
+import { reply_taken } from "./nat-tuple";
 import { quoted_tuple, redirect_fault } from "./packet";
 import { sysctl } from "./sysctl";
 import { arm, disarm, set_expiry, sweep } from "./timer";
@@ -200,7 +201,7 @@ function begin_flow(w: World, p: Packet): Flow {
 
 /**
  * The end of the path: an unconfirmed entry becomes part of the table, and what happened to the entry is announced.
- * False if there is no room (kernel: nf_confirm(), __nf_conntrack_confirm()).
+ * False if there is no room, or NAT found no tuple of its own for it (kernel: nf_confirm(), __nf_conntrack_confirm()).
  */
 // @ts-ignore: decorator
 @inline export function confirm(w: World, p: Packet): bool {
@@ -208,6 +209,10 @@ function begin_flow(w: World, p: Packet): Flow {
   let flow = changetype<Flow>(<usize>p.flow);
   if (!(flow.status & Status.CONFIRMED)) {
     if (p.dir != Dir.ORIGINAL) return true;
+    if (flow.status & (Status.SRC_NAT | Status.DST_NAT) && reply_taken(w, flow)) {
+      p.reason = <u8>Reason.NAT_CLASH;
+      return false;
+    }
     flow = adopt(w, flow);
     if (changetype<usize>(flow) == 0) return false;
     p.flow = <u32>changetype<usize>(flow);

@@ -2,14 +2,17 @@
 //
 // Linear probing over (tag, flow) pairs: eight slots share a cache line, a miss usually costs one line, and the tag
 // spares reading flows that only collide. A flow without NAT has one slot, because its hash is symmetric; which
-// direction a packet has is told by comparing tuples. Deletion shifts the following slots back, so there are no
+// direction a packet has is told by comparing tuples. A flow that NAT changed has a slot for each of its tuples. Deletion shifts the following slots back, so there are no
 // tombstones. The index doubles into a second reservation when it is three quarters full.
 
-import { Flow, Packet, Slot, Tuple, World } from "./layout";
+import { Flow, Packet, Slot, SLOT_ORIGINAL, SLOT_REPLY, Tuple, World } from "./layout";
 import { limit_insert, limit_remove } from "./limit";
-import { is_icmp, tuple_equal, tuple_is_inverse, tuple_is_reverse } from "./tuple";
+import { source_insert, source_remove } from "./nat-source";
+import { is_icmp, tuple_equal, tuple_hash, tuple_is_inverse, tuple_is_reverse } from "./tuple";
+import { Status } from "./vocabulary";
 
 const SLOT: usize = 8;
+const SLOT_BITS: u32 = SLOT_ORIGINAL | SLOT_REPLY;
 
 /** What find() returns: the flow's address, or 0. Its direction is in `found_dir`. */
 let dir_found: u32 = 0;
@@ -32,6 +35,14 @@ let dir_found: u32 = 0;
     const flow: usize = slot.flow;
     if (flow == 0) return 0;
     if (slot.tag == hash) {
+      if (<u32>flow & SLOT_BITS) {
+        if (tuple_equal(tuple_of_slot(<u32>flow), changetype<usize>(t))) {
+          dir_found = <u32>flow & SLOT_REPLY ? 1 : 0;
+          return flow & ~<usize>SLOT_BITS;
+        }
+        at = (at + 1) & mask;
+        continue;
+      }
       // Which of the two it is nobody can predict, so both are computed and one branch asks for either.
       const icmp = <u32>is_icmp(t.protonum);
       const reverse = (icmp ^ 1) & <u32>tuple_is_reverse(changetype<usize>(t), flow);
@@ -47,6 +58,18 @@ let dir_found: u32 = 0;
     }
     at = (at + 1) & mask;
   }
+}
+
+/** The tuple of an entry that NAT changed which one of its slots stands for. */
+// @ts-ignore: decorator
+@inline function tuple_of_slot(value: u32): usize {
+  return <usize>(value & ~SLOT_BITS) + (value & SLOT_REPLY ? offsetof<Flow>("reply_src_lo") : 0);
+}
+
+/** Has NAT changed the entry, so that its reply tuple is not the inverse of the original one? */
+// @ts-ignore: decorator
+@inline function has_two_slots(flow: Flow): bool {
+  return (flow.status & (Status.SRC_NAT | Status.DST_NAT)) != 0;
 }
 
 /** Zone of the packet in work for flows that it would be a reply of; that of `t.zone` is for the original direction. */
@@ -69,6 +92,17 @@ function find_zoned(w: World, t: Tuple, hash: u32): usize {
     const found: usize = slot.flow;
     if (found == 0) break;
     if (slot.tag != hash) continue;
+    if (<u32>found & SLOT_REPLY) {
+      const flow = found & ~<usize>SLOT_BITS;
+      if (changetype<Flow>(flow).reply_zone == reply_zone && same_tuple(flow + offsetof<Flow>("reply_src_lo"), changetype<usize>(t))) reply = flow;
+      continue;
+    }
+    if (<u32>found & SLOT_ORIGINAL) {
+      const flow = found & ~<usize>SLOT_BITS;
+      if (!tuple_equal(flow, changetype<usize>(t))) continue;
+      dir_found = 0;
+      return flow;
+    }
     if (tuple_equal(found, changetype<usize>(t))) {
       dir_found = 0;
       return found;
@@ -78,6 +112,12 @@ function find_zoned(w: World, t: Tuple, hash: u32): usize {
   }
   dir_found = 1;
   return reply;
+}
+
+/** Equality, zones aside. */
+function same_tuple(a: usize, b: usize): bool {
+  const apart = v128.or(v128.xor(v128.load(a), v128.load(b)), v128.xor(v128.load(a, 16), v128.load(b, 16)));
+  return !v128.any_true(apart) && ((load<u64>(a, 32) ^ load<u64>(b, 32)) & 0x0000ffffffffffff) == 0;
 }
 
 /**
@@ -123,11 +163,24 @@ export function release_flow(w: World, flow: Flow): void {
 
 /** Puts a flow into the index under its hash. The caller knows that no equal flow is there. False if the index is full. */
 export function insert_flow(w: World, flow: Flow): bool {
-  if (w.flow_count * 4 >= w.index_mask * 3 && !grow(w)) return false;
-  place(w, flow.hash, <u32>changetype<usize>(flow));
+  if (w.index_used * 4 >= w.index_mask * 3 && !grow(w)) return false;
+  const address = <u32>changetype<usize>(flow);
+  if (has_two_slots(flow)) {
+    place(w, flow.hash, address | SLOT_ORIGINAL);
+    place(w, reply_hash(flow), address | SLOT_REPLY);
+    w.index_used += 2;
+  } else {
+    place(w, flow.hash, address);
+    w.index_used++;
+  }
   w.flow_count++;
   if (w.limits) limit_insert(w, flow);
+  if (w.nat) source_insert(w, flow);
   return true;
+}
+
+function reply_hash(flow: Flow): u32 {
+  return tuple_hash(changetype<Tuple>(changetype<usize>(flow) + offsetof<Flow>("reply_src_lo")));
 }
 
 // @ts-ignore: decorator
@@ -144,11 +197,23 @@ export function insert_flow(w: World, flow: Flow): bool {
 /** Takes a flow out of the index. */
 export function remove_flow(w: World, flow: Flow): void {
   if (w.limits) limit_remove(w, flow);
+  if (w.nat) source_remove(w, flow);
+  const address = <u32>changetype<usize>(flow);
+  if (has_two_slots(flow)) {
+    empty_slot(w, flow.hash, address | SLOT_ORIGINAL);
+    empty_slot(w, reply_hash(flow), address | SLOT_REPLY);
+  } else {
+    empty_slot(w, flow.hash, address);
+  }
+  w.flow_count--;
+}
+
+/** Empties the slot of this tag and value, and closes the gap. */
+function empty_slot(w: World, tag: u32, value: u32): void {
   const index: usize = w.index;
   const mask = w.index_mask;
-  const address = <u32>changetype<usize>(flow);
-  let hole = flow.hash & mask;
-  while (changetype<Slot>(index + <usize>hole * SLOT).flow != address) {
+  let hole = tag & mask;
+  while (changetype<Slot>(index + <usize>hole * SLOT).flow != value) {
     assert(changetype<Slot>(index + <usize>hole * SLOT).flow != 0, "a confirmed flow is in the index");
     hole = (hole + 1) & mask;
   }
@@ -164,12 +229,12 @@ export function remove_flow(w: World, flow: Flow): void {
     hole = at;
   }
   store<u64>(index + <usize>hole * SLOT, 0);
-  w.flow_count--;
+  w.index_used--;
 }
 
 /** Doubles the index into the spare reservation. */
 function grow(w: World): bool {
-  if (w.index_mask >= w.index_mask_max) return w.flow_count + 1 < w.index_mask;
+  if (w.index_mask >= w.index_mask_max) return w.index_used + 2 < w.index_mask;
   const old: usize = w.index;
   const old_mask = w.index_mask;
   const bytes = (<usize>old_mask + 1) * SLOT;

@@ -3,11 +3,12 @@
 // A hook is a list of steps in priority order, made by src/engine/world.ts from the base chains of the ruleset and the
 // place of connection tracking. Each base chain is one function of the emitted rule code.
 
-import { deserves_error, deserves_reset, error_for, reject_error, reset_for, routing_error } from "./answer";
+import { deserves_error, deserves_reset, echo_of, error_for, mark_echo, reject_error, reset_for, routing_error } from "./answer";
 import { bury, confirm, conntrack_in } from "./conntrack";
 import { Flow, LogRecord, Packet, Step, STEPS_MAX, World } from "./layout";
+import { nat_packet, restore_captured } from "./nat";
 import { reject_verifies } from "./packet";
-import { route_decide, route_loops, route_path } from "./route";
+import { route_decide, route_echoes, route_loops, route_path } from "./route";
 import { trace_answer, trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route } from "./trace";
 import { tcp_set_closing } from "./track/tcp";
 import { shown_state } from "./track/tracker";
@@ -30,6 +31,7 @@ export function judge(w: World, p: Packet): void {
   if (verdict == Verdict.ACCEPT && filter_rule != NO_RULE) p.rule = filter_rule;
   if (verdict == Verdict.REJECT) reject(w, p);
   describe(w, p);
+  if (p.flags & PacketFlag.TRANSLATED) restore_captured(w, p);
   bury(w);
 }
 
@@ -45,7 +47,7 @@ export function judge(w: World, p: Packet): void {
   const reason = route(w, p);
   if (reason != Reason.NONE) {
     const error = routing_error(reason, p.l3num);
-    if (error != 0 && deserves_error(p)) answer(w, p, error_for(w, p, error));
+    if (error != 0 && deserves_error(w, p)) answer(w, p, error_for(w, p, error));
     return drop(p, reason);
   }
   if (p.path == Path.INPUT) {
@@ -64,9 +66,45 @@ function send(w: World, p: Packet): u32 {
   const reason = route(w, p);
   if (reason != Reason.NONE) return drop(p, reason);
   let verdict = run(w, p, Hook.OUTPUT);
-  if (verdict == Verdict.ACCEPT) verdict = run(w, p, Hook.POSTROUTING);
-  if (verdict == Verdict.ACCEPT) verdict = finish(w, p);
+  if (verdict != Verdict.ACCEPT) return verdict;
+  if (route_echoes(p, w)) return send_to_all(w, p);
+  verdict = leave(w, p);
   return verdict == Verdict.ACCEPT && route_loops(p, w) ? loop_back(w, p) : verdict;
+}
+
+function leave(w: World, p: Packet): u32 {
+  const verdict = run(w, p, Hook.POSTROUTING);
+  return verdict == Verdict.ACCEPT ? finish(w, p) : verdict;
+}
+
+/**
+ * A packet that a copy of comes back: the copy passes POSTROUTING and is received by the same interface, in IPv4 before
+ * the packet itself passes POSTROUTING (ip_mc_output()), in IPv6 after that and only if it may leave
+ * (ip6_finish_output2()). netif_rx() delivers at once where a process sends. The verdict is that of what left.
+ */
+function send_to_all(w: World, p: Packet): u32 {
+  if (p.l3num == L3.IPV4) {
+    echo(w, p);
+    return leave(w, p);
+  }
+  const verdict = leave(w, p);
+  if (verdict == Verdict.ACCEPT) echo(w, p);
+  return verdict;
+}
+
+function echo(w: World, p: Packet): void {
+  const logs: usize = w.logs_top;
+  const rule = filter_rule;
+  const copy = echo_of(w, p);
+  const left = leave(w, copy) == Verdict.ACCEPT;
+  // Confirmed by the copy, the entry is the packet's, too.
+  p.flow = copy.flow;
+  if (left) {
+    mark_echo(copy);
+    loop_back(w, copy);
+  }
+  filter_rule = rule;
+  take_over(w, p, copy, logs);
 }
 
 /**
@@ -95,6 +133,7 @@ function loop_back(w: World, p: Packet): u32 {
 // @ts-ignore: decorator
 @inline function finish(w: World, p: Packet): u32 {
   if (confirm(w, p)) return Verdict.ACCEPT;
+  if (p.reason == Reason.NAT_CLASH) return drop(p, Reason.NAT_CLASH);
   w.table_full = 1;
   return drop(p, Reason.TABLE_FULL);
 }
@@ -112,10 +151,10 @@ function drop(p: Packet, reason: Reason): u32 {
   if (w.trace) trace_hook(w, hook);
   const family: u32 = p.l3num == L3.IPV6 ? 1 : 0;
   const first: usize = w.steps + (family * 5 + hook) * STEPS_MAX * <u32>offsetof<Step>();
-  return changetype<Step>(first).kind == StepKind.END ? <u32>Verdict.ACCEPT : run_steps(w, p, first);
+  return changetype<Step>(first).kind == StepKind.END ? <u32>Verdict.ACCEPT : run_steps(w, p, hook, first);
 }
 
-function run_steps(w: World, p: Packet, first: usize): u32 {
+function run_steps(w: World, p: Packet, hook: u32, first: usize): u32 {
   let at = first;
   while (true) {
     const step = changetype<Step>(at);
@@ -125,6 +164,9 @@ function run_steps(w: World, p: Packet, first: usize): u32 {
       conntrack_in(w, p);
       if (w.trace) trace_conntrack(w, p);
       if (p.reason == Reason.TABLE_FULL) return drop(p, Reason.TABLE_FULL);
+    } else if (kind == StepKind.NAT) {
+      const verdict = translate(w, p, hook, step.slot);
+      if (verdict != ChainVerdict.ACCEPT) return verdict;
     } else {
       if (w.trace) trace_chain(w, step.slot);
       const verdict = call_indirect<u32>(step.slot, changetype<usize>(p), changetype<usize>(w));
@@ -134,6 +176,20 @@ function run_steps(w: World, p: Packet, first: usize): u32 {
     }
     at += offsetof<Step>();
   }
+}
+
+/** NAT; a packet of the host's own that is sent elsewhere by it finds its way anew (kernel: nf_nat_ipv4_local_fn()). */
+function translate(w: World, p: Packet, hook: u32, slot: u32): u32 {
+  const lo = p.dst_lo;
+  const hi = p.dst_hi;
+  const verdict = nat_packet(w, p, hook, slot);
+  if (verdict != ChainVerdict.ACCEPT) {
+    filter_rule = NO_RULE;
+    return verdict;
+  }
+  if (hook != Hook.OUTPUT || (p.dst_lo == lo && p.dst_hi == hi)) return ChainVerdict.ACCEPT;
+  const reason = route(w, p);
+  return reason == Reason.NONE ? ChainVerdict.ACCEPT : drop(p, reason);
 }
 
 /**
@@ -146,6 +202,11 @@ function answer(w: World, p: Packet, own: Packet): void {
   const rule = filter_rule;
   send(w, own);
   filter_rule = rule;
+  take_over(w, p, own, logs);
+}
+
+/** What another packet did and what the rules logged of it (from `logs` on) counts as caused by `p`. */
+function take_over(w: World, p: Packet, own: Packet, logs: usize): void {
   p.events |= own.events;
   p.logs += own.logs;
   for (let at = logs; at < <usize>w.logs_top; at += offsetof<LogRecord>()) {
@@ -157,10 +218,10 @@ function answer(w: World, p: Packet, own: Packet): void {
 function reject(w: World, p: Packet): void {
   if (!reject_verifies(p)) return;
   if (p.reject != RejectWith.TCP_RESET) {
-    if (deserves_error(p)) answer(w, p, error_for(w, p, reject_error(p.reject)));
+    if (deserves_error(w, p)) answer(w, p, error_for(w, p, reject_error(p.reject)));
     return;
   }
-  if (!deserves_reset(p)) return;
+  if (!deserves_reset(w, p)) return;
   if (p.flow) {
     const flow = changetype<Flow>(<usize>p.flow);
     if (flow.status & Status.CONFIRMED) tcp_set_closing(w, flow);
@@ -174,7 +235,7 @@ function reject(w: World, p: Packet): void {
   if (p.flow == 0) return;
   const flow = changetype<Flow>(<usize>p.flow);
   p.tcp_state = shown_state(flow);
-  p.status = <u16>(flow.status & ~<u32>Status.CONFIRMED);
+  p.status = <u16>(flow.status & ~<u32>(Status.CONFIRMED | Status.SRC_NAT_DONE | Status.DST_NAT_DONE));
   p.ct_mark = flow.mark;
   p.flow_id = flow.status & Status.CONFIRMED ? flow.id : 0;
 }

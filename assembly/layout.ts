@@ -128,7 +128,7 @@ if (offsetof<Tuple>() != 40) ERROR("Tuple is 40 bytes");
   reject: u8;
   /** Kinds of events caused by this packet: bit 0 NEW, 1 UPDATE, 2 DESTROY (1 << EventKind - 1). */
   events: u8;
-  /** Connection mark of the entry after the packet. */
+  /** Connection mark of the entry after the packet. With SCTP_VTAG_ORIGINAL and _REPLY, which have none: the packet's tag. */
   ct_mark: u32; // 120
   /** Number of log records (LOG, NFLOG) that this packet left in the world's log area in this batch. */
   logs: u16; // 124
@@ -289,12 +289,15 @@ if (offsetof<Account>() != 64) ERROR("Account is 64 bytes");
 
 // Slot: one place of the open-addressing index (8 bytes, eight to a cache line)
 @unmanaged export class Slot {
-  /** Hash of the flow's tuple. */
+  /** Hash of the flow's tuple; of its reply tuple if `flow` has SLOT_REPLY. */
   tag: u32;
-  /** Address of the flow, 0 if the slot is empty. */
+  /** Address of the flow and SLOT_* bits, 0 if the slot is empty. */
   flow: u32;
 }
 if (offsetof<Slot>() != 8) ERROR("Slot is 8 bytes");
+/** Low bits of Slot.flow for an entry that NAT changed, which has a slot for each direction. */
+export const SLOT_ORIGINAL: u32 = 1;
+export const SLOT_REPLY: u32 = 2;
 
 // Event: one line of `conntrack -E`, complete in itself (192 bytes)
 @unmanaged export class Event {
@@ -461,8 +464,195 @@ if (offsetof<Route6>() != 24) ERROR("Route6 is 24 bytes");
   templates: u32;
   /** What fetch_lines() read: stored, so that the optimiser keeps the loads. */
   fetched: u64;
+  /** Tables of the rules that are found by what they test (Dispatch and what it points to), shared by the lanes. */
+  dispatch: u32; // 192
+  /** Candidates[], one for each Dispatch: this lane's. */
+  candidates: u32;
+  /** Nat, 0 without a nat table. */
+  nat: u32; // 200
+  /** Slots of the index that are in use: an entry that NAT changed has two. */
+  index_used: u32;
 }
-if (offsetof<World>() != 192) ERROR("World is 192 bytes");
+if (offsetof<World>() != 208) ERROR("World is 208 bytes");
+
+/** Rules that one bit map spans, in words of 64, and fields that one Dispatch looks at. */
+export const DISPATCH_WORDS: u32 = 64;
+export const DIMENSIONS_MAX: u32 = 8;
+
+// Dispatch: a run of up to 4,096 rules, found by the fields that they test (12 bytes, then its Dimensions)
+//   Offsets in it and below count from World.dispatch.
+@unmanaged export class Dispatch {
+  /** Offset of its Candidates from World.candidates. */
+  candidates: u32;
+  /** u16[]: the rule's place in the run for each bit of the bit maps. */
+  places: u32;
+  /** Dimensions that follow, 1 to DIMENSIONS_MAX. */
+  dimensions: u32;
+}
+if (offsetof<Dispatch>() != 12) ERROR("Dispatch is 12 bytes");
+
+// Dimension: one field, and which rules each of its values may match (16 bytes)
+@unmanaged export class Dimension {
+  /** DispatchField. */
+  field: u32;
+  /** From value to row: what lies there depends on the field's width (assembly/rules/dispatch.ts). */
+  map: u32;
+  /** DispatchRow[]; row 0 is that of packets whose transport header is too short to look at: it has every rule. */
+  rows: u32;
+  /** u64[DISPATCH_WORDS]: the rules that the field says nothing about. */
+  base: u32;
+}
+if (offsetof<Dimension>() != 16) ERROR("Dimension is 16 bytes");
+
+// DispatchRow: the bit map of the rules that a value may match, as its difference from the base (24 bytes)
+@unmanaged export class DispatchRow {
+  /** Words of the bit map that are not 0. */
+  filled: u64;
+  /** Words that differ from the base. */
+  differs: u64;
+  /** u64[]: the words that differ, each exclusive-or the base's. */
+  words: u32;
+  pad: u32;
+}
+if (offsetof<DispatchRow>() != 24) ERROR("DispatchRow is 24 bytes");
+
+// IntervalMap: rows by 32 bit value, for Dimension.map (16 bytes)
+@unmanaged export class IntervalMap {
+  /** Slots of the table of single values, less 1: a power of two less 1. */
+  hash_mask: u32;
+  /** Intervals, at least 1. */
+  intervals: u32;
+  /** PointSlot[] (PointSlot16[] for addresses of 16 bytes): values that have a row of their own. */
+  points: u32;
+  /** u32[] (u64[2][], upper half first): where each interval starts, the first at 0; then u16[], their rows. */
+  starts: u32;
+}
+if (offsetof<IntervalMap>() != 16) ERROR("IntervalMap is 16 bytes");
+
+@unmanaged export class PointSlot {
+  value: u32;
+  /** Row + 1; 0 for a free slot. */
+  row: u32;
+}
+if (offsetof<PointSlot>() != 8) ERROR("PointSlot is 8 bytes");
+
+@unmanaged export class PointSlot16 {
+  upper: u64;
+  lower: u64;
+  /** Row + 1; 0 for a free slot. */
+  row: u32;
+  pad: u32;
+}
+if (offsetof<PointSlot16>() != 24) ERROR("PointSlot16 is 24 bytes");
+
+// Candidates: the rules of a Dispatch that a packet may match (48 bytes, then u64[DISPATCH_WORDS])
+//   Behind it lies the bit map of the candidates in the order of the rules, all 0 but for words that are left.
+@unmanaged export class Candidates {
+  /** Words of the bit map that were not asked for yet. */
+  left: u64;
+  /** Rules of the word that was asked for last. */
+  bits: u64;
+  /** Address of the DispatchRow of each dimension. */
+  rows: u32;
+  pad_1: u32;
+  pad_2: u64;
+  pad_3: u64;
+  pad_4: u64;
+}
+if (offsetof<Candidates>() != 16 + DIMENSIONS_MAX * 4) ERROR("Candidates has a row for each dimension");
+
+// Nat: what address translation needs besides the entries (64 bytes, then NAT_SCRATCH bytes; assembly/nat.ts)
+@unmanaged export class Nat {
+  /** NatRange[]: one per NAT rule. */
+  ranges: u32; // 0
+  /** u32[sources_mask + 1]: entries by their original source, newest first; BucketNode per flow, parallel to the flows. */
+  sources: u32;
+  sources_mask: u32;
+  sources_nodes: u32;
+  /** HostAddress[], by family. */
+  addresses4: u32; // 16
+  addresses4_count: u32;
+  addresses6: u32;
+  addresses6_count: u32;
+  /** Gateway4[]. */
+  gateways4: u32; // 32
+  gateways4_count: u32;
+  /** Hook whose chain is being walked. */
+  hook: u32;
+  /** Random numbers drawn for the binding in work. */
+  draws: u32;
+  /** Decides what is random in the kernel (--seed). */
+  seed: u64; // 48
+  /** The batch in work: first packet of it, and Tuple[BATCH_PACKETS] for what translated packets became. */
+  packets: u32; // 56
+  translations: u32;
+
+  /** Tuple of the new flow as it would be without the binding in work. */
+  @inline current(): Tuple {
+    return changetype<Tuple>(changetype<usize>(this) + 64);
+  }
+  /** The tuple that is tried. */
+  @inline chosen(): Tuple {
+    return changetype<Tuple>(changetype<usize>(this) + 104);
+  }
+  /** Its inverse, which must be free. */
+  @inline reply(): Tuple {
+    return changetype<Tuple>(changetype<usize>(this) + 144);
+  }
+  /** A range that is made up for one packet. */
+  @inline range(): NatRange {
+    return changetype<NatRange>(changetype<usize>(this) + 192);
+  }
+}
+if (offsetof<Nat>() != 64) ERROR("Nat is 64 bytes");
+export const NAT_SCRATCH: u32 = 192;
+
+// NatRange: what a binding may map to (48 bytes, kernel: struct nf_nat_range2)
+@unmanaged export class NatRange {
+  /** Addresses in wire order. */
+  min_lo: u64; // 0
+  min_hi: u64;
+  max_lo: u64;
+  max_hi: u64;
+  /** Ports in host order; base_proto is the port that min_proto stands for in a shifted range. */
+  min_proto: u16; // 32
+  max_proto: u16;
+  base_proto: u16;
+  /** NatKind. */
+  kind: u8;
+  /** NatFlag bits. */
+  flags: u8;
+  pad: u64; // 40
+}
+if (offsetof<NatRange>() != 48) ERROR("NatRange is 48 bytes");
+
+// HostAddress: an address of the host, in the order of its interfaces (32 bytes, kernel: in_ifaddr, inet6_ifaddr)
+@unmanaged export class HostAddress {
+  lo: u64; // 0
+  hi: u64;
+  /** The other end of a point-to-point link, else the address itself (IPv4, wire order): its network is around this one. */
+  peer: u32; // 16
+  iface: u16;
+  /** Bits of its network. */
+  length: u8;
+  /** Scope (IPv4: RT_SCOPE_*). */
+  scope: u8;
+  /** AddressFlag bits. */
+  flags: u8; // 24
+  pad_0: u8;
+  pad_1: u16;
+  pad_2: u32;
+}
+if (offsetof<HostAddress>() != 32) ERROR("HostAddress is 32 bytes");
+
+// Gateway4: the next hop of an interval of IPv4 destinations, sorted by start (8 bytes)
+@unmanaged export class Gateway4 {
+  /** As a number. */
+  start: u32;
+  /** In wire order; 0 if the destinations are neighbours. */
+  gateway: u32;
+}
+if (offsetof<Gateway4>() != 8) ERROR("Gateway4 is 8 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

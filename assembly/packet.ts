@@ -438,6 +438,17 @@ export function transport_fault(checksums: u32, check: u32, pseudo_header: u64):
 }
 
 /**
+ * Is the Internet checksum of a payload right, whatever is in it? IPv4 knows a pseudo header only for TCP and UDP, and adds
+ * up the IP header, too, which is all ones by itself: a payload of zeros passes.
+ */
+function sums_to_nothing(p: Packet): bool {
+  if (p.l4_captured < p.l4_len) return true;
+  const payload = sum_bytes(p.l4, p.l4_len);
+  if (p.l3num == L3.IPV6 || p.protonum == Proto.TCP || p.protonum == Proto.UDP) return fold(payload + pseudo(p)) == 0xffff;
+  return payload == 0 || fold(payload) == 0xffff;
+}
+
+/**
  * Does REJECT find the packet undamaged enough to answer? Of a protocol without a checksum that it knows it still wants
  * the Internet checksum of the payload to be right (nf_reject_verify_csum(), nf_ip_checksum(), nf_ip6_checksum()), which
  * chance alone makes so. What was not captured is taken to be right.
@@ -448,7 +459,8 @@ export function reject_verifies(p: Packet): bool {
     case Proto.UDP:
     case Proto.ICMP:
     case Proto.ICMPV6:
-      return !(p.flags & PacketFlag.BAD_CHECKSUM);
+      // Decode does not look at what is too short to hold a checksum.
+      return p.l4_len < (p.protonum == Proto.TCP ? TCP_HEADER_MIN : 8) ? sums_to_nothing(p) : !(p.flags & PacketFlag.BAD_CHECKSUM);
     case Proto.GRE:
     case Proto.ESP:
     case Proto.AH:
@@ -456,7 +468,6 @@ export function reject_verifies(p: Packet): bool {
     case Proto.UDPLITE:
       return p.l3num == L3.IPV4 || p.l4_len > 0;
     default:
-      if (p.l4_captured < p.l4_len) return true;
-      return fold(sum_bytes(p.l4, p.l4_len) + (p.l3num == L3.IPV6 ? pseudo(p) : 0)) == 0xffff;
+      return sums_to_nothing(p);
   }
 }

@@ -9,6 +9,7 @@ import { fetch_lines } from "./flow-table";
 import { judge } from "./hook";
 import { EVICTIONS_MAX, table_is_full } from "./limit";
 import { BATCH_PACKETS, Event, Flow, LogRecord, Packet, Record, World } from "./layout";
+import { NAT_EVENTS_MAX } from "./nat-tuple";
 import { decode, set_inner_scratch } from "./packet";
 import { set_error_scratch } from "./conntrack";
 import { tally } from "./tally";
@@ -71,7 +72,7 @@ export function copy_packets(target: usize, source: usize, count: u32): void {
 export function track_queue(world: usize, packets: usize, queue: usize, from: u32, length: u32, first: f64): u32 {
   const w = changetype<World>(world);
   const base = <u64>first;
-  const events_room = <u32>((EVENTS_PER_PACKET + (w.limits ? EVICTIONS_MAX : 0)) * offsetof<Event>());
+  const events_room = <u32>((EVENTS_PER_PACKET + (w.limits ? EVICTIONS_MAX : 0) + (w.nat ? NAT_EVENTS_MAX : 0)) * offsetof<Event>());
   const logs_room = w.logs_reserve * <u32>offsetof<LogRecord>();
   let fetched = from;
   for (let i = from; i < length; i++) {

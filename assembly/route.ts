@@ -74,6 +74,8 @@ export function route_path(p: Packet, w: World): void {
     p.path = <u8>Path.OUTPUT;
     p.oif = p.iif;
     p.iif = 0;
+    // Only what comes from a link is for more than one station to the kernel, whatever the address.
+    p.pkttype = <u8>PktType.HOST;
     return;
   }
   if (p.iif == 0) p.iif = <u16>source;
@@ -86,16 +88,43 @@ export function route_path(p: Packet, w: World): void {
   return p.iif != 0 && p.iif != loopback && p.l3num == L3.IPV4 && load<u8>(changetype<usize>(p)) == 127;
 }
 
-/** Does a packet of the host's own go to the host itself, over loopback? */
+/** Does a packet of the host's own go to the host itself, over loopback? Asked after routing. */
 export function route_loops(p: Packet, w: World): bool {
+  return w.topology != 0 && p.oif != 0 && p.oif == loopback_oif(w, p.l3num);
+}
+
+/** The interface that 127.0.0.1 and ::1 belong to. */
+function loopback_oif(w: World, l3num: u32): u32 {
+  return (l3num == L3.IPV6 ? lookup6(w, 0, 1) : lookup4(w, LOOPBACK4)) & 0xffff;
+}
+
+/** Is the destination the broadcast address of one of the host's networks, or nobody yet (from 0.0.0.0 to 0.0.0.0)? */
+export function route_goes_to_all(p: Packet, w: World): bool {
   if (!w.topology) return false;
-  const type = route_lookup(w, p.l3num, changetype<usize>(p) + offsetof<Packet>("dst_lo")) >> 16;
-  return type == AddrType.LOCAL || (type == AddrType.ANYCAST && p.l3num == L3.IPV6);
+  if (p.l3num == L3.IPV4 && (p.src_lo | p.dst_lo) == 0) return true;
+  return route_lookup(w, p.l3num, changetype<usize>(p) + offsetof<Packet>("dst_lo")) >> 16 == AddrType.BROADCAST;
+}
+
+/**
+ * Does a copy of a packet of the host's own come back by the link it leaves by, because the host listens there, too? So
+ * it is with broadcasts and joined groups (__mkroute_output(), ip6_finish_output2()), unless the sender has switched
+ * IP_MULTICAST_LOOP off, which no capture shows.
+ */
+export function route_echoes(p: Packet, w: World): bool {
+  if (!w.topology || route_loops(p, w)) return false;
+  const target = changetype<usize>(p) + offsetof<Packet>("dst_lo");
+  const type = here(route_lookup(w, p.l3num, target), p.oif) >> 16;
+  return type == AddrType.BROADCAST || type == AddrType.MULTICAST;
 }
 
 /** Routes a packet: sets path and oif for good. NONE if it goes on to the next hook, else why it is dropped. */
 export function route_decide(p: Packet, w: World): Reason {
-  if (!w.topology) return p.ttl <= 1 ? Reason.TTL_EXCEEDED : Reason.NONE;
+  if (!w.topology) {
+    // The host's own answers go back to where the packet came from.
+    if (p.path == Path.OUTPUT) return Reason.NONE;
+    if (p.ttl <= 1) return Reason.TTL_EXCEEDED;
+    return p.l3num == L3.IPV6 && load<u8>(changetype<usize>(p), offsetof<Packet>("dst_lo")) != 0xff ? scope6(p) : Reason.NONE;
+  }
   if (p.path == Path.OUTPUT) return decide_output(p, w);
   return p.l3num == L3.IPV6 ? decide6(p, w) : decide4(p, w);
 }
@@ -178,11 +207,16 @@ function decide6(p: Packet, w: World): Reason {
   const oif = found & 0xffff;
   const reason = forward(p, oif);
   if (reason != Reason.NONE) return reason;
-  // Between links, a source must mean something on the other one. A link-local destination is on the link of arrival.
-  if ((oif == p.iif && oif != 0) || is_link_local6(be64(at + offsetof<Packet>("dst_lo")))) return Reason.NONE;
+  return oif == p.iif && oif != 0 ? Reason.NONE : scope6(p);
+}
+
+/** Between links, a source must mean something on the other one. A link-local destination is on the link of arrival. */
+function scope6(p: Packet): Reason {
+  const at = changetype<usize>(p);
+  if (is_link_local6(be64(at + offsetof<Packet>("dst_lo")))) return Reason.NONE;
   const hi = be64(at);
-  if (is_link_local6(hi) || (hi == 0 && load<u64>(at, 8) == 0)) return Reason.MARTIAN;
-  return Reason.NONE;
+  if (is_link_local6(hi)) return Reason.BEYOND_SCOPE;
+  return hi == 0 && load<u64>(at, 8) == 0 ? Reason.MARTIAN : Reason.NONE;
 }
 
 /** ip_local_deliver(): the INPUT hook comes next. */
@@ -227,8 +261,12 @@ function decide_output(p: Packet, w: World): Reason {
   const seen: u32 = p.oif;
   const found = route_lookup(w, p.l3num, target);
   const type = found >> 16;
+  const loopback = loopback_oif(w, p.l3num);
   if (type == AddrType.LOCAL || (type == AddrType.ANYCAST && v6)) {
-    p.oif = <u16>(v6 ? lookup6(w, 0, 1) : lookup4(w, LOOPBACK4));
+    // A link-local address of another link's is a neighbour on the one that the sender named.
+    const owner = found & 0xffff;
+    const neighbour = v6 && is_link_local6(be64(target)) && seen != 0 && seen != loopback && owner != 0 && owner != seen;
+    if (!neighbour) p.oif = <u16>loopback;
     return Reason.NONE;
   }
   const everywhere = v6 ? load<u8>(target) == 0xff : is_multicast4(be32(target)) || be32(target) == LIMITED_BROADCAST;

@@ -56,7 +56,10 @@ export function trace_answer(w: World, own: Packet): void {
   record.b = own.dport;
 }
 
-/** Connection tracking has answered: state, direction, reason and its value, whether the packet has an entry, TCP flags and flag class. */
+/**
+ * Connection tracking has answered: state, direction, reason and its value, whether the packet has an entry, TCP flags and
+ * flag class, and what completes the reason besides (Packet.ct_mark).
+ */
 export function trace_conntrack(w: World, p: Packet): void {
   const record = next_record(w, TraceKind.CONNTRACK);
   record.a = p.ct_state;
@@ -66,6 +69,15 @@ export function trace_conntrack(w: World, p: Packet): void {
   record.e = p.flow ? 1 : 0;
   record.f = p.tcp_flags;
   record.g = flag_class(p.tcp_flags);
+  record.h = p.ct_mark;
+}
+
+/** NAT has bound a new flow: which end (Manip), and what answers look like from now on (five double words). */
+export function trace_nat(w: World, flow: Flow, manip: u32): void {
+  const record = next_record(w, TraceKind.NAT);
+  record.a = manip;
+  record.b = flow.status;
+  memory.copy(changetype<usize>(record) + offsetof<TraceRecord>("c"), changetype<usize>(flow) + offsetof<Flow>("reply_src_lo"), 40);
 }
 
 /**

@@ -134,6 +134,8 @@ export enum Status {
   CONFIRMED = 8,
   SRC_NAT = 16,
   DST_NAT = 32,
+  SRC_NAT_DONE = 128,
+  DST_NAT_DONE = 256,
   DYING = 512,
   FIXED_TIMEOUT = 1024,
 }
@@ -188,10 +190,38 @@ export enum PacketFlag {
   FRAGMENT_OF = 128,
   /** One of the host's own that answers a packet of the capture (assembly/answer.ts). */
   ANSWER = 256,
+  /** NAT has changed the packet: the record shows it as it was captured, its Translation as it left (assembly/nat.ts). */
+  TRANSLATED = 512,
   /** Counted by the lane that tracked it (assembly/tally.ts). */
-  TALLIED = 512,
+  TALLIED = 1024,
   /** So counted, and it has no entry: reports still have to find out whether its conversation was seen before. */
-  STRANGER = 1024,
+  STRANGER = 2048,
+}
+
+/** Targets of the nat table. */
+export enum NatKind {
+  SNAT = 1,
+  DNAT = 2,
+  MASQUERADE = 3,
+  REDIRECT = 4,
+  NETMAP = 5,
+}
+
+/** Bits of NatRange.flags (NF_NAT_RANGE_*). */
+export enum NatFlag {
+  MAP_IPS = 1,
+  PROTO_SPECIFIED = 2,
+  PROTO_RANDOM = 4,
+  PERSISTENT = 8,
+  PROTO_RANDOM_FULLY = 16,
+  PROTO_OFFSET = 32,
+}
+
+/** Bits of HostAddress.flags (IFA_F_*). */
+export enum AddressFlag {
+  SECONDARY = 1,
+  DEPRECATED = 2,
+  TEMPORARY = 4,
 }
 
 /** What to do about checksums (`--checksums`). */
@@ -221,6 +251,25 @@ export enum AddrType {
   BLACKHOLE = 6,
   UNREACHABLE = 7,
   PROHIBIT = 8,
+}
+
+/** Which of its chunks a packet must have for `-m sctp --chunk-types`: any or all of those listed, or no other. */
+export enum ChunkMatch {
+  ANY = 0,
+  ALL = 1,
+  ONLY = 2,
+}
+
+/** What `-m connbytes` counts of a connection, and the direction it counts. */
+export enum Carried {
+  PACKETS = 0,
+  BYTES = 1,
+  AVERAGE = 2,
+}
+export enum CarriedBy {
+  ORIGINAL = 0,
+  REPLY = 1,
+  BOTH = 2,
 }
 
 /** What REJECT answers with. */
@@ -274,6 +323,14 @@ export enum Reason {
   TABLE_FULL = 37,
   NOT_FOR_US = 39,
   MARTIAN = 40,
+  /** A link-local source that another link would have to answer. */
+  BEYOND_SCOPE = 41,
+  /** MASQUERADE or REDIRECT where the interface has no address to take. */
+  NAT_NO_ADDRESS = 42,
+  /** No tuple was free that the binding of a new flow may have. */
+  NAT_CLASH = 43,
+  /** An ICMP error of a translated flow that cannot be translated: a redirect, or one with a wrong checksum. */
+  NAT_ICMP_ERROR = 44,
   /** IPv4 options that are malformed. */
   IP_OPTIONS = 56,
   /** IPv4 options that ask for a route (accept_source_route is 0). */
@@ -385,6 +442,7 @@ export enum TraceKind {
   ROUTE = 8,
   CHAIN_END = 9,
   ANSWER = 10,
+  NAT = 11,
 }
 
 /** Kinds of steps in a hook's list (Step). */
@@ -395,4 +453,29 @@ export enum StepKind {
   /** A base chain of the filter table: its decision is the one that is reported for an accepted packet. */
   FILTER_CHAIN = 2,
   CONNTRACK = 3,
+  /** Address translation; its slot is the chain of the nat table. */
+  NAT = 4,
+}
+
+/** Fields that a run of rules is found by (Dimension). */
+export enum DispatchField {
+  /** A byte: map is u16[256]. */
+  L4PROTO = 0,
+  CT_STATE = 1,
+  TCP_FLAGS = 2,
+  /** 16 bits in host order: map is u16[256], a page for the upper byte, then u16[256] for each page. */
+  SPORT = 3,
+  DPORT = 4,
+  TH_SPORT = 5,
+  TH_DPORT = 6,
+  /** 32 bits, addresses in host order: map is an IntervalMap. */
+  MARK = 7,
+  SADDR = 8,
+  DADDR = 9,
+  /** Addresses of 16 bytes. */
+  SADDR6 = 10,
+  DADDR6 = 11,
+  /** Classes of interfaces by the names that rules use: map is u16[classes]. */
+  IIF = 12,
+  OIF = 13,
 }

@@ -5,7 +5,7 @@ import { InterfaceNames } from './capture/interfaces.ts';
 import type { CaptureSpec } from './capture/reader.ts';
 import { captureAreaBytes, type Walker } from './capture/walker.ts';
 import { compileEngine, instantiateEngine, SCRATCH_BYTES } from './engine/engine.ts';
-import { BATCH_BYTES, BATCH_PACKETS, PACKET, RECORD } from './engine/layout.ts';
+import { BATCH_BYTES, BATCH_PACKETS, PACKET, RECORD, TUPLE } from './engine/layout.ts';
 import { Allocator, createMemory } from './engine/memory.ts';
 import { handOver } from './hand-over.ts';
 import { type Host, loadHost } from './host.ts';
@@ -29,6 +29,8 @@ export interface CommonOptions {
   captures: readonly (string | CaptureSpec)[];
   /** Lanes; by default as many as the machine has cores and the captures are worth. Never changes the result. */
   workers?: number;
+  /** Decides what is random in the kernel (docs/nat.md); 0 if not given. */
+  seed?: bigint;
   /** Default `auto`: a wrong checksum that bears the marks of transmit offload counts as right. */
   checksums?: 'auto' | 'verify' | 'ignore';
   /** Ends the run with the signal's reason. */
@@ -137,7 +139,18 @@ export async function* replay(options: ReplayOptions): AsyncGenerator<ReplayBatc
         if (wantPackets) {
           for (let i = 0; i < count; i++) {
             const packet = world.packets + i * PACKET.size;
-            packets.push(JSON.parse(lines.line(view, bytes, records + i * RECORD.size, packet, world.logs)));
+            packets.push(
+              JSON.parse(
+                lines.line(
+                  view,
+                  bytes,
+                  records + i * RECORD.size,
+                  packet,
+                  world.logs,
+                  world.translations + i * TUPLE.size,
+                ),
+              ),
+            );
           }
         }
         const events = world.events.map((event) => ({
@@ -252,6 +265,7 @@ function runOptions(
     captures: options.captures.map(spec),
     hosts,
     workers: options.workers,
+    seed: options.seed,
     checksums: options.checksums ?? 'auto',
     ...more,
   };

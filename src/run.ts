@@ -47,6 +47,8 @@ export interface RunOptions {
   wantEvents: boolean;
   /** Lanes count their packets (WorldResult.tallies). */
   wantSummary?: boolean | undefined;
+  /** Decides what is random in the kernel: the ports that NAT chooses. 0 if not given. */
+  seed?: bigint | undefined;
   /**
    * Fragments bear the verdict of the packet they were assembled into: batches then come late, as copies, in which the
    * bytes of packets cannot be looked at any more. Otherwise only the fragment that completed the packet has a verdict.
@@ -77,6 +79,8 @@ export interface LogEntry {
 export interface WorldView {
   /** Address of PACKET[count]. */
   packets: number;
+  /** Address of TUPLE[count]: what NAT made of the packets that are TRANSLATED; 0 without NAT. */
+  translations: number;
   /** EVENT records in the order of output. */
   events: readonly EventPlace[];
   /** Log records of the packet at this address. */
@@ -241,7 +245,7 @@ class Replay {
     });
     const feed = await CaptureFeed.open(options.captures, memory, engine as unknown as Walker, names, area);
     try {
-      const key = planShards(compiled.map(({ rules }) => sharedState(rules)));
+      const key = planShards(compiled.map(({ rules }, index) => sharedState(rules, options.hosts[index]!)));
       const limit = new EntryLimit(options.hosts.map(({ sysctls }) => sysctls[Sysctl.MAX]!));
       const alone = key.key === 'one-lane' || (limit.stated && !feed.seekable);
       const lanes = alone ? 1 : chooseLanes(options.workers, feed.bytesTotal);
@@ -250,12 +254,14 @@ class Replay {
           new WorldImage(memory, { host: options.hosts[index]!, rules, interfaceTable }, names),
       );
       images.forEach((image, index) => {
+        const trace = options.trace !== undefined;
         const limited = lanes === 1 && options.hosts[index]!.sysctls[Sysctl.MAX] !== 0;
         image.build(allocator, lanes, {
           slotBase: compiled[index]!.base,
-          trace: options.trace !== undefined,
+          trace,
           limited,
-          tally: options.wantSummary === true,
+          seed: options.seed,
+            tally: options.wantSummary === true,
         });
       });
       const defrag = layOutDefrag(memory, allocator, options.hosts[0].sysctls, placesFor(lanes));
@@ -264,6 +270,7 @@ class Replay {
         endsBytes,
         events: options.wantEvents,
         logs: compiled.some(({ rules }) => rules.logsPerPacket > 0),
+        translations: compiled.map(({ rules }) => rules.chains.some(({ table }) => table === 'nat')),
       };
       const ring = layOutRing(allocator, lanes, images.length, wants);
       const shardLanes = allocator.take(SHARDS);
@@ -442,6 +449,7 @@ class Replay {
       const packets = place.packets[world]!;
       return {
         packets,
+        translations: place.translations[world]!,
         events: orderEvents(this.eventRuns(place, world, own)),
         logs: this.logIndex(place, world, own),
         rules: image.plan.rules.rules,
@@ -580,9 +588,22 @@ function trackingNotes(compiled: readonly { rules: CompiledRuleset }[]): string[
     : [];
 }
 
-function sharedState({ key }: CompiledRuleset): SharedState {
-  if (key.key === 'tuple') return {};
-  return { oneLane: { rule: key.rule ? ruleName(key.rule) : '', reason: key.reason ?? '' } };
+function sharedState({ key }: CompiledRuleset, { conntrack }: Host): SharedState {
+  if (key.key !== 'tuple')
+    return {
+      oneLane: {
+        rule: key.rule ? ruleName(key.rule) : '',
+        reason: key.reason ?? '',
+      },
+    };
+  const entry = conntrack.find(({ translated }) => translated);
+  if (!entry) return {};
+  return {
+    oneLane: {
+      rule: '',
+      reason: `NAT: the entry in line ${entry.line} of the host's conntrack table`,
+    },
+  };
 }
 
 function seedWords(): [number, number] {

@@ -1,9 +1,13 @@
 // What emitted rule code calls in the engine. assembly/index.ts exports all of it. Records come as addresses: exported
 // functions that take classes would pull in the managed runtime.
 
+export { rule_connbytes } from "./connbytes";
 export { rule_connlabel } from "./connlabel";
 export { rule_restore_mark, rule_save_mark, rule_set_ct_mark } from "./connmark";
+export { rule_candidates, rule_more_candidates } from "./dispatch";
 export { rule_limit } from "./limit";
 export { rule_log } from "./log";
+export { rule_nat } from "./nat";
 export { rule_route_types } from "./route";
+export { rule_sctp_chunks } from "./sctp-chunks";
 export { rule_tcp_mss, rule_tcp_option } from "./tcp-option";

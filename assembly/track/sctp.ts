@@ -49,6 +49,7 @@ export function sctp_packet(w: World, flow: Flow, p: Packet, dir: u32, fresh: bo
   if (!fresh) p.tcp_before = shown_state(flow);
   const vtag = sctp_vtag(p.l4);
   if (!(seen & OWN_VTAG_RULE) && vtag != state.vtag(dir)) {
+    p.ct_mark = vtag;
     return refuse(p, dir == 0 ? Reason.SCTP_VTAG_ORIGINAL : Reason.SCTP_VTAG_REPLY, state.vtag(dir));
   }
 

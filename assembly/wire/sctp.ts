@@ -27,6 +27,11 @@ export const SCTP_T_FLAG: u32 = 1;
   return load<u8>(chunk);
 }
 
+// @ts-ignore: decorator
+@inline export function sctp_chunk_flags(chunk: usize): u32 {
+  return load<u8>(chunk, 1);
+}
+
 /** The length as it lies in the packet, to tell whether it is zero. */
 // @ts-ignore: decorator
 @inline export function sctp_chunk_raw_length(chunk: usize): u32 {

@@ -30,6 +30,7 @@ export interface Options {
   json: boolean;
   quiet: boolean;
   workers?: number;
+  seed: bigint;
 }
 
 /** A command to run, or text that was asked for (help, version). */
@@ -102,6 +103,12 @@ function parseWorkers(text: string): number {
   return workers;
 }
 
+function parseSeed(text: string): bigint {
+  const seed = /^\d{1,20}$/.test(text) ? BigInt(text) : -1n;
+  if (seed < 0n || seed >= 1n << 64n) throw usage(`--seed: '${text}' is not a number of 64 bits`);
+  return seed;
+}
+
 /** Two things written to standard output would be mixed up. */
 function checkOutputs(options: Options): void {
   const paths = new Map<string, string>();
@@ -128,6 +135,7 @@ function interpret(raw: Raw, captures: readonly CaptureSpec[]): Options {
     iface: list('iface'),
     checksums: raw.checksums ?? 'auto',
     eventsFormat: raw.eventsFormat ?? 'text',
+    seed: parseSeed((raw.seed as string | undefined) ?? '0'),
     json: raw.json === true,
     quiet: raw.quiet === true,
     ...(raw.at === undefined ? {} : { at: parseMoment(raw.at as string) }),

@@ -92,6 +92,14 @@ export const FLAGS: readonly Flag[] = [
     commands: ALL,
   },
   {
+    name: 'seed',
+    value: 'N',
+    default: '0',
+    short: 'decides what is random in the kernel: the ports that NAT chooses',
+    long: 'Equal seeds give equal outputs. A number from 0 to 18446744073709551615; docs/nat.md says what it decides.',
+    commands: ALL,
+  },
+  {
     name: 'at',
     value: 'TIME',
     short: 'stop at this moment',

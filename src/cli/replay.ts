@@ -1,7 +1,7 @@
 // What does `ctreplay replay` do? Runs captures through one firewall, writes what is asked for, prints the summary.
 
 import type { CaptureSpec } from '../capture/reader.ts';
-import { PACKET, RECORD } from '../engine/layout.ts';
+import { PACKET, RECORD, TUPLE } from '../engine/layout.ts';
 import { type Output, openOutput, writeStandardOutput } from '../output.ts';
 import { countText } from '../report/align.ts';
 import { eventFormat, type RecordFormat, tableFormat } from '../report/events.ts';
@@ -47,9 +47,16 @@ export async function writeRecords(output: Output, format: RecordFormat, records
 
 async function writePackets(output: Output, lines: PacketLines, batch: BatchView): Promise<void> {
   const { view, bytes, records, count } = batch;
-  const { packets, logs } = batch.worlds[0]!;
+  const { packets, logs, translations } = batch.worlds[0]!;
   for (let i = 0; i < count && !output.closed; i++) {
-    const line = lines.line(view, bytes, records + i * RECORD.size, packets + i * PACKET.size, logs);
+    const line = lines.line(
+      view,
+      bytes,
+      records + i * RECORD.size,
+      packets + i * PACKET.size,
+      logs,
+      translations + i * TUPLE.size,
+    );
     const writing = output.write(line);
     if (writing) await writing;
   }

@@ -43,6 +43,7 @@ export async function runCaptures(
       {
         captures,
         workers: options.workers,
+        seed: options.seed,
         checksums: options.checksums,
         ...command,
         until: options.at,

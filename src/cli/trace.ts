@@ -33,6 +33,7 @@ function find(batch: BatchView, wanted: { file: number; n: number }, path: strin
       reject: bytes[at + PACKET.reject]!,
       reason: bytes[at + PACKET.reason]!,
       reasonValue: view.getUint32(at + PACKET.why_value, true),
+      reasonTag: view.getUint32(at + PACKET.ct_mark, true),
       ...(rule === NO_RULE ? {} : { rule }),
     };
   }

@@ -3,7 +3,7 @@
 // What the tool prints is not all there is: window state is lost, so such a TCP flow is tracked like one picked up in
 // mid-stream; so are the verification tags of SCTP, which its next packets tell. Entries are numbered -1, -2, ... in the order of the file.
 
-import { Status } from '../../assembly/vocabulary.ts';
+import { Proto, Status } from '../../assembly/vocabulary.ts';
 import { EngineError } from '../errors.ts';
 import type { LanePlan } from '../pool/lane.ts';
 import type { ConntrackEntry, EntryTuple } from '../topology/conntrack-table.ts';
@@ -38,7 +38,18 @@ export function preloadTable(image: WorldImage, engine: EngineExports, plan: Lan
 }
 
 function statusBits(entry: ConntrackEntry): number {
-  return (entry.unreplied ? 0 : Status.SEEN_REPLY) | (entry.assured ? Status.ASSURED : 0);
+  const done = Status.SRC_NAT_DONE | Status.DST_NAT_DONE;
+  return (entry.unreplied ? 0 : Status.SEEN_REPLY) | (entry.assured ? Status.ASSURED : 0) | natBits(entry) | done;
+}
+
+/** Which ends NAT changed, told from the tuples. An ICMP id is that of the source (nf_nat_setup_info()). */
+function natBits({ protocol, original, reply }: ConntrackEntry): number {
+  const icmp = protocol === Proto.ICMP || protocol === Proto.ICMPV6;
+  const same = (a: Uint8Array, b: Uint8Array) => a.every((byte, index) => byte === b[index]);
+  const sport = icmp ? reply.sport : reply.dport;
+  const source = !same(original.src, reply.dst) || original.sport !== sport;
+  const target = !same(original.dst, reply.src) || (!icmp && original.dport !== reply.sport);
+  return (source ? Status.SRC_NAT : 0) | (target ? Status.DST_NAT : 0);
 }
 
 function writeTuple(view: DataView, bytes: Uint8Array, at: number, entry: ConntrackEntry, tuple: EntryTuple): void {

@@ -7,7 +7,7 @@ import { Hook, StepKind, Sysctl } from '../../assembly/vocabulary.ts';
 import type { InterfaceNames } from '../capture/interfaces.ts';
 import { EngineError } from '../errors.ts';
 import type { Host } from '../host.ts';
-import { type CompiledRuleset, matchesInterface } from '../ruleset/index.ts';
+import { type CompiledRuleset, interfaceClass, matchesInterface } from '../ruleset/index.ts';
 import { compileTopology } from '../topology/compile.ts';
 import { WHEEL_BYTES } from './engine.ts';
 import {
@@ -29,6 +29,7 @@ import {
   WORLD,
 } from './layout.ts';
 import type { Allocator } from './memory.ts';
+import { buildNat, buildNatTable, SOURCE_NODE } from './nat.ts';
 
 const FAMILIES = [2, 10] as const;
 const HOOKS = 5;
@@ -40,6 +41,12 @@ const CONNTRACK_HOOKS: readonly number[] = [Hook.PREROUTING, Hook.OUTPUT];
 
 /** The unconfirmed entry, its account, and an answer with its bytes (assembly/answer.ts): an ICMPv6 error at most. */
 const UNCONFIRMED_BYTES = FLOW.size + ACCOUNT.size + PACKET.size + 1280;
+
+/** Kinds of base chains by table, where they are not plain ones. */
+const STEP_KINDS: Readonly<Record<string, StepKind>> = {
+  filter: StepKind.FILTER_CHAIN,
+  nat: StepKind.NAT,
+};
 
 const TRACE_RECORDS = 65536;
 /** Smallest and largest index: slots, powers of two. */
@@ -65,9 +72,10 @@ export class WorldImage {
   private readonly bytes: Uint8Array;
   private named = 0;
   private slotBase = 0;
+  private dispatch = 0;
 
   constructor(
-    memory: WebAssembly.Memory,
+    private readonly memory: WebAssembly.Memory,
     readonly plan: WorldPlan,
     private readonly names: InterfaceNames,
   ) {
@@ -79,13 +87,21 @@ export class WorldImage {
   build(
     allocator: Allocator,
     lanes: number,
-    options: { slotBase: number; trace: boolean; limited?: boolean; tally?: boolean },
+    options: {
+      slotBase: number;
+      trace: boolean;
+      limited?: boolean;
+      tally?: boolean;
+      seed?: bigint | undefined;
+    },
   ): void {
     const { host, rules } = this.plan;
     if (rules.interfacePatterns.length > PATTERNS_MAX) {
       throw new EngineError('too-many-interfaces', `the rules name more than ${PATTERNS_MAX} different interfaces`);
     }
     this.slotBase = options.slotBase;
+    // A rule that looks at what connections have carried turns accounting on (connbytes_mt_check()).
+    if (rules.usesAccounting) host.sysctls[Sysctl.ACCT] = 1;
     const sysctls = this.copy(
       allocator,
       new Uint8Array(host.sysctls.buffer, host.sysctls.byteOffset, Sysctl.COUNT * 4),
@@ -93,8 +109,10 @@ export class WorldImage {
     const steps = this.steps(allocator, options.slotBase);
     const templates = this.templates(allocator);
     const routes = host.topology && compileTopology(host.topology, this.names);
+    const nat = buildNat(this.memory, allocator, rules, host.topology, this.names);
     const routes4 = routes ? this.copy(allocator, routes.routes4) : 0;
     const routes6 = routes ? this.copy(allocator, routes.routes6) : 0;
+    this.dispatch = this.copy(allocator, rules.tables);
     for (let lane = 0; lane < lanes; lane++) {
       const world = allocator.take(WORLD.size);
       const set = (field: number, value: number) => this.view.setUint32(world + field, value, true);
@@ -110,10 +128,13 @@ export class WorldImage {
       set(WORLD.topology, routes ? 1 : 0);
       set(WORLD.counters, allocator.take(rules.rules.length * COUNTER.size));
       set(WORLD.rule_state, state);
+      set(WORLD.dispatch, this.dispatch);
+      set(WORLD.candidates, allocator.take(rules.candidatesBytes));
       set(WORLD.wheel, allocator.take(WHEEL_BYTES));
       set(WORLD.unconfirmed, allocator.take(UNCONFIRMED_BYTES));
       set(WORLD.logs_reserve, rules.logsPerPacket);
       if (options.tally) set(WORLD.tally, allocator.take(TALLY_DECIDED + rules.rules.length * 8));
+      set(WORLD.nat, nat ? nat.lane(allocator, options.seed ?? 0n) : 0);
       if (options.limited) set(WORLD.limits, this.limits(allocator));
       if (options.trace) {
         const area = allocator.take(TRACE_RECORDS * TRACE_RECORD.size);
@@ -131,10 +152,14 @@ export class WorldImage {
     const accounting = sysctls[Sysctl.ACCT] !== 0 || sysctls[Sysctl.TIMESTAMP] !== 0 || this.plan.rules.usesLabels;
     const limited = this.lanes.some((world) => this.view.getUint32(world + WORLD.limits, true) !== 0);
     const nodes = limited ? 2 * BUCKET_NODE.size : 0;
-    const perFlow = FLOW.size + (accounting ? ACCOUNT.size : 0) + nodes;
+    const translates = this.lanes.some((world) => this.view.getUint32(world + WORLD.nat, true) !== 0);
+    // An entry that NAT changed has two slots. With NAT there are as many buckets of sources as half the slots.
+    const twofold = translates || this.plan.host.conntrack.some(({ translated }) => translated) ? 2 : 1;
+    const perFlow = FLOW.size + (accounting ? ACCOUNT.size : 0) + nodes + (translates ? SOURCE_NODE : 0);
+    const perSlot = 2 * SLOT.size + (translates ? 2 : 0);
     // The largest index is never more than three quarters full, so the pool is what runs out.
-    const slots = 2 ** Math.ceil(Math.log2((bytes / (perFlow + 2 * SLOT.size)) * (4 / 3)));
-    const flows = Math.floor(Math.min((bytes - 2 * slots * SLOT.size) / perFlow, (slots * 3) / 4)) - 1;
+    const slots = 2 ** Math.ceil(Math.log2((bytes / (perFlow / twofold + perSlot)) * (4 / 3)));
+    const flows = Math.floor(Math.min((bytes - slots * perSlot) / perFlow, (slots * 3) / 4 / twofold)) - 1;
     for (const world of this.lanes) {
       const set = (field: number, value: number) => this.view.setUint32(world + field, value, true);
       const pool = allocator.take(flows * FLOW.size);
@@ -144,6 +169,8 @@ export class WorldImage {
       set(WORLD.accounts, accounting ? allocator.take(flows * ACCOUNT.size) : 0);
       const limits = this.view.getUint32(world + WORLD.limits, true);
       if (limits) this.view.setUint32(limits + LIMITS.nodes, allocator.take(flows * nodes), true);
+      const nat = this.view.getUint32(world + WORLD.nat, true);
+      if (nat) buildNatTable(this.view, nat, allocator, flows, slots / 2);
       set(WORLD.index, allocator.take(slots * SLOT.size));
       set(WORLD.index_mask, Math.min(INDEX_MIN, slots) - 1);
       set(WORLD.index_spare, allocator.take(slots * SLOT.size));
@@ -151,11 +178,15 @@ export class WorldImage {
     }
   }
 
-  /** Fills the pattern table for interfaces that were named since the last call. */
+  /** Fills the pattern table and the classes for interfaces that were named since the last call. */
   nameInterfaces(): void {
     const { rules, interfaceTable } = this.plan;
     for (; this.named <= this.names.count; this.named++) {
       const name = this.names.name(this.named) ?? '';
+      if (rules.tables.length > 0) {
+        const of = interfaceClass(rules.interfacePatterns, name);
+        this.view.setUint16(this.dispatch + this.named * 2, of, true);
+      }
       rules.interfacePatterns.forEach((pattern, row) => {
         this.bytes[interfaceTable + row * INTERFACES_MAX + this.named] = matchesInterface(pattern, name) ? 1 : 0;
       });
@@ -213,7 +244,7 @@ export class WorldImage {
           .filter((chain) => chain.family === family && chain.hook === hook)
           .map((chain) => ({
             priority: chain.priority,
-            kind: chain.table === 'filter' ? StepKind.FILTER_CHAIN : StepKind.CHAIN,
+            kind: STEP_KINDS[chain.table] ?? StepKind.CHAIN,
             slot: slotBase + chain.slot,
           }));
         if (CONNTRACK_HOOKS.includes(hook)) {

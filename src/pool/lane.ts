@@ -5,7 +5,7 @@
 
 import type { DefragRegion } from '../engine/defrag.ts';
 import { type EngineExports, instantiateEngine } from '../engine/engine.ts';
-import { BATCH_PACKETS, DEFRAG, TALLY_STRANGERS, WORLD } from '../engine/layout.ts';
+import { BATCH_PACKETS, DEFRAG, NAT, TALLY_STRANGERS, WORLD } from '../engine/layout.ts';
 import { EngineError } from '../errors.ts';
 import { instantiateRuleset } from '../ruleset/index.ts';
 import { BATCH, type BatchPlace, CONTROL, EVENT_AREA, LEFT, LOG_AREA, type Ring } from './ring.ts';
@@ -178,6 +178,11 @@ export class Lane {
       this.u32[left + LEFT.FLOWS] = this.u32[(world + WORLD.flow_count) / 4]!;
       const before = this.strangers(world);
       this.openAreas(world, events, logs);
+      const nat = this.u32[(world + WORLD.nat) / 4]!;
+      if (nat) {
+        this.u32[(nat + NAT.packets) / 4] = place.packets[number]!;
+        this.u32[(nat + NAT.translations) / 4] = place.translations[number]!;
+      }
       let from = 0;
       while (true) {
         from = this.engine.track_queue(world, place.packets[number]!, queue, from, length, first);

@@ -4,7 +4,7 @@
 // own shards only), and reported by the main thread; then its place in the ring is free again. Batches are numbered from
 // 0; batch s lies in place s mod SLOTS. Every publication bumps EPOCH and wakes who waits on it.
 
-import { BATCH_BYTES, BATCH_PACKETS, EVENT, LOG_RECORD, PACKET, RECORD } from '../engine/layout.ts';
+import { BATCH_BYTES, BATCH_PACKETS, EVENT, LOG_RECORD, PACKET, RECORD, TUPLE } from '../engine/layout.ts';
 import type { Allocator } from '../engine/memory.ts';
 
 /** Words of the control block (Int32Array indices). */
@@ -68,6 +68,8 @@ export interface BatchPlace {
   records: number;
   /** PACKET[BATCH_PACKETS] per world. */
   packets: number[];
+  /** TUPLE[BATCH_PACKETS] per world: what NAT made of packets that are TRANSLATED; 0 for a world without NAT. */
+  translations: number[];
   /** u16[BATCH_PACKETS] per lane, then one for fragments. */
   queues: number;
   /** u32 per lane, then one for fragments. */
@@ -95,7 +97,12 @@ export function layOutRing(
   allocator: Allocator,
   lanes: number,
   worlds: number,
-  wants: { events: boolean; logs: boolean; endsBytes: number },
+  wants: {
+    events: boolean;
+    logs: boolean;
+    endsBytes: number /** By world. */;
+    translations: readonly boolean[];
+  },
 ): Ring {
   const perLane = (bytes: number) =>
     Array.from({ length: lanes }, () => Array.from({ length: worlds }, () => (bytes ? allocator.take(bytes) : 0)));
@@ -105,6 +112,7 @@ export function layOutRing(
     data: allocator.take(BATCH_BYTES),
     records: allocator.take(BATCH_PACKETS * RECORD.size),
     packets: Array.from({ length: worlds }, () => allocator.take(BATCH_PACKETS * PACKET.size)),
+    translations: wants.translations.map((any) => (any ? allocator.take(BATCH_PACKETS * TUPLE.size) : 0)),
     queues: allocator.take((lanes + 1) * BATCH_PACKETS * 2),
     lengths: allocator.take((lanes + 1) * 4),
     ends: allocator.take(wants.endsBytes),

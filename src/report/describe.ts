@@ -29,7 +29,7 @@ function endpoint(bytes: Uint8Array, address: number, port: number, l3num: numbe
   return l3num === L3.IPV6 ? `[${text}]:${wordAt(bytes, port)}` : `${text}:${wordAt(bytes, port)}`;
 }
 
-function hasPorts(protonum: number): boolean {
+export function hasPorts(protonum: number): boolean {
   return protonum === Proto.TCP || protonum === Proto.UDP || protonum === Proto.UDPLITE || protonum === Proto.SCTP;
 }
 

@@ -66,7 +66,10 @@ function differences(view: DataView, bytes: Uint8Array, a: number, b: number): F
   const [one, other] = [bytes[a + PACKET.tcp_state]!, bytes[b + PACKET.tcp_state]!];
   if (one !== other) differs.push(packetState(Math.max(one, other))[0]);
   if (view.getUint16(a + PACKET.status, true) !== view.getUint16(b + PACKET.status, true)) differs.push('status');
-  if (view.getUint32(a + PACKET.ct_mark, true) !== view.getUint32(b + PACKET.ct_mark, true)) differs.push('mark');
+  // What is INVALID has no mark.
+  const mark = (at: number): number =>
+    bytes[at + PACKET.ct_state] === CtState.INVALID ? 0 : view.getUint32(at + PACKET.ct_mark, true);
+  if (mark(a) !== mark(b)) differs.push('mark');
   return differs;
 }
 
@@ -82,7 +85,10 @@ function judgement(view: DataView, bytes: Uint8Array, at: number, rules: readonl
     if (rule !== undefined) Object.assign(judged, { text: rule.text, file: rule.file, line: rule.line });
   }
   const reason = bytes[at + PACKET.reason]!;
-  if (reason !== 0) judged.why = whyText(reason, view.getUint32(at + PACKET.why_value, true));
+  if (reason !== 0) {
+    const [value, tag] = [PACKET.why_value, PACKET.ct_mark].map((field) => view.getUint32(at + field, true));
+    judged.why = whyText(reason, value!, tag!);
+  }
   if (state === CtState.NONE || state === CtState.INVALID || state === CtState.UNTRACKED) return judged;
   if (bytes[at + PACKET.tcp_state]) {
     const [protocol, name] = packetState(bytes[at + PACKET.tcp_state]!);

@@ -6,7 +6,7 @@
 // of day: which fragments stay undecided (`fragment-pending`) is a matter of the captures alone.
 
 import { PacketFlag, Reason, Verdict } from '../../assembly/vocabulary.ts';
-import { EVENT, FRAGMENT_END, PACKET, RECORD } from '../engine/layout.ts';
+import { EVENT, FRAGMENT_END, PACKET, RECORD, TUPLE } from '../engine/layout.ts';
 import type { BatchView, Sink, WorldView } from '../run.ts';
 import type { EventPlace } from './order.ts';
 
@@ -127,7 +127,9 @@ function copyBatch(batch: BatchView): BatchView {
   const { bytes, count, worlds } = batch;
   const events = worlds.reduce((sum, world) => sum + world.events.length, 0);
   const packetBytes = count * PACKET.size;
-  const copy = new Uint8Array(count * RECORD.size + worlds.length * packetBytes + events * EVENT.size);
+  const tupleBytes = count * TUPLE.size;
+  const worldBytes = worlds.length * (packetBytes + tupleBytes);
+  const copy = new Uint8Array(count * RECORD.size + worldBytes + events * EVENT.size);
   const view = new DataView(copy.buffer);
   let top = 0;
   const put = (source: Uint8Array, at: number, length: number): number => {
@@ -147,6 +149,7 @@ function copyBatch(batch: BatchView): BatchView {
       const packets = put(bytes, world.packets, packetBytes);
       return {
         packets,
+        translations: world.translations && put(bytes, world.translations, tupleBytes),
         events: world.events.map(
           (event): EventPlace => ({ view, bytes: copy, at: put(event.bytes, event.at, EVENT.size) }),
         ),

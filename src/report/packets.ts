@@ -3,9 +3,11 @@
 // Millions of lines are normal, so a line is put together from cached pieces: names, states and rules are turned into
 // JSON text once and concatenated afterwards; only numbers are formatted per packet.
 
-import { CtState, EventKind, PacketFlag, Reason } from '../../assembly/vocabulary.ts';
-import { PACKET, RECORD } from '../engine/layout.ts';
+import { CtState, EventKind, PacketFlag, Proto, Reason } from '../../assembly/vocabulary.ts';
+import { PACKET, RECORD, TUPLE } from '../engine/layout.ts';
 import type { LogEntry } from '../run.ts';
+import { addressText } from './address.ts';
+import { wordAt } from './conntrack-text.ts';
 import { ctStateName, dirName, packetState, pathName, rejectName, statusNames, verdictName } from './names.ts';
 import { whyText } from './reason.ts';
 import { NO_RULE, type ReportRule, ruleLabel } from './rules.ts';
@@ -40,6 +42,29 @@ function fragmentOf(view: DataView, file: number, n: number): string {
   return `,"frag":{"file":${view.getUint16(file, true)},"n":${view.getUint32(n, true)}}`;
 }
 
+/** Addresses, ports and ids that NAT changed; empty if it changed them back. */
+function natText(bytes: Uint8Array, packet: number, translation: number): string {
+  const protonum = bytes[packet + PACKET.protonum]!;
+  const l3num = bytes[packet + PACKET.l3num]!;
+  const parts: string[] = [];
+  const changed = (at: number, length: number): boolean => {
+    for (let i = at; i < at + length; i++) if (bytes[packet + i] !== bytes[translation + i]) return true;
+    return false;
+  };
+  const address = (name: string, at: number): void => {
+    if (changed(at, 16)) parts.push(`"${name}":"${addressText(bytes, translation + at, l3num)}"`);
+  };
+  const word = (name: string, at: number): void => {
+    if (changed(at, 2)) parts.push(`"${name}":${wordAt(bytes, translation + at)}`);
+  };
+  address('src', TUPLE.src_lo);
+  address('dst', TUPLE.dst_lo);
+  const icmp = protonum === Proto.ICMP || protonum === Proto.ICMPV6;
+  word(icmp ? 'id' : 'sport', TUPLE.sport);
+  word(protonum === Proto.GRE ? 'key' : 'dport', TUPLE.dport);
+  return parts.length === 0 ? '' : `,"nat":{${parts.join(',')}}`;
+}
+
 /** Formats the packets of one world (one firewall). */
 export class PacketLines {
   readonly #names: PacketNames;
@@ -62,6 +87,7 @@ export class PacketLines {
    *
    * @param record address of its RECORD
    * @param packet address of its PACKET in this world
+   * @param translation address of the TUPLE that NAT made of it, if it is TRANSLATED
    * @param logs what LOG and NFLOG rules recorded about the packet at an address; asked only for packets that have some
    */
   line(
@@ -70,6 +96,7 @@ export class PacketLines {
     record: number,
     packet: number,
     logs: (packetAddress: number) => readonly LogEntry[],
+    translation: number,
   ): string {
     const second = secondsAt(view, record + RECORD.ts);
     if (second !== this.#second) {
@@ -93,11 +120,15 @@ export class PacketLines {
     const rule = view.getUint32(packet + PACKET.rule, true);
     if (rule !== NO_RULE) line += cached(this.#rules, rule, (index) => `,"rule":${this.#ruleJson(index)}`);
     const reason = bytes[packet + PACKET.reason]!;
-    if (reason !== Reason.NONE) line += `,"why":"${whyText(reason, view.getUint32(packet + PACKET.why_value, true))}"`;
+    if (reason !== Reason.NONE) {
+      const [value, tag] = [PACKET.why_value, PACKET.ct_mark].map((field) => view.getUint32(packet + field, true));
+      line += `,"why":"${whyText(reason, value!, tag!)}"`;
+    }
     const flags = view.getUint16(packet + PACKET.flags, true);
     if (flags & PacketFlag.REASSEMBLED) line += fragmentOf(view, record + RECORD.file, record + RECORD.n);
     else if (flags & PacketFlag.FRAGMENT_OF) line += fragmentOf(view, packet + PACKET.l4, packet + PACKET.hash);
     if (view.getUint16(packet + PACKET.logs, true) !== 0) line += this.#logged(logs(packet));
+    if (flags & PacketFlag.TRANSLATED) line += natText(bytes, packet, translation);
     return `${line}${EVENTS[bytes[packet + PACKET.events]! & 7]}}\n`;
   }
 

@@ -10,7 +10,7 @@ interface Words {
   /** Stable word. */
   word: string;
   /** The kernel's message, with %u for the value, or a function for values that hold several things. */
-  message?: string | ((value: number) => string);
+  message?: string | ((value: number, tag: number) => string);
   /** The message without numbers, for counting; left out where the word alone says it. */
   label?: string;
 }
@@ -34,8 +34,9 @@ function chunksMessage(value: number): string {
   return `do_basic_checks failed. chunk num ${number}, type ${type}, len ${length} flag ${flag}`;
 }
 
-function vtagMessage(tag: number, dir: number): string {
-  return `verification tag check failed, not ${tag.toString(16)} for dir ${dir}`;
+/** Both tags as they lie in the packet, read as the kernel does: %x of a number in wire order. */
+function vtagMessage(tag: number, right: number, dir: number): string {
+  return `verification tag check failed ${tag.toString(16)} vs ${right.toString(16)} for dir ${dir}`;
 }
 
 const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
@@ -60,6 +61,7 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.SOURCE_ROUTE]: { word: 'source-route' },
   [Reason.NOT_FOR_US]: { word: 'not-for-us' },
   [Reason.MARTIAN]: { word: 'martian' },
+  [Reason.BEYOND_SCOPE]: { word: 'beyond-scope' },
   [Reason.IP_TRUNCATED]: { word: 'ip-truncated' },
 
   [Reason.NO_ROUTE]: { word: 'no-route' },
@@ -68,6 +70,10 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.ROUTE_UNREACHABLE]: { word: 'route-unreachable' },
   [Reason.ROUTE_PROHIBIT]: { word: 'route-prohibit' },
   [Reason.TABLE_FULL]: { word: 'table-full' },
+
+  [Reason.NAT_NO_ADDRESS]: { word: 'nat-no-address' },
+  [Reason.NAT_CLASH]: { word: 'nat-clash' },
+  [Reason.NAT_ICMP_ERROR]: { word: 'nat-icmp-error' },
 
   [Reason.TRUNCATED_L4]: { word: 'truncated-header' },
   [Reason.BAD_CHECKSUM]: { word: 'invalid-checksum' },
@@ -111,8 +117,12 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.ICMP_ERROR_WRONG_SENDER]: { word: 'icmp-error-wrong-sender' },
   [Reason.SCTP_CHUNKS]: { word: 'invalid-chunks', message: chunksMessage },
   [Reason.SCTP_INVALID_NEW]: { word: 'sctp-invalid-new' },
-  [Reason.SCTP_VTAG_ORIGINAL]: { word: 'wrong-tag', message: (tag) => vtagMessage(tag, 0), label: 'dir 0' },
-  [Reason.SCTP_VTAG_REPLY]: { word: 'wrong-tag', message: (tag) => vtagMessage(tag, 1), label: 'dir 1' },
+  [Reason.SCTP_VTAG_ORIGINAL]: {
+    word: 'wrong-tag',
+    message: (right, tag) => vtagMessage(tag, right, 0),
+    label: 'dir 0',
+  },
+  [Reason.SCTP_VTAG_REPLY]: { word: 'wrong-tag', message: (right, tag) => vtagMessage(tag, right, 1), label: 'dir 1' },
   [Reason.SCTP_VTAG_CHUNK]: { word: 'wrong-chunk-tag', message: 'chunk type %u' },
   [Reason.SCTP_INVALID_STATE]: { word: 'sctp-invalid-state', message: sctpStateMessage },
   [Reason.UDPLITE_COVERAGE]: { word: 'invalid-coverage', message: 'invalid checksum coverage' },
@@ -145,11 +155,12 @@ export function reasonWord(reason: number): string {
  * `out-of-window: SEQ is over upper bound 12345 (over the window of the receiver)`.
  *
  * @param value Packet.why_value
+ * @param tag Packet.ct_mark, which some reasons say beside the value
  */
-export function whyText(reason: number, value: number): string {
+export function whyText(reason: number, value: number, tag: number): string {
   const { message } = words(reason) ?? {};
   if (message === undefined) return reasonWord(reason);
-  const said = typeof message === 'string' ? message.replace('%u', String(value)) : message(value);
+  const said = typeof message === 'string' ? message.replace('%u', String(value)) : message(value, tag);
   return `${reasonWord(reason)}: ${said}`;
 }
 

@@ -1,8 +1,11 @@
 // What do the engine's trace records of one packet say?
 
-import { Proto, TraceKind } from '../../assembly/vocabulary.ts';
+import { Proto, Status, TraceKind } from '../../assembly/vocabulary.ts';
 import type { InterfaceNames } from '../capture/interfaces.ts';
-import { TRACE_RECORD, WORLD } from '../engine/layout.ts';
+import { TRACE_RECORD, TUPLE, WORLD } from '../engine/layout.ts';
+import { addressText } from './address.ts';
+import { wordAt } from './conntrack-text.ts';
+import { hasPorts } from './describe.ts';
 import { pathName } from './names.ts';
 import { whyText } from './reason.ts';
 import type { TraceEntry, TracePeer, TraceTcp } from './trace.ts';
@@ -63,6 +66,12 @@ export function readTrace(
       case TraceKind.ANSWER:
         entries.push({ kind: 'answer', text: answerText(a, b) });
         break;
+      case TraceKind.NAT:
+        entries.push({
+          kind: 'nat',
+          text: natText(a, b, view, at + TRACE_RECORD.c),
+        });
+        break;
       case TraceKind.CONNTRACK:
         entries.push(ctEntry(raw.n, seen));
         seen = {};
@@ -91,9 +100,22 @@ function remember(seen: Seen, { kind, n }: Raw): Seen {
 }
 
 function routeText(path: number, iif: number, oif: number, reason: number, names: InterfaceNames): string {
-  if (reason !== 0) return whyText(reason, 0);
+  if (reason !== 0) return whyText(reason, 0, 0);
   const part = (word: string, index: number) => (index === 0 ? '' : ` ${word}=${names.name(index) ?? '?'}`);
   return `${pathName(path) ?? 'nowhere'}${part('in', iif)}${part('out', oif)}`;
+}
+
+/** @param reply address of the entry's reply TUPLE */
+function natText(manip: number, status: number, view: DataView, reply: number): string {
+  const end = manip === 0 ? 'source' : 'destination';
+  if (!(status & (manip === 0 ? Status.SRC_NAT : Status.DST_NAT))) return `${end} stays`;
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  const [address, word] = manip === 0 ? [TUPLE.dst_lo, TUPLE.dport] : [TUPLE.src_lo, TUPLE.sport];
+  const protonum = bytes[reply + TUPLE.protonum]!;
+  const text = addressText(bytes, reply + address, bytes[reply + TUPLE.l3num]!);
+  if (protonum === Proto.ICMP || protonum === Proto.ICMPV6)
+    return `${end} -> ${text} id ${wordAt(bytes, reply + TUPLE.sport)}`;
+  return hasPorts(protonum) ? `${end} -> ${text} port ${wordAt(bytes, reply + word)}` : `${end} -> ${text}`;
 }
 
 /** @param dport ICMP type and code as they lie in the packet */
@@ -102,7 +124,7 @@ function answerText(protonum: number, dport: number): string {
 }
 
 function ctEntry(n: readonly number[], seen: Seen): CtEntry {
-  const [state = 0, dir = 0, reason = 0, reasonValue = 0, attached = 0, flags = 0, index = 0] = n;
+  const [state = 0, dir = 0, reason = 0, reasonValue = 0, attached = 0, flags = 0, index = 0, reasonTag = 0] = n;
   const { before, after } = seen;
   const entry: CtEntry = {
     kind: 'ct',
@@ -112,6 +134,7 @@ function ctEntry(n: readonly number[], seen: Seen): CtEntry {
     statusAfter: 0,
     reason,
     reasonValue,
+    reasonTag,
   };
   if (after === undefined) return entry;
   const id = after[4]! * 2 ** 32 + after[3]!;

@@ -65,11 +65,14 @@ export type TraceEntry =
       timeoutAfter?: number;
       reason: number;
       reasonValue: number;
+      reasonTag: number;
       tcp?: TraceTcp;
       sctp?: TraceSctp;
     }
   /** The route that was chosen: AddrType name or interface name in words. */
   | { kind: 'route'; text: string }
+  /** NAT has bound the new flow. */
+  | { kind: 'nat'; text: string }
   /** The host answers the packet; what follows happens to the answer. */
   | { kind: 'answer'; text: string }
   /** The entry was confirmed: it is in the table from here on. */
@@ -94,11 +97,12 @@ export interface TracedPacket {
   ts: string;
   /** One line about it (describe.ts). */
   text: string;
-  /** Verdict, RejectWith, Reason of the packet. */
+  /** Verdict, RejectWith, Reason of the packet, and what completes it (Packet.why_value, Packet.ct_mark). */
   verdict: number;
   reject: number;
   reason: number;
   reasonValue: number;
+  reasonTag: number;
   /** Rule that decided; absent if none. */
   rule?: number;
 }
@@ -170,7 +174,7 @@ function ctLines(entry: Extract<TraceEntry, { kind: 'ct' }>): string[] {
   const names = (status: number) => statusNames(status).join(' ') || '-';
   const whose = entry.id === undefined ? '' : ` of flow ${entry.id}, ${dirName(entry.dir)} direction`;
   const lines = [`    conntrack: ${ctStateName(entry.state)}${whose}`];
-  if (entry.reason !== Reason.NONE) lines.push(`      ${whyText(entry.reason, entry.reasonValue)}`);
+  if (entry.reason !== Reason.NONE) lines.push(`      ${whyText(entry.reason, entry.reasonValue, entry.reasonTag)}`);
   if (entry.statusBefore !== entry.statusAfter) {
     lines.push(`      status ${names(entry.statusBefore)} -> ${names(entry.statusAfter)}`);
   } else if (entry.id !== undefined) lines.push(`      status ${names(entry.statusAfter)}`);
@@ -186,7 +190,7 @@ function verdictLine(packet: TracedPacket, rules: readonly ReportRule[]): string
   const reject = rejectName(packet.reject);
   const verdict = verdictName(packet.verdict) + (reject === undefined ? '' : ` with ${reject}`);
   const by = packet.rule === undefined ? '' : ` by ${ruleLabel(rules, packet.rule)}`;
-  const why = packet.reason === Reason.NONE ? '' : `: ${whyText(packet.reason, packet.reasonValue)}`;
+  const why = packet.reason === Reason.NONE ? '' : `: ${whyText(packet.reason, packet.reasonValue, packet.reasonTag)}`;
   return `${verdict}${by}${why}`;
 }
 
@@ -228,6 +232,9 @@ export function traceText(
       case 'route':
         lines.push(`    route: ${entry.text}`);
         break;
+      case 'nat':
+        lines.push(`    nat: ${entry.text}`);
+        break;
       case 'answer':
         lines.push(`  answers with ${entry.text}`);
         hook = -1;
@@ -256,14 +263,14 @@ export function traceJson(packet: TracedPacket, entries: readonly TraceEntry[], 
         return { kind: entry.kind, verdict: ChainVerdict[entry.verdict], rule };
       }
       case 'ct': {
-        const { reason, reasonValue, statusBefore, statusAfter, tcp, sctp, ...rest } = entry;
+        const { reason, reasonValue, reasonTag, statusBefore, statusAfter, tcp, sctp, ...rest } = entry;
         return {
           ...rest,
           state: ctStateName(entry.state),
           dir: entry.id === undefined ? undefined : dirName(entry.dir),
           statusBefore: statusNames(statusBefore),
           statusAfter: statusNames(statusAfter),
-          why: reason === Reason.NONE ? undefined : whyText(reason, reasonValue),
+          why: reason === Reason.NONE ? undefined : whyText(reason, reasonValue, reasonTag),
           tcp: tcp && {
             ...tcp,
             flags: tcp.flags === 0 ? undefined : tcpFlagsText(tcp.flags),
@@ -292,7 +299,7 @@ export function traceJson(packet: TracedPacket, entries: readonly TraceEntry[], 
     verdict: verdictName(packet.verdict),
     with: rejectName(packet.reject),
     rule: packet.rule === undefined ? undefined : ruleLabel(rules, packet.rule),
-    why: packet.reason === Reason.NONE ? undefined : whyText(packet.reason, packet.reasonValue),
+    why: packet.reason === Reason.NONE ? undefined : whyText(packet.reason, packet.reasonValue, packet.reasonTag),
   };
   return `${JSON.stringify(result)}\n`;
 }

@@ -1,5 +1,5 @@
 // The tree of a ruleset: tables, chains, rules, matches and targets, typed, each with its place in the text.
-import type { Hook, RejectWith } from '../../assembly/vocabulary.ts';
+import type { Carried, CarriedBy, ChunkMatch, Hook, NatKind, RejectWith } from '../../assembly/vocabulary.ts';
 import type { TextPosition } from '../errors.ts';
 import type { Family, Line } from './source.ts';
 
@@ -64,6 +64,15 @@ export interface AddressTypeTest {
   limit?: 'in' | 'out';
 }
 
+/** What `--chunk-types` asks for. */
+export interface ChunkTest {
+  match: ChunkMatch;
+  types: number[];
+  /** Flags that chunks of a type must have: (flags & mask) == value. */
+  flags: { type: number; value: number; mask: number }[];
+  invert: boolean;
+}
+
 export type MatchTest =
   | {
       kind: 'tcp';
@@ -73,6 +82,7 @@ export type MatchTest =
       option?: { number: number; invert: boolean };
     }
   | { kind: 'udp'; sport?: InvertedRange; dport?: InvertedRange }
+  | { kind: 'sctp'; sport?: InvertedRange; dport?: InvertedRange; chunks?: ChunkTest }
   | { kind: 'multiport'; side: 'source' | 'destination' | 'either'; ports: Range[]; invert: boolean }
   | { kind: 'icmp' /** 255: any type. */; type: number; codes: Range; invert: boolean }
   | { kind: 'icmp6'; type: number; codes: Range; invert: boolean }
@@ -80,6 +90,7 @@ export type MatchTest =
   | { kind: 'mark'; value: number; mask: number; invert: boolean }
   | { kind: 'connmark'; value: number; mask: number; invert: boolean }
   | { kind: 'connlabel'; bit: number; set: boolean; invert: boolean }
+  | { kind: 'connbytes'; carried: Carried; by: CarriedBy; low: bigint; high: bigint; invert: boolean }
   | { kind: 'comment'; comment: string }
   | { kind: 'addrtype'; test: AddressTypeTest }
   | { kind: 'iprange'; source?: AddressRange; destination?: AddressRange }
@@ -122,6 +133,17 @@ export interface TrackingTemplate {
   events?: { entries: number; expectations: number };
 }
 
+/** What a target of the nat table may map a flow to. */
+export interface NatBinding {
+  kind: NatKind;
+  /** NatFlag bits. */
+  flags: number;
+  /** 4 or 16 bytes in wire order, both ends included; for NETMAP the ends of the network. */
+  addresses?: { low: Uint8Array; high: Uint8Array };
+  /** `base`: the port that the first one stands for in a shifted range. */
+  ports?: { low: number; high: number; base?: number };
+}
+
 export type TargetAction =
   | { kind: 'none' }
   | { kind: 'verdict'; verdict: 'ACCEPT' | 'DROP' | 'QUEUE' | 'RETURN' }
@@ -133,6 +155,7 @@ export type TargetAction =
   | { kind: 'connmark'; mode: 'set' | 'save' | 'restore'; value: number; ctmask: number; nfmask: number }
   | { kind: 'notrack' }
   | { kind: 'template'; template: TrackingTemplate }
+  | { kind: 'nat'; nat: NatBinding }
   /** Changes bytes of the packet that no verdict depends on: TCPMSS, CHECKSUM. */
   | { kind: 'mangle'; clamp: boolean };
 

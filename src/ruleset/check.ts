@@ -3,7 +3,7 @@
 // What iptables leaves to the kernel: mark_source_chains in net/ipv4/netfilter/ip_tables.c (loops, hooks a rule can be
 // reached from), xt_check_match and xt_check_target in net/netfilter/x_tables.c (table, hooks, protocol), and the
 // checkentry functions of the extensions.
-import { AddrType, Hook, L3, Proto, RejectWith } from '../../assembly/vocabulary.ts';
+import { AddrType, Hook, L3, NatKind, Proto, RejectWith } from '../../assembly/vocabulary.ts';
 import type { TextPosition } from '../errors.ts';
 import type { Chain, Match, Rule, Ruleset, SourceTree, Table } from './ast.ts';
 import { hookName } from './iptables/parse.ts';
@@ -17,6 +17,18 @@ const CLAMP_HOOKS = (1 << Hook.FORWARD) | (1 << Hook.OUTPUT) | (1 << Hook.POSTRO
 const NO_OUTPUT_INTERFACE = (1 << Hook.PREROUTING) | (1 << Hook.INPUT);
 const NO_INPUT_INTERFACE = (1 << Hook.OUTPUT) | (1 << Hook.POSTROUTING);
 const PORT_PROTOCOLS: readonly number[] = [Proto.TCP, Proto.UDP, Proto.UDPLITE, Proto.SCTP, Proto.DCCP];
+/** Protocols with which iptables lets NAT targets name ports. */
+const NAT_PORT_PROTOCOLS: readonly number[] = [Proto.TCP, Proto.UDP, Proto.SCTP, Proto.ICMP];
+const DNAT_HOOKS = (1 << Hook.PREROUTING) | (1 << Hook.OUTPUT);
+const SNAT_HOOKS = (1 << Hook.POSTROUTING) | (1 << Hook.INPUT);
+/** Hooks from which a NAT target may be reached (struct xt_target.hooks). */
+const NAT_HOOKS: Readonly<Record<NatKind, number>> = {
+  [NatKind.SNAT]: SNAT_HOOKS,
+  [NatKind.DNAT]: DNAT_HOOKS,
+  [NatKind.MASQUERADE]: 1 << Hook.POSTROUTING,
+  [NatKind.REDIRECT]: DNAT_HOOKS,
+  [NatKind.NETMAP]: DNAT_HOOKS | SNAT_HOOKS,
+};
 /** Address types that xt_addrtype refuses for IPv6. */
 const NOT_IPV6 = ~((1 << AddrType.PROHIBIT) - 1) | (1 << AddrType.BLACKHOLE) | (1 << AddrType.BROADCAST);
 
@@ -41,7 +53,6 @@ export function checkRuleset(sources: SourceTree[]): Ruleset {
 }
 
 function number(ruleset: Ruleset, table: Table): void {
-  if (table.name === 'nat') return;
   for (const chain of table.chains) {
     for (const [position, rule] of chain.rules.entries()) {
       rule.number = position + 1;
@@ -169,6 +180,9 @@ class TableCheck {
       case 'tcpmss':
         this.needProtocol(rule, match, Proto.TCP, 'tcp');
         break;
+      case 'sctp':
+        this.needProtocol(rule, match, Proto.SCTP, 'sctp');
+        break;
       case 'udp':
         this.needProtocol(rule, match, Proto.UDP, 'udp');
         break;
@@ -218,6 +232,14 @@ class TableCheck {
     };
     if (target.name === 'CT' || target.name === 'NOTRACK') needTable('raw');
     if (target.name === 'CHECKSUM') needTable('mangle');
+    if (this.table.name === 'nat' && target.name === 'DROP') {
+      refuse('RULESET_INVALID', "iptables refuses DROP in table 'nat', which is not for filtering", target.at);
+    }
+    if (target.kind === 'nat') {
+      needTable('nat');
+      this.needHooks(`target '${target.name}'`, target.at, hooks, NAT_HOOKS[target.nat.kind]);
+      this.checkNatPorts(rule);
+    }
     if (target.kind === 'reject') {
       needTable('filter');
       if (target.with === RejectWith.TCP_RESET && this.protocol(rule) !== Proto.TCP) {
@@ -230,6 +252,21 @@ class TableCheck {
       }
       if (target.kind === 'mangle' && target.clamp)
         this.needHooks('--clamp-mss-to-pmtu', target.at, hooks, CLAMP_HOOKS);
+    }
+  }
+
+  private checkNatPorts({ header, target }: Rule): void {
+    if (target.kind !== 'nat' || !target.nat.ports) return;
+    const protocol = header.protocol?.number ?? 0;
+    if (protocol === Proto.DCCP) {
+      refuse(
+        'RULESET_UNSUPPORTED',
+        'ports of DCCP, which is tracked by addresses alone, are not translated',
+        target.at,
+      );
+    }
+    if (!NAT_PORT_PROTOCOLS.includes(protocol)) {
+      refuse('RULESET_INVALID', `target '${target.name}' with ports needs -p tcp, udp, sctp or icmp`, target.at);
     }
   }
 }

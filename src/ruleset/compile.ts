@@ -1,11 +1,11 @@
 // What does the engine get of a ruleset, and what do reports need to know of its rules?
 
-import type { Hook } from '../../assembly/vocabulary.ts';
+import { type Hook, TemplateFlag } from '../../assembly/vocabulary.ts';
 import { EngineError } from '../errors.ts';
-import type { Counters, Entry, LogOptions, Ruleset, TableName, TrackingTemplate } from './ast.ts';
+import type { Counters, Entry, LogOptions, NatBinding, Ruleset, TableName, TrackingTemplate } from './ast.ts';
 import { HZ } from './check.ts';
 import { emitProgram, IMPORT_MODULE, TABLE_LENGTH_SECTION } from './emit.ts';
-import { type ChainProgram, LIMIT_STATE, type Program } from './expression.ts';
+import { type ChainProgram, LIMIT_STATE, type Program, SCTP_TEST } from './expression.ts';
 import { lowerRuleset } from './lower.ts';
 import type { Family } from './source.ts';
 
@@ -58,6 +58,10 @@ export interface CompiledRuleset {
   rules: RuleInfo[];
   /** Rows of the pattern-by-interface table. */
   interfacePatterns: string[];
+  /** What World.dispatch points to, the same for all lanes; begins with u16[INTERFACES_MAX], interfaces' classes. */
+  tables: Uint8Array;
+  /** Bytes behind World.candidates. */
+  candidatesBytes: number;
   /** Bytes of World.rule_state. */
   stateBytes: number;
   /** Fills World.rule_state for a lane whose clock starts at `startClockNs` (ns since 1970). */
@@ -70,8 +74,12 @@ export interface CompiledRuleset {
   logsPerPacket: number;
   /** What CT rules attach to packets, in the order of World.templates. */
   templates: readonly TrackingTemplate[];
+  /** What NAT rules bind to, in the order of Nat.ranges, and the index of each rule. */
+  nats: readonly { binding: NatBinding; rule: number }[];
   /** Some rule looks at labels of connections. */
   usesLabels: boolean;
+  /** Some rule looks at what connections have carried: loading it turns nf_conntrack_acct on. */
+  usesAccounting: boolean;
 }
 
 export interface CompileOptions {
@@ -93,7 +101,7 @@ export function ruleName(info: Pick<RuleInfo, 'table' | 'chain' | 'number'>): st
 /** Lowers and emits a checked ruleset. The code is a pure function of ruleset and options. */
 export function compileRuleset(ruleset: Ruleset, options: CompileOptions): CompiledRuleset {
   const program = lowerRuleset(ruleset);
-  const { wasm, slots } = emitProgram(program, { ...options, trace: options.trace ?? false });
+  const { wasm, slots, tables, candidatesBytes } = emitProgram(program, { ...options, trace: options.trace ?? false });
   const rules = ruleset.entries.map((entry) => ruleInfo(entry));
   return {
     wasm,
@@ -101,6 +109,8 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     slots: slots.length,
     rules,
     interfacePatterns: program.patterns,
+    tables,
+    candidatesBytes,
     stateBytes: program.stateBytes,
     initState: (bytes, startClockNs) => initState(program, bytes, startClockNs),
     key: shardKey(program, rules),
@@ -108,9 +118,11 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     usesConntrack: conntrackFamilies(ruleset),
     logsPerPacket: logsPerPacket(program),
     templates: program.templates,
+    nats: program.nats,
     usesLabels: program.chains.some(({ rules: each }) =>
       each.some(({ tests }) => tests.some(({ op }) => op === 'ct label')),
     ),
+    usesAccounting: ruleset.entries.some(({ rule }) => rule?.matches.some(({ kind }) => kind === 'connbytes')),
   };
 }
 
@@ -138,11 +150,6 @@ export function instantiateRuleset(
   const needed = wanted ? new DataView(wanted).getUint32(0, true) : 0;
   if (table.length < needed) table.grow(needed - table.length);
   return new WebAssembly.Instance(module, { [IMPORT_MODULE]: imports });
-}
-
-/** Whether an interface's name matches a pattern: '+' at its end stands for anything (xtables). No name is ''. */
-export function matchesInterface(pattern: string, name: string): boolean {
-  return pattern.endsWith('+') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
 }
 
 function ruleInfo({ table, chain, rule }: Entry): RuleInfo {
@@ -197,14 +204,48 @@ function initState(program: Program, bytes: Uint8Array, startClockNs: bigint): v
     view.setBigUint64(state + LIMIT_STATE.previous, startClockNs / NANOSECONDS_PER_JIFFY, true);
     view.setUint32(state + LIMIT_STATE.credit, cap, true);
   }
+  for (const { state, test } of program.chunkTests) {
+    for (const type of test.types) bytes[state + SCTP_TEST.types + (type >> 3)]! |= 1 << (type & 7);
+    test.flags.forEach(({ type, value, mask }, index) => {
+      bytes.set([type, value, mask, 1], state + SCTP_TEST.flags + index * SCTP_TEST.flagSize);
+    });
+  }
 }
 
-/** Every limit bucket counts all packets that come to its rule, of whatever flow. */
+/**
+ * Every limit bucket counts all packets that come to its rule, of whatever flow. What a NAT rule maps a flow to depends on
+ * which tuples other flows have; and the answers to the flow have another hash than its own packets.
+ */
 function shardKey(program: Program, rules: RuleInfo[]): RulesetKey {
   const [limit] = program.limits;
-  const rule = limit && rules[limit.rule];
-  if (!rule) return { key: 'tuple' };
-  return { key: 'one-lane', rule, reason: `${ruleName(rule)} has -m limit, whose tokens all flows share` };
+  const limiting = limit && rules[limit.rule];
+  if (limiting) {
+    const reason = `${ruleName(limiting)} has -m limit, whose tokens all flows share`;
+    return { key: 'one-lane', rule: limiting, reason };
+  }
+  const [nat] = program.nats;
+  const translating = nat && rules[nat.rule];
+  if (!translating) return program.chains.some(({ table }) => table === 'nat') ? zonedKey(program) : { key: 'tuple' };
+  return {
+    key: 'one-lane',
+    rule: translating,
+    reason: `NAT: rule ${ruleName(translating)}`,
+  };
+}
+
+/**
+ * Without a NAT rule ports move only where a zone holds for one direction alone: answers of flows in different zones can
+ * then be alike.
+ */
+function zonedKey({ templates }: Program): RulesetKey {
+  const both = TemplateFlag.ZONE_ORIGINAL | TemplateFlag.ZONE_REPLY;
+  const halved = templates.some(({ flags }) => (flags & both) !== both);
+  return halved
+    ? {
+        key: 'one-lane',
+        reason: 'NAT: a zone of one direction, and a nat table',
+      }
+    : { key: 'tuple' };
 }
 
 function usesInterfaceAddresses(program: Program): boolean {
@@ -219,10 +260,11 @@ function conntrackFamilies(ruleset: Ruleset): Set<Family> {
   for (const { table, rule } of ruleset.entries) {
     if (!rule) continue;
     const matched = rule.matches.some(
-      ({ kind }) => kind === 'conntrack' || kind === 'connmark' || kind === 'connlabel',
+      ({ kind }) => kind === 'conntrack' || kind === 'connmark' || kind === 'connlabel' || kind === 'connbytes',
     );
     const { kind, name } = rule.target;
-    if (matched || kind === 'connmark' || (name === 'CT' && kind !== 'notrack')) families.add(table.family);
+    if (matched || kind === 'connmark' || kind === 'nat' || (name === 'CT' && kind !== 'notrack'))
+      families.add(table.family);
   }
   return families;
 }

@@ -3,18 +3,18 @@
 // A rule is a list of expressions that is read from the left; the first test that is false ends the rule. Lists are
 // printed by print.ts as `nft --debug=netlink` prints its own, run in production by the WebAssembly that emit.ts makes
 // of them, and interpreted by test/model/rule-interpreter.ts to check that.
-import type { Hook, RejectWith } from '../../assembly/vocabulary.ts';
-import type { LogOptions, TableName, TrackingTemplate } from './ast.ts';
+import type { Carried, CarriedBy, ChunkMatch, Hook, RejectWith } from '../../assembly/vocabulary.ts';
+import type { ChunkTest, LogOptions, NatBinding, TableName, TrackingTemplate } from './ast.ts';
 import type { Family } from './source.ts';
 
 /** Numbers of up to 32 bits that a packet or its connection has. Ports, ids and lengths are in host order. */
 export type PacketField =
   /** Transport protocol (IPv6: of the last header). */
   | 'l4proto'
-  /** Ports as the decoder found them (TCP, UDP). */
+  /** Ports of the packet's tuple, as NAT left them (TCP, UDP, UDP-Lite, SCTP). */
   | 'sport'
   | 'dport'
-  /** The first two 16 bit words of the transport header, read from memory (UDP-Lite, SCTP, DCCP). */
+  /** The first two 16 bit words of the transport header, read from memory (DCCP). */
   | 'th sport'
   | 'th dport'
   /** Flags byte of the TCP header. */
@@ -80,6 +80,13 @@ export type Test =
   | { op: 'tcp mss'; low: number; high: number; invert: boolean }
   /** The connection has the label, or gets it with `set`. */
   | { op: 'ct label'; bit: number; set: boolean; invert: boolean }
+  /** A counter of the connection lies in the range; false, also inverted, where nothing is counted. */
+  | { op: 'ct bytes'; carried: Carried; by: CarriedBy; low: bigint; high: bigint; invert: boolean }
+  /**
+   * Types and flags of the SCTP chunks; `state` is the offset of both in World.rule_state. A chunk that is cut short or
+   * has no length drops the packet, when inverted only after the rule has done what it does (hotdrop).
+   */
+  | { op: 'sctp chunks'; match: ChunkMatch; state: number; test: ChunkTest; invert: boolean }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */
   | { op: 'limit'; state: number; cost: number; cap: number }
   /**
@@ -104,6 +111,8 @@ export type Action =
   | { op: 'notrack' }
   /** `template` is an index into Program.templates. */
   | { op: 'template'; template: number }
+  /** Binds the flow and ends the chain; `nat` is an index into Program.nats. */
+  | { op: 'nat'; nat: number }
   | { op: 'verdict'; verdict: 'accept' | 'drop' | 'queue' | 'return' }
   | { op: 'reject'; with: RejectWith }
   /** `chain` is an index into Program.chains. */
@@ -132,9 +141,19 @@ export interface Program {
   /** Bytes of World.rule_state, and the state of each bucket at the start. */
   stateBytes: number;
   limits: { state: number; cap: number; rule: number }[];
+  /** What tests of SCTP chunks look up in World.rule_state. */
+  chunkTests: { state: number; test: ChunkTest }[];
   /** What CT rules attach, each once. */
   templates: TrackingTemplate[];
+  /** What NAT rules bind to, and the index of each rule. */
+  nats: { binding: NatBinding; rule: number }[];
 }
 
 /** Layout of a bucket in World.rule_state: jiffies of the last packet (u64), credits (u32), padding. */
 export const LIMIT_STATE = { size: 16, previous: 0, credit: 8 } as const;
+
+/**
+ * Layout of a test of SCTP chunks in World.rule_state: a bit per type, then four times type, value and mask of the flags
+ * and 1 if in use.
+ */
+export const SCTP_TEST = { size: 48, types: 0, flags: 32, flagSize: 4 } as const;

@@ -11,7 +11,6 @@ import type { Family } from './source.ts';
 import { Code, I32, I64, type ValueType } from './wasm.ts';
 
 const P = 0;
-const PARAMETERS = 2;
 
 const NANOSECONDS_PER_JIFFY = BigInt(1_000_000_000 / HZ);
 /** No Ethernet header: no address has more than 48 bits. */
@@ -26,6 +25,8 @@ export class Fields {
   constructor(
     private readonly interfaceTable: number,
     readonly family: Family,
+    /** Parameters of the function: locals come behind them. */
+    private readonly parameters = 2,
   ) {}
 
   /** The code that fills the locals. To be put before the function's own code, once that is complete. */
@@ -38,13 +39,18 @@ export class Fields {
     return this.local(`scratch ${type}`, type, undefined);
   }
 
+  /** A local of its own for what lasts longer than one test. */
+  variable(name: string): number {
+    return this.local(`variable ${name}`, I32, undefined);
+  }
+
   private local(key: string, type: ValueType, load: ((code: Code) => void) | undefined): number {
     const found = this.cached.get(key);
     if (found !== undefined) return found;
     // The load may need other locals, which must be filled before.
     const code = new Code();
     load?.(code);
-    const index = PARAMETERS + this.locals.push(type) - 1;
+    const index = this.parameters + this.locals.push(type) - 1;
     this.cached.set(key, index);
     if (load) this.loads.append(code.set(index));
     return index;
@@ -78,7 +84,9 @@ export class Fields {
   cost(test: Test): number | undefined {
     switch (test.op) {
       case 'limit':
+      case 'ct bytes':
       case 'ct label':
+      case 'sctp chunks':
       case 'fib':
       case 'tcp option':
       case 'tcp mss':

@@ -2,7 +2,7 @@
 //
 // The order of tests is the kernel's: the header of the rule first (ip_packet_match: source, destination, interfaces,
 // protocol, fragment), then the extensions in the order of the rule. It matters where a test drops or keeps state.
-import { Proto } from '../../assembly/vocabulary.ts';
+import { Hook, Proto } from '../../assembly/vocabulary.ts';
 import type {
   AddressTest,
   Chain,
@@ -25,23 +25,31 @@ import {
   type PacketField,
   type Program,
   type RuleProgram,
+  SCTP_TEST,
   type Test,
 } from './expression.ts';
 import { refuse } from './source.ts';
 
 /** Priorities of the tables at their hooks (enum nf_ip_hook_priorities). */
-const PRIORITIES: Readonly<Record<Table['name'], number>> = {
+const PRIORITIES: Readonly<Record<Exclude<Table['name'], 'nat'>, number>> = {
   raw: -300,
   mangle: -150,
-  nat: -100,
   filter: 0,
   security: 50,
 };
+const NAT_DESTINATION_PRIORITY = -100;
+const NAT_SOURCE_PRIORITY = 100;
+
+function priorityOf(table: Table['name'], hook: Hook): number {
+  if (table !== 'nat') return PRIORITIES[table];
+  return hook === Hook.PREROUTING || hook === Hook.OUTPUT ? NAT_DESTINATION_PRIORITY : NAT_SOURCE_PRIORITY;
+}
 
 /** Bytes of transport header that the extensions ask for (sizeof of the kernel's header structs). */
 const TCP_HEADER = 20;
 const UDP_HEADER = 8;
 const ICMP_HEADER = 8;
+const SCTP_HEADER = 12;
 const PORTS = 4;
 const PORT_MAX = 65535;
 /** Packet.template is a byte, 0 for none. */
@@ -50,13 +58,21 @@ const TEMPLATES_MAX = 255;
 export function lowerRuleset(ruleset: Ruleset): Program {
   const lowering = new Lowering();
   for (const source of ruleset.sources) {
-    for (const table of source.tables) if (table.name !== 'nat') lowering.table(table);
+    for (const table of source.tables) lowering.table(table);
   }
   return lowering.program;
 }
 
 class Lowering {
-  readonly program: Program = { chains: [], patterns: [], stateBytes: 0, limits: [], templates: [] };
+  readonly program: Program = {
+    chains: [],
+    patterns: [],
+    stateBytes: 0,
+    limits: [],
+    chunkTests: [],
+    templates: [],
+    nats: [],
+  };
   private readonly patterns = new Map<string, number>();
 
   table(table: Table): void {
@@ -71,7 +87,12 @@ class Lowering {
     const program: ChainProgram = { family: table.family, table: table.name, name: chain.name, rules };
     if (chain.hook !== undefined && chain.policy) {
       const policy = chain.policy.verdict === 'ACCEPT' ? 'accept' : 'drop';
-      program.base = { hook: chain.hook, priority: PRIORITIES[table.name], policy, index: chain.policy.index };
+      program.base = {
+        hook: chain.hook,
+        priority: priorityOf(table.name, chain.hook),
+        policy,
+        index: chain.policy.index,
+      };
     }
     return program;
   }
@@ -126,8 +147,20 @@ class Lowering {
       }
       case 'udp':
         return [{ op: 'guard', need: UDP_HEADER, evil: false }, ...ports(match)];
+      case 'sctp': {
+        const tests: Test[] = [{ op: 'guard', need: SCTP_HEADER, evil: false }];
+        tests.push(...portRange('th sport', match.sport), ...portRange('th dport', match.dport));
+        if (match.chunks) {
+          const state = this.program.stateBytes;
+          this.program.stateBytes += SCTP_TEST.size;
+          this.program.chunkTests.push({ state, test: match.chunks });
+          const { match: how, invert } = match.chunks;
+          tests.push({ op: 'sctp chunks', match: how, state, test: match.chunks, invert });
+        }
+        return tests;
+      }
       case 'multiport': {
-        const decoded = protocol === Proto.TCP || protocol === Proto.UDP;
+        const decoded = protocol !== Proto.DCCP;
         const source: PacketField = decoded ? 'sport' : 'th sport';
         const destination: PacketField = decoded ? 'dport' : 'th dport';
         const fields = { source: [source], destination: [destination], either: [source, destination] }[match.side];
@@ -150,6 +183,10 @@ class Lowering {
         ];
       case 'connlabel':
         return [{ op: 'ct label', bit: match.bit, set: match.set, invert: match.invert }];
+      case 'connbytes': {
+        const { carried, by, low, high, invert } = match;
+        return [{ op: 'ct bytes', carried, by, low, high, invert }];
+      }
       case 'addrtype': {
         const { source, destination, limit } = match.test;
         const tests: Test[] = [];
@@ -224,6 +261,17 @@ class Lowering {
         return [{ op: 'notrack' }];
       case 'template':
         return [{ op: 'template', template: this.template(target) }];
+      case 'nat':
+        return [
+          {
+            op: 'nat',
+            nat:
+              this.program.nats.push({
+                binding: target.nat,
+                rule: rule.index,
+              }) - 1,
+          },
+        ];
     }
   }
 }
@@ -243,7 +291,7 @@ function ports(match: { sport?: InvertedRange; dport?: InvertedRange }): Test[] 
 }
 
 /** A range of ports; one that is inverted and reaches an end is the other side of it. */
-function portRange(field: 'sport' | 'dport', test: InvertedRange | undefined): Test[] {
+function portRange(field: 'sport' | 'dport' | 'th sport' | 'th dport', test: InvertedRange | undefined): Test[] {
   if (!test) return [];
   const { low, high, invert } = test;
   if (low === 0 && high === PORT_MAX) return invert ? range(field, { low: 1, high: 0, invert: false }) : [];

@@ -1,6 +1,16 @@
 // How is a ruleset printed: as iptables-save -c with the counters of the replay, and as its expression list?
-import { AddrType, CtState, L3, RejectWith, TemplateFlag } from '../../assembly/vocabulary.ts';
-import type { Chain, Counters, Item, Ruleset, SourceTree, Table, TrackingTemplate } from './ast.ts';
+import {
+  AddrType,
+  Carried,
+  CarriedBy,
+  ChunkMatch,
+  CtState,
+  L3,
+  NatKind,
+  RejectWith,
+  TemplateFlag,
+} from '../../assembly/vocabulary.ts';
+import type { Chain, Counters, Item, NatBinding, Ruleset, SourceTree, Table, TrackingTemplate } from './ast.ts';
 import type { Action, ChainProgram, Program, Test } from './expression.ts';
 import { lowerRuleset } from './lower.ts';
 
@@ -24,12 +34,9 @@ function itemLines(source: SourceTree, item: Item, counters: (index: number) => 
       return [item.text];
     case 'table':
       // Base chains that the text leaves out have counters too.
-      return [
-        `*${item.table.name}`,
-        ...missing(source, item.table).map((chain) => chainLine(item.table, chain, counters)),
-      ];
+      return [`*${item.table.name}`, ...missing(source, item.table).map((chain) => chainLine(chain, counters))];
     case 'chain':
-      return [chainLine(item.table, item.chain, counters)];
+      return [chainLine(item.chain, counters)];
     case 'rules':
       return item.rules.map((rule) => `${bracketed(counters(rule.index))} ${rule.text}`);
   }
@@ -40,11 +47,10 @@ function missing(source: SourceTree, table: Table): Chain[] {
   return table.chains.filter((chain) => chain.policy && !printed.has(chain));
 }
 
-function chainLine(table: Table, chain: Chain, counters: (index: number) => Counters): string {
-  // Chains of the nat table are not run, and user chains have no counters.
+function chainLine(chain: Chain, counters: (index: number) => Counters): string {
+  // User chains have no counters.
   if (!chain.policy) return `:${chain.name} - [0:0]`;
-  const counted = table.name === 'nat' ? { packets: 0n, bytes: 0n } : counters(chain.policy.index);
-  return `:${chain.name} ${chain.policy.verdict} ${bracketed(counted)}`;
+  return `:${chain.name} ${chain.policy.verdict} ${bracketed(counters(chain.policy.index))}`;
 }
 
 function bracketed({ packets, bytes }: Counters): string {
@@ -185,6 +191,18 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
       const set = test.set ? ', set' : '';
       return [`ct load label ${test.bit}${set} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
     }
+    case 'ct bytes': {
+      const what = `${CarriedBy[test.by]} ${Carried[test.carried]}`.toLowerCase();
+      return [`ct load ${what} => reg 1`, `range ${equal(test.invert)} reg 1 ${test.low} ${test.high}`];
+    }
+    case 'sctp chunks': {
+      const flags = test.test.flags.map(
+        ({ type, value, mask }) => `, flags of ${type} & ${hex(mask)} eq ${hex(value)}`,
+      );
+      const types = test.test.types.length === 256 ? 'every type' : test.test.types.join(', ');
+      const found = `${ChunkMatch[test.match].toLowerCase()} { ${types} }${flags.join('')}`;
+      return [`exthdr load sctp chunks ${found} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
+    }
     case 'limit':
       return [`limit cost ${test.cost} cap ${test.cap} state ${test.state}`];
     case 'guard':
@@ -201,6 +219,15 @@ function templateLine(template: TrackingTemplate | undefined): string {
   const direction = directions[flags & (TemplateFlag.ZONE_ORIGINAL | TemplateFlag.ZONE_REPLY)] ?? '';
   const masks = events ? ` events ${hex(events.entries)} expectations ${hex(events.expectations)}` : '';
   return `ct set zone${direction} ${flags & TemplateFlag.ZONE_MARK ? 'mark' : zone}${masks}`;
+}
+
+function natLine({ kind, flags, addresses, ports }: NatBinding): string {
+  const range = (low: string, high: string) => (low === high ? low : `${low}-${high}`);
+  const parts = ['nat', NatKind[kind].toLowerCase()];
+  if (addresses) parts.push(`addr ${range(hexBytes(addresses.low), hexBytes(addresses.high))}`);
+  if (ports)
+    parts.push(`proto ${range(`${ports.low}`, `${ports.high}`)}${ports.base === undefined ? '' : `/${ports.base}`}`);
+  return `${parts.join(' ')} flags ${hex(flags)}`;
 }
 
 function actionLine(program: Program, action: Action): string {
@@ -228,6 +255,8 @@ function actionLine(program: Program, action: Action): string {
       return 'notrack';
     case 'template':
       return templateLine(program.templates[action.template]);
+    case 'nat':
+      return natLine(program.nats[action.nat]!.binding);
     case 'verdict':
       return `immediate reg 0 ${action.verdict}`;
     case 'reject':

@@ -85,6 +85,7 @@ const OPCODES = {
   'i32.shl': 0x74,
   'i32.shr_u': 0x76,
   'i32.rotl': 0x77,
+  'i64.ctz': 0x7a,
   'i64.add': 0x7c,
   'i64.sub': 0x7d,
   'i64.div_u': 0x80,
@@ -160,6 +161,11 @@ export class Code {
     return this;
   }
 
+  loop(): this {
+    this.bytes.push(0x03, EMPTY_BLOCK);
+    return this;
+  }
+
   if(result?: ValueType): this {
     this.bytes.push(0x04, result ?? EMPTY_BLOCK);
     return this;
@@ -172,6 +178,13 @@ export class Code {
 
   brIf(depth: number): this {
     this.bytes.push(0x0d, ...unsigned(depth));
+    return this;
+  }
+
+  /** Branches by the number on the stack: to the depth of that place, beyond the last one to the last one. */
+  brTable(depths: readonly number[]): this {
+    this.bytes.push(0x0e, ...unsigned(depths.length - 1));
+    for (const depth of depths) this.bytes.push(...unsigned(depth));
     return this;
   }
 

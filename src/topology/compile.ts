@@ -3,7 +3,7 @@
 // The kernel walks the tables local, main, default; in each the longest prefix wins, then the smallest metric. All of
 // that is settled here, once: the engine finds the one interval that an address lies in.
 import { AddrType } from '../../assembly/vocabulary.ts';
-import { ROUTE4, ROUTE6 } from '../engine/layout.ts';
+import { GATEWAY4, ROUTE4, ROUTE6 } from '../engine/layout.ts';
 import { addressBits, type Family, IPV4, IPV6, lastAddress } from './addresses.ts';
 import { type Route, type TableName, THROW } from './routes.ts';
 import type { Topology } from './topology.ts';
@@ -28,7 +28,7 @@ const TABLES: readonly TableName[] = ['local', 'main', 'default'];
  * address 0, without gaps.
  */
 export function compileTopology(
-  topology: Topology,
+  topology: Pick<Topology, 'routes'>,
   names: InterfaceNumbers,
 ): { routes4: Uint8Array; routes6: Uint8Array } {
   const number = (device: string | undefined): number => (device === undefined ? 0 : names.index(device));
@@ -54,15 +54,38 @@ export function compileTopology(
   return { routes4, routes6 };
 }
 
-/** All addresses of a family as the fewest intervals that say what a lookup finds; the first starts at 0. */
-export function flatten(routes: readonly Route[], family: Family): Interval[] {
-  let layers = [{ first: 0n, route: undefined as Route | undefined }];
+/**
+ * Next hops of all IPv4 destinations as Gateway4[], sorted by start; destinations before the first one have none.
+ */
+export function compileGateways(topology: Pick<Topology, 'routes'>): Uint8Array {
+  const hops: { first: bigint; gateway: bigint }[] = [];
+  for (const { first, route } of lookup(topology.routes, IPV4)) {
+    const gateway = route?.gateway ?? 0n;
+    if (gateway !== (hops.at(-1)?.gateway ?? 0n)) hops.push({ first, gateway });
+  }
+  const bytes = new Uint8Array(hops.length * GATEWAY4.size);
+  const view = new DataView(bytes.buffer);
+  hops.forEach(({ first, gateway }, index) => {
+    view.setUint32(index * GATEWAY4.size + GATEWAY4.start, Number(first), true);
+    view.setUint32(index * GATEWAY4.size + GATEWAY4.gateway, Number(gateway), false);
+  });
+  return bytes;
+}
+
+/** The route that a lookup finds, for every address. */
+function lookup(routes: readonly Route[], family: Family): Piece[] {
+  let layers: Piece[] = [{ first: 0n, route: undefined }];
   for (const table of TABLES) {
     const lower = cover(routes.filter((route) => route.prefix.family === family && route.table === table));
     layers = overlay(layers, lower);
   }
+  return layers;
+}
+
+/** All addresses of a family as the fewest intervals that say what a lookup finds; the first starts at 0. */
+export function flatten(routes: readonly Route[], family: Family): Interval[] {
   const intervals: Interval[] = [];
-  for (const { first, route } of layers) {
+  for (const { first, route } of lookup(routes, family)) {
     const nowhere = route === undefined || route.type === THROW;
     const type = nowhere ? AddrType.UNSPEC : (route.type as AddrType);
     const device = nowhere || !leads(type) ? undefined : route.device;

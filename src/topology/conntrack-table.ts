@@ -37,6 +37,8 @@ export interface ConntrackEntry {
   sctpState?: SctpConntrack;
   original: EntryTuple;
   reply: EntryTuple;
+  /** NAT changed the flow: the reply is not the inverse of the original direction. */
+  translated: boolean;
   unreplied: boolean;
   assured: boolean;
   mark?: number;
@@ -89,7 +91,7 @@ const WITHOUT_EFFECT = new Set(['delta-time', 'use', 'id', 'secctx', 'secmark', 
 /**
  * Reads a table in text form.
  * @throws HostError `host-syntax` for a line of another form, `host-unsupported` naming what an entry has that is not
- * tracked yet (NAT, helpers, offload, DCCP), both with file and line
+ * tracked yet (helpers, offload, DCCP), both with file and line
  */
 export function parseConntrackTable(file: string, text: string): ConntrackEntry[] {
   const entries: ConntrackEntry[] = [];
@@ -149,7 +151,6 @@ class EntryLine {
     if (reply.source.family !== family || (named !== undefined && (named === 'ipv4') !== (family === IPV4))) {
       this.syntax('the addresses are of different families');
     }
-    if (!inverse(original.tuple, reply.tuple, protocol)) this.unsupported('NAT entries');
     const counters = this.counters(first, second);
     return {
       line: this.line,
@@ -158,6 +159,7 @@ class EntryLine {
       timeout,
       original: { ...original.tuple, ...(zones.original && { zone: zones.original }) },
       reply: { ...reply.tuple, ...(zones.reply && { zone: zones.reply }) },
+      translated: !inverse(original.tuple, reply.tuple, protocol),
       unreplied,
       assured,
       ...(tcpState === undefined ? {} : { tcpState }),

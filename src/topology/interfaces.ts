@@ -15,6 +15,11 @@ export interface InterfaceAddress {
   secondary: boolean;
   /** The address was added without its connected route. */
   noPrefixRoute: boolean;
+  /** RT_SCOPE_*: 0 is everywhere. */
+  scope: number;
+  deprecated: boolean;
+  /** A temporary address of IPv6 (RFC 8981). */
+  temporary: boolean;
 }
 
 export interface Interface {
@@ -76,8 +81,25 @@ function parseInterfaceAddress(json: JsonFile, info: JsonObject): InterfaceAddre
       broadcast: family === IPV4 ? addressOf(json, info, 'broadcast', family) : undefined,
       secondary: info.secondary === true,
       noPrefixRoute: info.noprefixroute === true,
+      scope: scopeOf(info),
+      deprecated: info.deprecated === true,
+      temporary: family === IPV6 && (info.temporary === true || info.secondary === true),
     },
   ];
+}
+
+/** RT_SCOPE_* by name (iproute2, rtnl_rtscope_n2a()). */
+const SCOPES: Record<string, number> = {
+  global: 0,
+  site: 200,
+  link: 253,
+  host: 254,
+  nowhere: 255,
+};
+
+function scopeOf(info: JsonObject): number {
+  const text = textOf(info, 'scope') ?? 'global';
+  return SCOPES[text] ?? (/^\d+$/.test(text) ? Number(text) & 0xff : 0);
 }
 
 function addressOf(json: JsonFile, object: JsonObject, name: string, family: Family): bigint | undefined {

@@ -17,6 +17,8 @@ export interface Route {
   type: AddrType | typeof THROW;
   /** Interface; undefined if it has none or if it is not known. */
   device: string | undefined;
+  /** Next hop of an IPv4 route, if it is not the destination itself. */
+  gateway?: bigint;
   /** Of several routes to one prefix the smallest wins, then the first. */
   metric: number;
 }
@@ -132,7 +134,15 @@ function parseRoute(
   if (device === undefined && type === AddrType.UNICAST) {
     json.refuse('host-value', `the route to ${textOf(object, 'dst')} has no "dev"`, object);
   }
-  return { prefix, table, type, metric, device };
+  const gateway = parsePrefix(textOf(hop, 'gateway') ?? '');
+  return {
+    prefix,
+    table,
+    type,
+    metric,
+    device,
+    ...(gateway?.family === IPV4 && { gateway: gateway.first }),
+  };
 }
 
 /** Priorities of the rules that every network namespace starts with (fib_default_rules_init(), fib6_rules_net_init()). */

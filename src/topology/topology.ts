@@ -12,6 +12,24 @@ export interface Topology {
   routes: Route[];
   /** Names of all interfaces that are known by name. */
   interfaces: string[];
+  /** The host's own addresses, in the order of the interfaces and of each one's addresses. */
+  addresses: OwnAddress[];
+}
+
+/** An address that the host may send from. */
+export interface OwnAddress {
+  /** Undefined if it is not known where the address is. */
+  device: string | undefined;
+  family: Family;
+  value: bigint;
+  /** The other end of a point-to-point link, else the address itself. */
+  peer: bigint;
+  length: number;
+  /** RT_SCOPE_*. */
+  scope: number;
+  secondary: boolean;
+  deprecated: boolean;
+  temporary: boolean;
 }
 
 /** What the files and options of a host said. */
@@ -58,7 +76,39 @@ export function buildTopology(sources: TopologySources, notes: string[]): Topolo
   leaveLinkLocalOpen(tables);
   for (const family of [IPV4, IPV6]) completeRoutes(tables, family, sources, notes);
   const names = new Set<string>([...(sources.interfaces ?? []).map((entry) => entry.name), ...tables.devices()]);
-  return { routes: tables.routes, interfaces: [...names] };
+  return {
+    routes: tables.routes,
+    interfaces: [...names],
+    addresses: ownAddresses(sources),
+  };
+}
+
+/** Addresses of interfaces as they were printed, then those that only options and routes name. */
+function ownAddresses(sources: TopologySources): OwnAddress[] {
+  const printed = (sources.interfaces ?? []).flatMap(({ name, up, addresses }) =>
+    up ? addresses.map((address): OwnAddress => ({ ...address, device: name })) : [],
+  );
+  const further = sources.own.map(({ family, value, length }): OwnAddress => {
+    const device = nearest(sources.behind, family, value);
+    return {
+      device,
+      family,
+      value,
+      peer: value,
+      length,
+      scope: 0,
+      secondary: false,
+      deprecated: false,
+      temporary: false,
+    };
+  });
+  return [...printed, ...further];
+}
+
+/** The interface behind which the smallest network lies that an address belongs to. */
+function nearest(behind: TopologySources['behind'], family: Family, value: bigint): string | undefined {
+  const fitting = behind.filter(({ prefix }) => contains(prefix, { family, value }) && prefix.length > 0);
+  return fitting.sort((a, b) => b.prefix.length - a.prefix.length)[0]?.device;
 }
 
 /**
@@ -175,13 +225,12 @@ function joinByRoutes(tables: Tables, sources: TopologySources): void {
 
 /** An own address that no interface is known for, unless an option says what lies behind which. */
 function addOwn(tables: Tables, own: TopologySources['own'][number], behind: TopologySources['behind']): void {
-  const fitting = behind.filter((network) => contains(network.prefix, own) && network.prefix.length > 0);
-  const nearest = fitting.sort((a, b) => b.prefix.length - a.prefix.length)[0];
-  tables.own(whole(own.family, own.value), AddrType.LOCAL, nearest?.device);
+  const device = nearest(behind, own.family, own.value);
+  tables.own(whole(own.family, own.value), AddrType.LOCAL, device);
   if (own.family === IPV4 && own.length < 31) {
-    tables.own(whole(IPV4, lastAddress(around(own, own.value))), AddrType.BROADCAST, nearest?.device);
+    tables.own(whole(IPV4, lastAddress(around(own, own.value))), AddrType.BROADCAST, device);
   }
-  joinGroups(tables, nearest?.device, own, { router: false, resolves: true });
+  joinGroups(tables, device, own, { router: false, resolves: true });
 }
 
 /** What holds on every host: loopback, the limited broadcast, and groups, which are never routed as addresses are. */

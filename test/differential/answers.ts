@@ -1,8 +1,10 @@
 // What did the kernel decide about each packet? Turns the raw record of a run into one answer per packet, in the terms of
 // DESIGN section 6 (`--packets`), and one line per event.
 
+import { getSystemErrorName } from 'node:util';
 import type { Frame } from './frames.ts';
-import { INVALID_GROUP, type KernelRecord, WATCH_GROUP } from './kernel.ts';
+import { type HostFiles, isAsSent } from './host.ts';
+import { INVALID_GROUP, type KernelRecord, LOOPBACK_SOURCE, WATCH_GROUP } from './kernel.ts';
 import type { EntryInfo } from './netlink.ts';
 import { flowKey, rejectKind } from './packet.ts';
 
@@ -16,8 +18,10 @@ export interface KernelAnswer {
   /** A jiffy passed while the packet was under way, so times of its flow may be off by one jiffy from here on. */
   ticked: boolean;
   hooks: string[];
-  /** forward, input; none when the packet came no further than PREROUTING. */
-  path: 'forward' | 'input' | 'none';
+  /** forward, input, output; none when the packet came no further than PREROUTING. */
+  path: 'forward' | 'input' | 'output' | 'none';
+  /** The host could not send it: the kernel's error. */
+  refused?: string;
   ct?: { state: string; dir?: 'original' | 'reply' };
   /** The flow's entry right after the packet, if there is one; `flow` is the packet that created it. */
   entry?: {
@@ -60,15 +64,15 @@ export interface KernelAnswers {
   tableDelay: number;
   counters4: string;
   counters6: string;
-  /** Packets that the router itself sent, by family: they pass OUTPUT and POSTROUTING and are counted there. */
-  own4: number;
-  own6: number;
+  /** What `ip -j` printed of the router. */
+  host?: HostFiles | undefined;
 }
 
 const HOOKS = new Map([
   ['R', 'PREROUTING'],
   ['F', 'FORWARD'],
   ['I', 'INPUT'],
+  ['O', 'OUTPUT'],
   ['S', 'POSTROUTING'],
 ]);
 
@@ -126,54 +130,73 @@ export function answersOf(frames: Frame[], record: KernelRecord): KernelAnswers 
       events: [],
     };
   });
-  const own = readLogs(record, packets, frames);
+  readLogs(record, packets, frames);
   const events = readEvents(record, packets, frames);
-  return { packets, events, table: record.table, tableDelay: record.tableDelay, ...counters(record), ...own };
+  for (const [n, code] of record.refusals) {
+    const name = getSystemErrorName(-code);
+    if (!NO_WAY.has(name)) throw new Error(`a raw socket does not take packet ${n}: ${name}`);
+    Object.assign(packets[n - 1]!, { refused: name, path: 'output', verdict: 'DROP' });
+  }
+  const { table, tableDelay, host } = record;
+  return { packets, events, table, tableDelay, host, ...counters(record) };
 }
 
 function counters({ counters4, counters6 }: KernelRecord): { counters4: string; counters6: string } {
   return { counters4, counters6 };
 }
 
-/** Maps the coarse clock to capture time in whole jiffies. */
-function jiffyClock({ sent, tick }: KernelRecord): (coarse: bigint) => bigint {
+/** Errors by which routing says that there is no way for a packet of the host's own. */
+const NO_WAY = new Set(['ENETUNREACH', 'EHOSTUNREACH', 'EACCES', 'EINVAL']);
+
+/** Maps beginnings of jiffies to capture time in whole jiffies. */
+function jiffyClock({ sent, tick }: KernelRecord): (jiffy: bigint) => bigint {
   const first = sent[0]?.before ?? 0n;
-  return (coarse) => EPOCH + BigInt(Math.round(Number(coarse - first) / tick)) * BigInt(tick);
+  return (jiffy) => EPOCH + BigInt(Math.round(Number(jiffy - first) / tick)) * BigInt(tick);
 }
 
-function readLogs(record: KernelRecord, packets: KernelAnswer[], frames: Frame[]): { own4: number; own6: number } {
-  const own = { own4: 0, own6: 0 };
+function readLogs(record: KernelRecord, packets: KernelAnswer[], frames: Frame[]): void {
   for (const { n, log } of record.logs) {
     const packet = packets[n - 1];
     if (log.group === INVALID_GROUP && log.prefix.startsWith('nf_ct_')) {
       // The router's own answers are tracked, too, while the packet is under way: their bytes are others.
-      const about = frames[n - 1]?.packet.subarray(0, log.payload.length);
-      if (packet && about?.equals(log.payload)) packet.why ??= log.prefix.replace(/^nf_ct_proto_\d+: /, '').trim();
+      const about = frames[n - 1];
+      if (packet && about && isAbout(about, log.payload))
+        packet.why ??= log.prefix.replace(/^nf_ct_proto_\d+: /, '').trim();
       continue;
     }
     if (log.group !== WATCH_GROUP) continue;
-    if (log.prefix === 'O') {
-      own[log.payload.readUInt8(0) >> 4 === 4 ? 'own4' : 'own6']++;
+    const sent = log.prefix.startsWith('=');
+    const point = sent ? log.prefix.slice(1) : log.prefix;
+    if (point === 'O' && !sent) {
       const kind = rejectKind(log.payload);
-      const judged = packet?.hooks.includes('FORWARD') || packet?.hooks.includes('INPUT');
+      const judged = packet?.hooks.some((hook) => hook !== 'PREROUTING');
       if (packet && kind && judged) {
         packet.verdict = 'REJECT';
         packet.with = kind;
       }
       continue;
     }
-    // Records without a sender are the router's own packets on their way out.
-    if (!packet || log.source === undefined) continue;
-    const hook = HOOKS.get(log.prefix);
+    // Records without a sender are the router's own answers on their way out, or to itself.
+    if (!packet || (!sent && (log.source === undefined || log.source === LOOPBACK_SOURCE))) continue;
+    // A copy of what goes to a group or to everybody comes back; what the rules say of that is not said of the packet.
+    const copy = sent && frames[n - 1]?.own === 'link' && packet.hooks.includes('POSTROUTING');
+    if (copy && point !== 'S') continue;
+    const hook = HOOKS.get(point);
     if (hook) packet.hooks.push(hook);
-    if (log.prefix === 'R') packet.verdict = 'DROP';
-    if (log.prefix === 'F') packet.path = 'forward';
-    if (log.prefix === 'I') packet.path = 'input';
-    if (log.prefix === 'S' || log.prefix === 'i') packet.verdict = 'ACCEPT';
-    const [word, state, dir] = log.prefix.split(' ');
+    if (point === 'R' || point === 'O') packet.verdict = 'DROP';
+    if (point === 'F') packet.path = 'forward';
+    // What goes on over loopback was sent all the same.
+    if (point === 'I' && packet.path === 'none') packet.path = 'input';
+    if (point === 'O') packet.path = 'output';
+    if (point === 'S' || point === 'i') packet.verdict = 'ACCEPT';
+    const [word, state, dir] = point.split(' ');
     if (word === 'ct' && state) packet.ct = { state: state.toUpperCase(), ...(dir && { dir: dir as 'original' }) };
   }
-  return own;
+}
+
+/** Is this the start of the frame's packet? The router's own answers are others. */
+function isAbout(frame: Frame, shown: Buffer): boolean {
+  return frame.own ? isAsSent(frame.packet, shown) : frame.packet.subarray(0, shown.length).equals(shown);
 }
 
 const IPCTNL_MSG_CT_DELETE = 2;

@@ -5,6 +5,8 @@
 //              set. Reading the table evicts what is left; what expired after the last packet is still in our table.
 //   jiffy      a jiffy passed while a packet was under way: whole seconds left may then differ by one for its flow.
 //   silent     a REJECT that answers nothing looks like a DROP from outside.
+//   error      an ICMP error of the host's own is to our side the answer to what it quotes and RELATED to that, even where no
+//              entry of it was ever confirmed (icmp_glue_bits()); one from a raw socket is an answer to nothing.
 //   table      the table is read some milliseconds after the last packet (longer on a busy machine): that much less, and
 //              one second for what was cut off, is the same.
 
@@ -47,23 +49,30 @@ export interface Comparison {
   packets: number;
   events: number;
   /** Differences that are the kernel's chance, by kind, how often each was met. */
-  excused: { expiry: number; jiffy: number; silent: number; table: number };
+  excused: { expiry: number; jiffy: number; silent: number; error: number; table: number };
 }
 
-/**
- * Compares all there is. Both sides must have been given the same packets. `isSilent` tells whether a REJECT of a kind
- * (as `--reject-with` names it) answers packet n with nothing.
- */
+/** What has to be known of packet n itself. */
+export interface PacketFacts {
+  /** Does a REJECT of this kind (as `--reject-with` names it) answer it with nothing? */
+  isSilent: (n: number, kind: string) => boolean;
+  /** Is it an ICMP error that the host sends? */
+  isOwnError: (n: number) => boolean;
+}
+
+export const NO_FACTS: PacketFacts = { isSilent: () => false, isOwnError: () => false };
+
+/** Compares all there is. Both sides must have been given the same packets. */
 export function compare(
   kernel: KernelAnswers,
   ours: OurAnswers,
-  isSilent: (n: number, kind: string) => boolean = () => false,
+  { isSilent, isOwnError }: PacketFacts = NO_FACTS,
 ): Comparison {
   const result: Comparison = {
     differences: [],
     packets: kernel.packets.length,
     events: kernel.events.length,
-    excused: { expiry: 0, jiffy: 0, silent: 0, table: 0 },
+    excused: { expiry: 0, jiffy: 0, silent: 0, error: 0, table: 0 },
   };
   const report = (n: number, what: string, theirs: unknown, own: unknown): void => {
     result.differences.push({ n, what, kernel: show(theirs), ours: show(own) });
@@ -78,6 +87,10 @@ export function compare(
       comparePart(answer, report);
       continue;
     }
+    if (isUntied(answer, own) && isOwnError(answer.n)) {
+      result.excused.error++;
+      continue;
+    }
     const silent = answer.verdict === 'DROP' && own.verdict === 'REJECT' && isSilent(answer.n, own.with ?? '');
     if (silent) result.excused.silent++;
     else if (verdict(answer) !== verdict(own)) report(answer.n, 'verdict', verdict(answer), verdict(own));
@@ -86,8 +99,10 @@ export function compare(
   compareEvents(kernel, ours, result, report);
   if (ours.table) compareTable(kernel.table, ours.table, kernel.tableDelay, result, report);
   const { counters4, counters6 } = ours;
-  if (counters4 !== undefined) compareCounters('iptables', kernel.counters4, counters4, kernel.own4 > 0, report);
-  if (counters6 !== undefined) compareCounters('ip6tables', kernel.counters6, counters6, kernel.own6 > 0, report);
+  // The rules met those errors in another state.
+  const untied = result.excused.error > 0;
+  if (counters4 !== undefined && !untied) compareCounters('iptables', kernel.counters4, counters4, report);
+  if (counters6 !== undefined && !untied) compareCounters('ip6tables', kernel.counters6, counters6, report);
   result.differences.sort((a, b) => (a.n || Number.MAX_SAFE_INTEGER) - (b.n || Number.MAX_SAFE_INTEGER));
   return result;
 }
@@ -99,6 +114,11 @@ function show(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
+/** An ICMP error that is RELATED to our side alone, without an entry. */
+function isUntied(kernel: KernelAnswer, ours: OurPacket): boolean {
+  return kernel.ct?.state === 'INVALID' && ours.ct?.state === 'RELATED' && ours.ct.id === undefined;
+}
+
 /** A fragment that did not complete its packet: it bears the verdict of a packet to come, or of none. */
 function waits(ours: OurPacket): boolean {
   return ours.frag ? ours.frag.n !== ours.n : ours.why?.startsWith('fragment-') === true;
@@ -106,7 +126,7 @@ function waits(ours: OurPacket): boolean {
 
 /** Of such a fragment the kernel shows nothing behind the place where packets are put together. */
 function comparePart(kernel: KernelAnswer, report: Report): void {
-  if (kernel.ct || kernel.hooks.join() !== 'PREROUTING')
+  if (kernel.ct || !/^(PREROUTING|OUTPUT)$/.test(kernel.hooks.join()))
     report(kernel.n, 'reassembly', kernel.ct ?? kernel.hooks, 'a fragment');
   if (kernel.events.length) report(kernel.n, 'events', kernel.events.join(' '), '');
 }
@@ -300,7 +320,6 @@ interface Chain {
   /** `[packets:bytes]` of the policy and of each rule. */
   counts: string[];
   rules: string[];
-  targets: string[];
 }
 
 function chainsOf(text: string): Map<string, Chain> {
@@ -308,7 +327,7 @@ function chainsOf(text: string): Map<string, Chain> {
   let table = '';
   const chain = (name: string): Chain => {
     const key = `${table}/${name}`;
-    const found = chains.get(key) ?? { counts: [], rules: [], targets: [] };
+    const found = chains.get(key) ?? { counts: [], rules: [] };
     chains.set(key, found);
     return found;
   };
@@ -322,36 +341,21 @@ function chainsOf(text: string): Map<string, Chain> {
     const into = chain(rule[2]!);
     into.counts.push(rule[1]!);
     into.rules.push(rule[3]!.trim());
-    const target = /(?:^| )-[jg] (\S+)/.exec(rule[3]!)?.[1];
-    if (target) into.targets.push(`${table}/${target}`);
   }
   return chains;
 }
 
-function compareCounters(tool: string, theirs: string, own: string, answered: boolean, report: Report): void {
+function compareCounters(tool: string, theirs: string, own: string, report: Report): void {
   const kernel = chainsOf(theirs);
   const ours = chainsOf(own);
-  const skipped = answered ? reachable(kernel, /\/(OUTPUT|POSTROUTING)$/) : new Set<string>();
   for (const [name, chain] of kernel) {
     // A table that the rules do not mention is not printed by our side; untouched chains say nothing.
     const mine = ours.get(name);
-    if (skipped.has(name) || (!mine && chain.rules.length === 0)) continue;
+    if (!mine && chain.rules.length === 0) continue;
     chain.counts.forEach((count, index) => {
       const isPolicy = chain.counts.length > chain.rules.length && index === 0;
       const rule = isPolicy ? 'policy' : chain.rules[index - (chain.counts.length - chain.rules.length)];
       if (mine?.counts[index] !== count) report(0, `${tool} counter ${name}: ${rule}`, count, mine?.counts[index]);
     });
   }
-}
-
-/** Chains that can be met from the chains whose name fits. */
-function reachable(chains: Map<string, Chain>, from: RegExp): Set<string> {
-  const found = new Set<string>();
-  const visit = (name: string): void => {
-    if (found.has(name)) return;
-    found.add(name);
-    for (const target of chains.get(name)?.targets ?? []) visit(target);
-  };
-  for (const name of chains.keys()) if (from.test(name)) visit(name);
-  return found;
 }

@@ -18,6 +18,10 @@ export interface Frame {
   wait: number;
   /** IP packet, exactly as long as its header says. */
   packet: Buffer;
+  /** The host itself sends it: over one of its links (`side`, if nothing else decides), or over loopback to itself. */
+  own?: 'link' | 'loopback';
+  /** Ethernet address that it is sent to, where that is a group's or everybody's. */
+  group?: Buffer;
 }
 
 export interface Skipped {
@@ -30,6 +34,8 @@ export interface Traffic {
   skipped: Skipped[];
   /** Side of each address (in the text form of `addressText`). */
   sides: Map<string, 0 | 1>;
+  /** What the host could not send exactly as captured, and how it was sent. */
+  changed?: Skipped[];
 }
 
 /** Larger packets do not fit through a TAP port (MTU 65,521). */
@@ -88,8 +94,15 @@ export function addressText(bytes: Buffer): string {
   return Array.from({ length: 8 }, (_, index) => bytes.readUInt16BE(index * 2).toString(16)).join(':');
 }
 
-/** Cuts an IP packet to its own length, or says why a router cannot be given it. */
+/** Cuts an IP packet to its own length, or says why a router cannot forward it. */
 export function forwardable(bytes: Buffer): Buffer | string {
+  const packet = whole(bytes);
+  if (typeof packet === 'string') return packet;
+  return (packet.readUInt8(0) >> 4 === 4 ? stays4(packet) : stays6(packet)) ?? packet;
+}
+
+/** Cuts an IP packet to its own length, or says why no host can be given it. */
+export function whole(bytes: Buffer): Buffer | string {
   return bytes.readUInt8(0) >> 4 === 4 ? wholePacket4(bytes) : wholePacket6(bytes);
 }
 
@@ -100,27 +113,30 @@ function wholePacket4(bytes: Buffer): Buffer | string {
   if (header < 20 || length < header) return 'broken IPv4 header';
   if (length > bytes.length) return 'shorter than its IPv4 length';
   if (length > PORT_MTU) return 'larger than the port takes';
+  return bytes.subarray(0, length);
+}
+
+/** Why an IPv4 packet stays on its link. */
+function stays4(bytes: Buffer): string | undefined {
   const source = bytes.readUInt32BE(12);
   const target = bytes.readUInt32BE(16);
   const [from, to] = [source >>> 24, target >>> 24];
   const isMulticast = (first: number): boolean => first >= 224 && first < 240;
   if (from === 0 || isMulticast(from) || source === 0xffffffff) return 'source cannot be forwarded';
   if (to === 0 || isMulticast(to) || target === 0xffffffff) return 'target cannot be forwarded';
-  return bytes.subarray(0, length);
+  return undefined;
 }
-
-const IPV6_EXTENSIONS = new Set([0, 43, 60]);
 
 function wholePacket6(bytes: Buffer): Buffer | string {
   if (bytes.length < 40) return 'cut in the IPv6 header';
   const length = 40 + bytes.readUInt16BE(4);
   if (length > bytes.length) return 'shorter than its IPv6 length';
   if (length > PORT_MTU) return 'larger than the port takes';
-  let next = bytes.readUInt8(6);
-  for (let at = 40; IPV6_EXTENSIONS.has(next) && at + 8 <= length; ) {
-    next = bytes.readUInt8(at);
-    at += (bytes.readUInt8(at + 1) + 1) * 8;
-  }
+  return bytes.subarray(0, length);
+}
+
+/** Why an IPv6 packet stays on its link. */
+function stays6(bytes: Buffer): string | undefined {
   for (const [name, at] of [
     ['source', 8],
     ['target', 24],
@@ -129,5 +145,5 @@ function wholePacket6(bytes: Buffer): Buffer | string {
     const rest = bytes.subarray(at, at + 15).every((byte) => byte === 0);
     if (first >= 0xff00 || (first & 0xffc0) === 0xfe80 || rest) return `${name} cannot be forwarded`;
   }
-  return bytes.subarray(0, length);
+  return undefined;
 }

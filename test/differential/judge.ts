@@ -2,32 +2,57 @@
 
 import { answersOf, type KernelAnswers } from './answers.ts';
 import { type Comparison, compare } from './compare.ts';
+import type { Frame } from './frames.ts';
+import { isForMany } from './host.ts';
 import { askKernel, type Question } from './kernel.ts';
+import { compareMoments, kernelExpiries, ourExpiries } from './moments.ts';
 import { OurRun } from './ours.ts';
-import { isSilentReject } from './packet.ts';
+import { isSilentReject, parse, quoted } from './packet.ts';
 import { story } from './story.ts';
+
+/**
+ * How many jiffies the kernel's stop stamp may be away from the expiry: it is the precise clock less whole jiffies, and one may
+ * end between the reading of the two.
+ */
+const STAMP_JIFFIES = 1;
 
 /** Compares one capture or sequence; the story of each of the first `limit` differences goes to `print`. */
 export async function compareTraffic(
   question: Question,
   options: { workers: number; limit: number; print: (text: string) => void },
-): Promise<{ comparison: Comparison; kernel: KernelAnswers }> {
-  const kernel = answersOf(question.frames, await askKernel(question));
+): Promise<{ comparison: Comparison; kernel: KernelAnswers; moments: number }> {
+  const record = await askKernel(question);
+  const kernel = answersOf(question.frames, record);
   const ours = new OurRun(
     question,
     kernel.packets.map((packet) => packet.ts),
+    kernel.host,
   );
-  const isSilent = (n: number, kind: string): boolean => isSilentReject(question.frames[n - 1]!.packet, kind);
+  const isSilent = (n: number, kind: string): boolean => {
+    const frame = question.frames[n - 1]!;
+    return isForMany(frame, question.locals) || isSilentReject(frame.packet, kind);
+  };
   try {
-    const comparison = compare(kernel, await ours.replay(options.workers), isSilent);
+    const answers = await ours.replay(options.workers);
+    const isOwnError = (n: number): boolean => isError(question.frames[n - 1]!);
+    const comparison = compare(kernel, answers, { isSilent, isOwnError });
+    const tolerance = BigInt(STAMP_JIFFIES * record.tick);
+    const moments = compareMoments(kernelExpiries(kernel, record), ourExpiries(answers.events), tolerance);
+    comparison.differences.push(...moments.differences);
     for (const difference of comparison.differences.slice(0, options.limit)) {
       options.print(`\n${story(difference, question.frames, kernel)}`);
       if (difference.n > 0) options.print(indent(await ours.trace(difference.n)));
     }
-    return { comparison, kernel };
+    return { comparison, kernel, moments: moments.same };
   } finally {
     ours.close();
   }
+}
+
+/** An ICMP error of the host's own. */
+function isError({ own, packet }: Frame): boolean {
+  const parsed = own && parse(packet);
+  return parsed !== undefined && quoted(parsed) !== undefined;
 }
 
 function indent(text: string): string {

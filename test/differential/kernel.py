@@ -3,7 +3,7 @@
 # Runs inside a network namespace of its own (`unshare --net`), which disappears with this process. It creates TAP
 # ports and three netlink sockets, then speaks a line protocol with its parent (kernel.ts), which sets up the rest:
 #
-#   stdout  ready            ports and sockets are there; the parent now loads addresses, routes, sysctls, rules
+#   stdout  ready TICK WALL  ports and sockets are there; the parent now loads addresses, routes, sysctls, rules
 #   stdin   go PID           the frames are sent; PID is the `conntrack -E` that listens to the events, too
 #   stdout  sent             all frames are delivered; the parent now reads the table and the counters
 #   stdin   end              what is left in the sockets is kept, and the process ends
@@ -12,10 +12,14 @@
 # netif_receive_skb), so whatever the sockets hold after the write belongs to that frame. The frame's source address
 # carries its number as a second witness (NFULA_HWADDR), which kernel.ts checks.
 #
+# What the host itself sends goes through a raw socket, whose send() likewise returns after the last hook, with
+# SO_PRIORITY as the mark by which rules tell it from what the kernel answers on its own.
+#
 # The job (a JSON file, first argument): frames, answers (paths), ports (names, in order), groups (NFLOG numbers),
-# outgoing (keep the frames that leave, too).
+# priority (of what the host sends), outgoing (keep the frames that leave, too).
 #
 # Frames file, little endian, per frame:  u32 number, u32 wait_ms, u16 port, u16 length, u16 query length, bytes, query
+#   port: OWN is added for an IP packet that the host sends, NAMED if the port is named to the socket
 #   query: a ctnetlink request for the entry of the frame's flow, sent right after the frame; empty if it has none
 # Answers file, per record:               u8 kind, u32 number, u32 length, bytes
 #   kind 1  NFLOG datagram (raw netlink)
@@ -23,9 +27,11 @@
 #   kind 3  frame sent: see SENT
 #   kind 4  frame that left: u8 port, bytes
 #   kind 5  answer to the frame's query (raw netlink)
+#   kind 6  the socket refused what the host was to send: i32 errno
 # number is that of the frame being delivered, 0 before the first; after the last it stays the last one's.
 
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -52,12 +58,17 @@ COPY_BYTES = 192  # enough of a packet to tell what it is
 
 RECORD = struct.Struct('<BII')
 FRAME = struct.Struct('<IIHHH')
-# Coarse monotonic clock before and after the write: it moves with jiffies, by which conntrack measures time. ns.
+# Beginning of the jiffy before and after the write: conntrack measures time in jiffies. CLOCK_MONOTONIC, ns.
 SENT = struct.Struct('<QQ')
 COARSE = 6  # CLOCK_MONOTONIC_COARSE, which Python does not name
-NFLOG, EVENT, FRAME_SENT, FRAME_LEFT, ENTRY = 1, 2, 3, 4, 5
-# A frame is not sent in the last part of a tick, so that the clock does not move while it is on its way.
+NFLOG, EVENT, FRAME_SENT, FRAME_LEFT, ENTRY, REFUSED = 1, 2, 3, 4, 5, 6
+OWN, NAMED = 0x100, 0x200
+IP_PKTINFO = 8  # which Python does not name
+# A frame is sent neither in the first part of a jiffy, when the tick may not have been counted yet, nor in the last, so
+# that none is counted while the frame is on its way.
 GUARD_NS = 300_000
+# How late the tick may be counted when we look for the beginning of jiffies.
+LATE_NS = 1_000_000
 
 
 def attribute(kind, data):
@@ -100,6 +111,35 @@ def open_port(name):
     return port
 
 
+class Sender:
+    """The host's own packets, headers and all, through raw sockets."""
+
+    def __init__(self, ports, priority):
+        self.indexes = [socket.if_nametoindex(name) for name in ports]
+        self.sockets = {}
+        for version, family in ((4, socket.AF_INET), (6, socket.AF_INET6)):
+            sock = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_RAW)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, priority)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            self.sockets[version] = sock
+
+    def send(self, packet, port):
+        """Returns 0, or why the packet was not even taken. A packet that OUTPUT drops was taken (EPERM)."""
+        version, named = packet[0] >> 4, port & NAMED
+        index = self.indexes[port & 0xFF] if named else 0
+        if version == 4:
+            target = socket.inet_ntop(socket.AF_INET, packet[16:20])
+            info = (socket.IPPROTO_IP, IP_PKTINFO, struct.pack('=I8x', index))
+        else:
+            target = socket.inet_ntop(socket.AF_INET6, packet[24:40])
+            info = (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO, struct.pack('=16xI', index))
+        try:
+            self.sockets[version].sendmsg([packet], [info] if named else [], 0, (target, 0))
+        except OSError as error:
+            return 0 if error.errno == errno.EPERM else error.errno
+        return 0
+
+
 class Keeper:
     """Reads whatever the sockets and ports hold and appends it to the answers. ENOBUFS (a loss) is not caught."""
 
@@ -112,6 +152,7 @@ class Keeper:
         for sock in (self.log, self.events):
             sock.setblocking(False)
         self.ports = [open_port(name) for name in job['ports']]
+        self.sender = Sender(job['ports'], job['priority'])
 
     def keep(self, kind, number, data):
         self.out.write(RECORD.pack(kind, number, len(data)))
@@ -138,16 +179,32 @@ class Keeper:
                     self.keep(FRAME_LEFT, number, bytes([index]) + data)
 
 
+def clock_offset():
+    """CLOCK_REALTIME minus CLOCK_MONOTONIC, ns."""
+    before = time.monotonic_ns()
+    wall = time.time_ns()
+    return wall - (before + time.monotonic_ns()) // 2
+
+
+def check_alignment(tick):
+    """Jiffies begin at multiples of their length (tick_init_jiffy_update): makes sure of it, as everything hangs on it."""
+    gettime = time.clock_gettime_ns
+    for _ in range(100):
+        start = gettime(COARSE)
+        while gettime(COARSE) == start:
+            pass
+        if gettime(time.CLOCK_MONOTONIC) % tick < LATE_NS:
+            return
+    sys.exit('jiffies do not begin where CLOCK_MONOTONIC is a multiple of their length')
+
+
 def send_all(keeper, frames):
     tick = round(time.clock_getres(COARSE) * 1e9)
     gettime, write, ports = time.clock_gettime_ns, os.write, keeper.ports
     fine = time.CLOCK_MONOTONIC
     at, end, since = 0, len(frames), 0
     number = 0
-    start = gettime(COARSE)
-    while gettime(COARSE) == start:
-        pass
-    edge = gettime(fine)
+    check_alignment(tick)
     while at < end:
         number, wait_ms, port, length, query_length = FRAME.unpack_from(frames, at)
         at += FRAME.size
@@ -160,18 +217,22 @@ def send_all(keeper, frames):
             while (left := deadline - gettime(fine)) > 0:
                 keeper.drain(number - 1)
                 time.sleep(min(left / 1e9, 0.05))
-        while (gettime(fine) - edge) % tick > tick - GUARD_NS:
+        while not GUARD_NS < (now := gettime(fine)) % tick < tick - GUARD_NS:
             pass
-        before = gettime(COARSE)
-        write(ports[port], frame)
+        before = now // tick * tick
+        # Each tick moves the coarse clock to less than a jiffy before its own time. Where that is older, the tick is late.
+        late = gettime(COARSE) < before - tick
+        if port & OWN:
+            if refusal := keeper.sender.send(frame, port):
+                keeper.keep(REFUSED, number, struct.pack('<i', refusal))
+        else:
+            write(ports[port], frame)
         keeper.drain(number)
         if query_length:
             keeper.entries.send(query)
             keeper.keep(ENTRY, number, keeper.entries.recv(65536))
-        # The coarse clock follows jiffies, on a busy virtual machine with a delay: it is looked at late, and where it is
-        # older than a tick nobody can tell the jiffy.
-        after = gettime(COARSE)
-        if gettime(fine) - before >= tick:
+        after = gettime(fine) // tick * tick
+        if late:
             after = max(after, before + tick)
         keeper.keep(FRAME_SENT, number, SENT.pack(before, after))
         since += 1
@@ -215,7 +276,7 @@ def main():
     with open(job['frames'], 'rb') as file:
         frames = memoryview(file.read())
     tick = round(time.clock_getres(COARSE) * 1e9)
-    print('ready', tick, flush=True)
+    print('ready', tick, clock_offset(), flush=True)
     widen(int(expect('go')[0]))
     keeper.drain(0)
     keeper.drain_ports(0)

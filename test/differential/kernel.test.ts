@@ -7,6 +7,8 @@ import { describe, expect, it } from 'vitest';
 import { answersOf, type KernelAnswers } from './answers.ts';
 import { icmp, tcp, traffic, udp } from './craft.ts';
 import type { Traffic } from './frames.ts';
+import { placedAround } from './host.ts';
+import { HOST_SEQUENCES } from './host-sequences.ts';
 import { compareTraffic } from './judge.ts';
 import { askKernel, missing, type Question } from './kernel.ts';
 import { questionOf, SETTINGS } from './matrix.ts';
@@ -207,5 +209,12 @@ describe.skipIf(noComparison)('hand-made packets: the kernel and ctreplay agree'
   it.each([...SEQUENCES, ...PROTOCOL_SEQUENCES])('$name', async ({ steps, ...extra }) => {
     const { name: _, ...rest } = extra;
     await agree(question(traffic(steps), rest));
+  });
+});
+
+describe.skipIf(noComparison)('packets to and from the host: the kernel and ctreplay agree', AGAIN, () => {
+  it.each(HOST_SEQUENCES)('$name', async ({ name: _, steps, locals, ...rest }) => {
+    const packets = steps.map((packet, index) => ({ origin: index + 1, packet: packet as Buffer, wait: 0 }));
+    await agree(question(placedAround(packets, locals), { locals, ...rest }));
   });
 });

@@ -15,6 +15,7 @@ import { promisify } from 'node:util';
 import { fragmentInfo } from './fragments.ts';
 import type { Frame } from './frames.ts';
 import { PORT_MTU } from './frames.ts';
+import { type HostFiles, hostFiles, hostScript, isAsSent, type LocalAddress, needsInterface } from './host.ts';
 import {
   type EntryInfo,
   entryInfo,
@@ -45,18 +46,26 @@ export interface Question {
   sysctls: Record<string, string>;
   /** Names of the two interfaces: lan, wan. */
   interfaces: readonly [string, string];
+  /** Addresses of the router itself: it sends and receives. Without any, it only forwards. */
+  locals?: LocalAddress[];
 }
 
 /** Everything the kernel said, with the number of the frame being delivered at that moment. */
 export interface KernelRecord {
   /** Length of a jiffy, ns. */
   tick: number;
-  /** CLOCK_MONOTONIC_COARSE before and after each frame's delivery, ns, by frame number - 1. */
+  /** CLOCK_REALTIME minus CLOCK_MONOTONIC, ns. */
+  wall: bigint;
+  /** Beginning of the jiffy before and after each frame's delivery (CLOCK_MONOTONIC), ns, by frame number - 1. */
   sent: { before: bigint; after: bigint }[];
   logs: { n: number; log: LogInfo }[];
   events: { n: number; message: NetlinkMessage; entry: EntryInfo }[];
   /** The entry of each frame's flow right after the frame, by frame number - 1; undefined if there is none. */
   entries: (EntryInfo | undefined)[];
+  /** Why the kernel did not take what the host was to send: errno by frame number. */
+  refusals: Map<number, number>;
+  /** What `ip -j` prints of the router, where it has addresses of its own that matter. */
+  host?: HostFiles | undefined;
   /** `conntrack -E` lines. */
   eventLines: string[];
   /** `conntrack -L -o extended` lines, read right after the last frame; seconds from the last frame to then. */
@@ -70,6 +79,12 @@ export interface KernelRecord {
 /** Our NFLOG group; 0 is where nf_conntrack_log_invalid writes. */
 export const WATCH_GROUP = 4242;
 export const INVALID_GROUP = 0;
+
+/** Link-layer source of what comes by loopback. */
+export const LOOPBACK_SOURCE = '000000000000';
+
+/** skb->priority of what the host sends, which nothing else has: tells it from the kernel's own answers. */
+const OWN_PRIORITY = 0x7e570000;
 
 /** What is needed and missing to ask the kernel, in words for the user; empty if nothing is. */
 export function missing(): string[] {
@@ -105,11 +120,13 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
       answers: path('answers'),
       ports: question.interfaces,
       groups: [INVALID_GROUP, WATCH_GROUP],
+      priority: OWN_PRIORITY,
     };
     writeFileSync(path('job.json'), JSON.stringify(job));
     router = new Router(path('job.json'));
-    const tick = Number((await router.line('ready'))[1]);
+    const [, tick, wall] = (await router.line('ready')) as [string, string, string];
     await setUp(router, question, path);
+    const host = question.locals && (await hostFiles(async (...args) => (await router!.inside('ip', args)).stdout));
     listener = await listen(router, path('events'));
     router.say(`go ${listener.child.pid}`);
     await router.line('sent');
@@ -123,12 +140,27 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
     // Both are CLOCK_MONOTONIC; the word "sent" may wait for a busy process.
     const tableDelay = Number(readAt - (record.sent.at(-1)?.before ?? readAt)) / 1e9;
     const eventLines = await lines(listener, path('events'), record.events.length);
-    return { tick, ...record, eventLines, table: table.split('\n').filter(Boolean), tableDelay, counters4, counters6 };
+    return {
+      tick: Number(tick),
+      wall: BigInt(wall),
+      ...record,
+      host,
+      eventLines: eventLines.map(withoutAge),
+      table: table.split('\n').filter(Boolean).map(withoutAge),
+      tableDelay,
+      counters4,
+      counters6,
+    };
   } finally {
     listener?.child.kill();
     router?.kill();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** The line without the length of the entry's life, which conntrack prints where it is known: stop stamps say more. */
+export function withoutAge(line: string): string {
+  return line.replace(/ delta-time=\d+/, '');
 }
 
 /** The kernel.py process and with it the namespace. */
@@ -205,7 +237,15 @@ export function senderAddress(n: number): Buffer {
 /** A frame as the router's port receives it. */
 export function ethernetFrame(frame: Frame): Buffer {
   const ethertype = Buffer.from(frame.packet.readUInt8(0) >> 4 === 4 ? [0x08, 0x00] : [0x86, 0xdd]);
-  return Buffer.concat([portAddress(frame.side), senderAddress(frame.n), ethertype, frame.packet]);
+  return Buffer.concat([frame.group ?? portAddress(frame.side), senderAddress(frame.n), ethertype, frame.packet]);
+}
+
+/** Flags of kernel.py's `port`: an IP packet for the raw socket, and whether the socket has to be told the interface. */
+const OWN = 0x100;
+const NAMED = 0x200;
+
+function portOf({ side, own, packet }: Frame): number {
+  return own === undefined ? side : side | OWN | (own === 'link' && needsInterface(packet) ? NAMED : 0);
 }
 
 /** The frames as kernel.py reads them. */
@@ -214,7 +254,7 @@ export function frameFile(frames: Frame[]): Buffer {
   // The flow of a fragment is that of the packet's first fragment, if that is known by then.
   const flows = new Map<string, ReturnType<typeof flowOf>>();
   for (const frame of frames) {
-    const bytes = ethernetFrame(frame);
+    const bytes = frame.own ? frame.packet : ethernetFrame(frame);
     const fragment = fragmentInfo(frame.packet);
     if (fragment?.offset === 0) flows.set(fragment.key, flowOf(fragment.alone));
     const flow = fragment ? flows.get(fragment.key) : flowOf(frame.packet);
@@ -222,7 +262,7 @@ export function frameFile(frames: Frame[]): Buffer {
     const header = Buffer.alloc(14);
     header.writeUInt32LE(frame.n, 0);
     header.writeUInt32LE(frame.wait, 4);
-    header.writeUInt16LE(frame.side, 8);
+    header.writeUInt16LE(portOf(frame), 8);
     header.writeUInt16LE(bytes.length, 10);
     header.writeUInt16LE(query.length, 12);
     parts.push(header, bytes, query);
@@ -257,34 +297,67 @@ const SYSCTLS: Record<string, string> = {
   'net.netfilter.nf_log.2': 'nfnetlink_log',
   'net.netfilter.nf_log.10': 'nfnetlink_log',
   'net.netfilter.nf_conntrack_log_invalid': '255',
+  // Entries say when they ended.
+  'net.netfilter.nf_conntrack_timestamp': '1',
 };
+
+/** With addresses of its own it has a loopback of its own, too. */
+const HOST_SYSCTLS: Record<string, string> = { 'net.ipv4.conf.all.route_localnet': '0' };
 
 /**
  * Points of observation, told apart by prefix: R received; `ct STATE DIRECTION` right after connection tracking; F, I,
- * O first in FORWARD, INPUT, OUTPUT; i the end of INPUT, S the end of POSTROUTING (confirm comes after both). `ct` in a
- * rule is what makes the kernel track connections at all.
+ * O first in FORWARD, INPUT, OUTPUT; i the end of INPUT, S the end of POSTROUTING (confirm comes after both). Before the
+ * prefix stands `=` for what the host was told to send. `ct` in a rule is what makes the kernel track connections at all.
  */
 function watchRules(): string {
   const log = (letter: string, bytes = 1): string => `log prefix "${letter}" group ${WATCH_GROUP} snaplen ${bytes}`;
+  const own = `meta priority ${OWN_PRIORITY}`;
+  const both = (letter: string, bytes = 1): string[] => [
+    `${own} ${log(`=${letter}`, bytes)} accept`,
+    log(letter, bytes),
+  ];
   const first = -2_000_000_000;
   const last = 2_000_000_000;
   const chain = (name: string, hook: string, priority: number, ...rules: string[]): string =>
     `  chain ${name} {\n    type filter hook ${hook} priority ${priority}; policy accept;\n    ${rules.join('\n    ')}\n  }`;
-  const tracked = [
-    ...['untracked', 'invalid'].map((state) => `ct state ${state} ${log(`ct ${state}`)} accept`),
+  const tracked = (before: string): string[] => [
+    ...['untracked', 'invalid'].map((state) => `ct state ${state} ${log(`${before}ct ${state}`)} accept`),
     ...['established', 'new', 'related'].flatMap((state) =>
-      ['original', 'reply'].map((dir) => `ct direction ${dir} ct state ${state} ${log(`ct ${state} ${dir}`)} accept`),
+      ['original', 'reply'].map(
+        (dir) => `ct direction ${dir} ct state ${state} ${log(`${before}ct ${state} ${dir}`)} accept`,
+      ),
     ),
   ];
   return [
     'table inet ctreplay_watch {',
-    chain('received', 'prerouting', first, log('R')),
-    chain('tracked', 'prerouting', -199, ...tracked),
+    `  chain own_tracked {\n    ${tracked('=').join('\n    ')}\n  }`,
+    chain('received', 'prerouting', first, ...both('R')),
+    chain('tracked', 'prerouting', -199, `${own} goto own_tracked`, ...tracked('')),
     chain('forward', 'forward', first, log('F')),
-    chain('input', 'input', first, log('I')),
-    chain('output', 'output', first, log('O', 128)),
-    chain('input_end', 'input', last, log('i')),
-    chain('postrouting_end', 'postrouting', last, log('S')),
+    chain('input', 'input', first, ...both('I')),
+    chain('output', 'output', first, ...both('O', 128)),
+    chain('tracked_output', 'output', -199, `${own} goto own_tracked`),
+    chain('input_end', 'input', last, ...both('i')),
+    chain('postrouting_end', 'postrouting', last, ...both('S')),
+    '}',
+    '',
+  ].join('\n');
+}
+
+/**
+ * What keeps the router's own stack quiet: it gets no packet, and what it says of itself (MLD, NDP, IGMP) gets nowhere.
+ * A new hook comes before those of the same priority: with the greatest there is, and loaded before anything that needs
+ * connection tracking, this one stays behind confirm.
+ */
+function quietRules(): string {
+  const chatter = ['meta l4proto igmp', 'icmpv6 type { 131, 132, 133, 134, 135, 136, 137, 143 }'];
+  return [
+    'table inet ctreplay_quiet {',
+    '  chain input { type filter hook input priority 2147483647; policy drop; }',
+    '  chain output {',
+    '    type filter hook output priority -2147483648; policy accept;',
+    ...chatter.map((what) => `    meta priority != ${OWN_PRIORITY} ${what} drop`),
+    '  }',
     '}',
     '',
   ].join('\n');
@@ -303,22 +376,23 @@ async function setUp(router: Router, question: Question, path: (name: string) =>
  * the script needs and returns the path by which the shell finds it.
  */
 export function setUpScript(question: Question, put: (name: string, text: string) => string): string {
-  const sysctls = { ...SYSCTLS, ...question.sysctls };
+  const sysctls = { ...SYSCTLS, ...(question.locals && HOST_SYSCTLS), ...question.sysctls };
   const writes = Object.entries(sysctls).map(
     ([key, value]) => `printf %s '${value}' > /proc/sys/${key.replaceAll('.', '/')}`,
   );
   const own = ROUTER_ADDRESSES.find(({ v4, v6 }) => !question.sides.has(v4) && !question.sides.has(v6));
   if (!own) throw new Error('the capture uses every address that the router could have');
-  const [lan, wan] = question.interfaces;
+  const [, wan] = question.interfaces;
   const up = question.interfaces.flatMap((name, side) => [
     `ip link set dev ${name} address ${portAddress(side === 0 ? 0 : 1)
       .toString('hex')
       .replace(/..\B/g, '$&:')}`,
-    `ip link set dev ${name} mtu ${PORT_MTU} arp off multicast off addrgenmode none up`,
+    `ip link set dev ${name} mtu ${PORT_MTU} arp off multicast ${question.locals ? 'on' : 'off'} addrgenmode none up`,
   ]);
+  // Own addresses bring a network each: its members on the other side need a route, too.
   const routes = [...question.sides]
-    .filter(([, side]) => side === 0)
-    .map(([address]) => `route add ${address} dev ${lan}\n`);
+    .filter(([, side]) => side === 0 || question.locals)
+    .map(([address, side]) => `route add ${address} dev ${question.interfaces[side]}\n`);
   const restore = (tool: string, name: string, texts: string[]): string[] =>
     texts.map((text, index) => `${tool} ${index ? '-n ' : ''}< ${put(`${name}.${index}`, text)}`);
   return [
@@ -329,7 +403,9 @@ export function setUpScript(question: Question, put: (name: string, text: string
     `ip -6 address add ${own.v6}/128 dev ${wan} nodad`,
     `ip route add default dev ${wan}`,
     `ip -6 route add default dev ${wan}`,
+    ...(question.locals ? hostScript(question.locals, question.interfaces) : []),
     `ip -batch ${put('routes', routes.join(''))}`,
+    `nft -f ${put('quiet.nft', quietRules())}`,
     `nft -f ${put('watch.nft', watchRules())}`,
     ...restore('iptables-legacy-restore', 'rules4', question.rules4),
     ...restore('ip6tables-legacy-restore', 'rules6', question.rules6),
@@ -382,15 +458,19 @@ async function lines(listener: Listener, output: string, count: number): Promise
   throw new Error(`conntrack -E printed ${found.length} of ${count} events ${listener.errors}`);
 }
 
-const KIND = { NFLOG: 1, EVENT: 2, SENT: 3, ENTRY: 5 } as const;
+const KIND = { NFLOG: 1, EVENT: 2, SENT: 3, ENTRY: 5, REFUSED: 6 } as const;
 
 /** What kernel.py kept, for a run of these frames. Throws when a record was lost or belongs to another frame. */
-export function readAnswers(data: Buffer, frames: Frame[]): Pick<KernelRecord, 'sent' | 'logs' | 'events' | 'entries'> {
+export function readAnswers(
+  data: Buffer,
+  frames: Frame[],
+): Pick<KernelRecord, 'sent' | 'logs' | 'events' | 'entries' | 'refusals'> {
   const count = frames.length;
   const sent: KernelRecord['sent'] = [];
   const logs: KernelRecord['logs'] = [];
   const events: KernelRecord['events'] = [];
   const entries: KernelRecord['entries'] = new Array(count).fill(undefined);
+  const refusals: KernelRecord['refusals'] = new Map();
   const next = new Map<number, number>();
   for (let at = 0; at + 9 <= data.length; ) {
     const kind = data.readUInt8(at);
@@ -399,6 +479,7 @@ export function readAnswers(data: Buffer, frames: Frame[]): Pick<KernelRecord, '
     at = start + data.readUInt32LE(at + 5);
     const bytes = data.subarray(start, at);
     if (kind === KIND.SENT) sent.push({ before: bytes.readBigUInt64LE(0), after: bytes.readBigUInt64LE(8) });
+    if (kind === KIND.REFUSED) refusals.set(n, bytes.readInt32LE(0));
     if (kind === KIND.ENTRY) {
       const [answer] = messages(bytes);
       if (answer && answer.type !== NLMSG_ERROR) entries[n - 1] = entryInfo(answer.body);
@@ -411,16 +492,23 @@ export function readAnswers(data: Buffer, frames: Frame[]): Pick<KernelRecord, '
         const expected = next.get(log.group) ?? 0;
         if (log.sequence !== expected) throw new Error(`NFLOG group ${log.group} lost records before frame ${n}`);
         next.set(log.group, expected + 1);
-        // A packet put together from fragments has the link header of the first one.
-        const stray =
-          log.source !== undefined &&
-          log.source !== senderAddress(n).toString('hex') &&
-          !(frames[n - 1] && fragmentInfo(frames[n - 1]!.packet));
-        if (stray) throw new Error(`a record of the frame from ${log.source} came while frame ${n} was delivered`);
+        const frame = frames[n - 1];
+        if (isStray(log, n, frame)) throw new Error(`a record of another frame came while frame ${n} was delivered`);
         logs.push({ n, log });
       }
     }
   }
   if (sent.length !== count) throw new Error(`${sent.length} of ${count} frames were sent`);
-  return { sent, logs, events, entries };
+  return { sent, logs, events, entries, refusals };
+}
+
+/** Does this record belong to another frame than the one under way? */
+function isStray(log: LogInfo, n: number, frame: Frame | undefined): boolean {
+  if (log.prefix.startsWith('=')) {
+    if (frame?.own === undefined) return true;
+    return log.prefix === '=O' && !isAsSent(frame.packet, log.payload);
+  }
+  // Loopback has no addresses; a packet put together from fragments has the link header of the first one.
+  const named = log.source !== undefined && log.source !== LOOPBACK_SOURCE;
+  return named && log.source !== senderAddress(n).toString('hex') && !(frame && fragmentInfo(frame.packet));
 }

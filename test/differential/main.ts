@@ -99,7 +99,7 @@ async function main(): Promise<number> {
     }
     const { comparison } = await compareTraffic(question, { workers, limit, print });
     const { differences, packets, events, excused } = comparison;
-    const notes = `${leftOut(traffic) && `; left out: ${leftOut(traffic)}`}${chanceNote(excused)}`;
+    const notes = `${leftOut(traffic)}${chanceNote(excused)}`;
     print(`${file}: ${packets} packets, ${events} events, ${differences.length} differences${notes}`);
     differs ||= differences.length > 0;
   }

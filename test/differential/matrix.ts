@@ -2,13 +2,15 @@
 
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { framesOf, type Traffic } from './frames.ts';
+import { framesOf, type Skipped, type Traffic } from './frames.ts';
+import { busiestAddresses, framesAround } from './host.ts';
 import { compareTraffic } from './judge.ts';
 import type { Question } from './kernel.ts';
 import { type CapturedFrame, readCapture } from './read-capture.ts';
 import { ruleset } from './sequences.ts';
 
-type Setting = Pick<Question, 'rules4' | 'rules6'> & { sysctls: Record<string, string> };
+/** `isHost`: the router has addresses of its own, chosen from the capture. */
+type Setting = Pick<Question, 'rules4' | 'rules6'> & { sysctls: Record<string, string>; isHost?: true };
 
 const rules = (name: string): Pick<Question, 'rules4' | 'rules6'> => ({
   rules4: [ruleset(`${name}.iptables-save`)],
@@ -22,15 +24,20 @@ const tracked = (sysctl: string): Setting => ({
 export const SETTINGS: Record<string, Setting> = {
   'a conntrack rule': { ...rules('conntrack'), sysctls: {} },
   'a gateway': { ...rules('gateway'), sysctls: {} },
+  'a host': { ...rules('host'), sysctls: {}, isHost: true },
   'tcp_loose=0': tracked('tcp_loose'),
   'tcp_be_liberal=1': tracked('tcp_be_liberal'),
 };
 
-/** What was left out, by reason; empty if nothing was. */
-export function leftOut({ skipped }: Pick<Traffic, 'skipped'>): string {
-  const counts = new Map<string, number>();
-  for (const { why } of skipped) counts.set(why, (counts.get(why) ?? 0) + 1);
-  return [...counts].map(([why, count]) => `${count} ${why}`).join(', ');
+/** What was left out or could not be sent as captured, by reason, as the end of a line; empty if nothing. */
+export function leftOut({ skipped, changed = [] }: Pick<Traffic, 'skipped' | 'changed'>): string {
+  const byReason = (list: Skipped[]): string => {
+    const counts = new Map<string, number>();
+    for (const { why } of list) counts.set(why, (counts.get(why) ?? 0) + 1);
+    return [...counts].map(([why, count]) => `${count} ${why}`).join(', ');
+  };
+  const left = skipped.length ? `; left out: ${byReason(skipped)}` : '';
+  return changed.length ? `${left}; changed by the raw socket: ${byReason(changed)}` : left;
 }
 
 /** What the comparison excused, as the end of a line; empty if nothing. */
@@ -41,8 +48,14 @@ export function chanceNote(excused: Record<string, number>): string {
 
 /** The question of one capture under one setting. */
 export function questionOf(capture: CapturedFrame[], setting: Setting): Question & Traffic {
+  const { isHost, ...rest } = setting;
+  const interfaces = ['lan', 'wan'] as const;
+  if (isHost) {
+    const locals = busiestAddresses(capture);
+    return { ...framesAround(capture, locals), ...rest, interfaces, locals };
+  }
   const isGateway = setting === SETTINGS['a gateway'];
-  return { ...framesOf(capture, !isGateway), ...setting, interfaces: ['lan', 'wan'] };
+  return { ...framesOf(capture, !isGateway), ...rest, interfaces };
 }
 
 /** Runs every capture, folders taken as the files in them; returns the number of runs that differ. */
@@ -71,10 +84,10 @@ export async function runMatrix(
     }
     for (const [name, setting] of Object.entries(SETTINGS)) {
       const asked = questionOf(capture, setting);
-      const left = leftOut(asked) && `; left out: ${leftOut(asked)}`;
+      const left = leftOut(asked);
       if (asked.frames.length === 0) {
-        print(`${file}: nothing that a router can be given${left}`);
-        break;
+        print(`${file} with ${name}: nothing that a router can be given${left}`);
+        continue;
       }
       const { comparison } = await compareTraffic(asked, options);
       const { packets, events, differences, excused } = comparison;

@@ -71,9 +71,21 @@ export interface EntryInfo {
   /** Window scale and IP_CT_TCP_FLAG_* bits: [original, reply]. */
   scale: [number, number] | undefined;
   flags: [number, number] | undefined;
+  /** When the entry ended, ns since 1970 (nf_conntrack_timestamp): where it expired, that moment, however late it went. */
+  stop: bigint | undefined;
 }
 
-const CTA = { TUPLE_ORIG: 1, TUPLE_REPLY: 2, STATUS: 3, PROTOINFO: 4, TIMEOUT: 7, MARK: 8, ID: 12 } as const;
+const CTA = {
+  TUPLE_ORIG: 1,
+  TUPLE_REPLY: 2,
+  STATUS: 3,
+  PROTOINFO: 4,
+  TIMEOUT: 7,
+  MARK: 8,
+  ID: 12,
+  TIMESTAMP: 20,
+} as const;
+const CTA_TIMESTAMP_STOP = 2;
 const CTA_PROTOINFO_TCP = 1;
 const CTA_PROTOINFO_SCTP = 3;
 const CTA_SCTP_STATE = 1;
@@ -86,6 +98,7 @@ export function entryInfo(body: Buffer): EntryInfo {
   const tcpBody = protoinfo && attributes(protoinfo).get(CTA_PROTOINFO_TCP);
   const tcp = tcpBody && attributes(tcpBody);
   const sctpBody = protoinfo && attributes(protoinfo).get(CTA_PROTOINFO_SCTP);
+  const stamps = all.get(CTA.TIMESTAMP);
   const byte = (key: number): number => tcp?.get(key)?.readUInt8(0) ?? 0;
   return {
     id: all.get(CTA.ID)?.readUInt32BE(0) ?? 0,
@@ -98,6 +111,7 @@ export function entryInfo(body: Buffer): EntryInfo {
     sctp: sctpBody && attributes(sctpBody).get(CTA_SCTP_STATE)?.readUInt8(0),
     scale: tcp?.has(CTA_TCP.SCALE_ORIGINAL) ? [byte(CTA_TCP.SCALE_ORIGINAL), byte(CTA_TCP.SCALE_REPLY)] : undefined,
     flags: tcp?.has(CTA_TCP.FLAGS_ORIGINAL) ? [byte(CTA_TCP.FLAGS_ORIGINAL), byte(CTA_TCP.FLAGS_REPLY)] : undefined,
+    stop: stamps && attributes(stamps).get(CTA_TIMESTAMP_STOP)?.readBigUInt64BE(0),
   };
 }
 

@@ -2,12 +2,13 @@
 // kernel got, and reads its outputs.
 
 import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { OurAnswers, OurPacket } from './compare.ts';
+import type { HostFiles } from './host.ts';
 import type { Question } from './kernel.ts';
 import { pcapngOf } from './write-capture.ts';
 
@@ -30,7 +31,7 @@ export class OurRun {
   readonly #options: string[];
   readonly #program: string;
 
-  constructor(question: Question, times: bigint[]) {
+  constructor(question: Question, times: bigint[], host?: HostFiles) {
     const program = commandLine();
     if (!program) throw new Error('build/src/cli/main.js is missing: npm run build');
     this.#program = program;
@@ -51,8 +52,14 @@ export class OurRun {
       if (key.endsWith('_low_thresh')) continue;
       this.#options.push('--sysctl', `${key}=${value}`);
     }
+    if (host) {
+      mkdirSync(this.#path('host'));
+      for (const [name, text] of Object.entries(host)) writeFileSync(join(this.#path('host'), name), text);
+      const forwarding = ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1'];
+      this.#options.push('--host', this.#path('host'), ...forwarding.flatMap((word) => ['--sysctl', word]));
+    }
     const texts = [...question.rules4, ...question.rules6];
-    if (texts.some(namesInterfaces)) this.#options.push(...networks(question));
+    if (!host && texts.some(namesInterfaces)) this.#options.push(...networks(question));
   }
 
   /** Replays and reads everything that is compared. */

@@ -267,9 +267,12 @@ function hasGoodChecksum(parsed: Parsed): boolean {
   if (REJECT_UNVERIFIED.has(protocol)) return true;
   const covered = family === 10 || protocol === PROTO.TCP || protocol === PROTO.UDP;
   const pseudo = covered ? pseudoHeader(parsed, transport.length) : [];
-  return wordSum(...pseudo, transport) === 0xffff;
+  const sum = wordSum(...pseudo, transport);
+  // The kernel adds up the IPv4 header, too, which is all ones by itself: a payload of zeros passes.
+  return sum === 0xffff || (sum === 0 && family !== 10);
 }
 
+const IPV4_MAPPED = '00000000000000000000ffff';
 /** Largest ICMP type that the kernel knows; it answers none above. */
 const NR_ICMP_TYPES = 18;
 /** ICMP types that the kernel takes for errors and never answers (icmp_pointers[]), those it does not know among them. */
@@ -283,6 +286,9 @@ export function isSilentReject(packet: Buffer, kind: string): boolean {
   const parsed = parse(packet);
   if (!parsed || !hasGoodChecksum(parsed)) return true;
   const { protocol, transport } = parsed;
+  // Nobody can be told, and by TCP not an address that stands for one of IPv4.
+  if (parsed.family === 10 && parsed.source.equals(Buffer.alloc(16))) return true;
+  if (kind === 'tcp-reset' && parsed.family === 10 && parsed.source.toString('hex', 0, 12) === IPV4_MAPPED) return true;
   if (kind === 'tcp-reset')
     return protocol !== PROTO.TCP || transport.length < 20 || (transport.readUInt8(13) & 4) !== 0;
   const type = transport[0] ?? 255;

@@ -11,7 +11,7 @@ const SERVER = 200;
 
 type Sender = (back: boolean, vtag: number, ...chunks: (SctpChunkSpec | string)[]) => Buffer;
 
-function association(family: 4 | 6, sport: number): Sender {
+export function association(family: 4 | 6, sport: number): Sender {
   return (back, vtag, ...given) => {
     const chunks = given.map((chunk) => (typeof chunk === 'string' ? { type: chunk } : chunk));
     const [from, to] = back ? [80, sport] : [sport, 80];
@@ -20,7 +20,7 @@ function association(family: 4 | 6, sport: number): Sender {
 }
 
 /** Packets that bring an association into each state. */
-const WAYS: Record<string, (send: Sender) => Buffer[]> = {
+export const WAYS: Record<string, (send: Sender) => Buffer[]> = {
   NONE: () => [],
   CLOSED: (send) => [send(false, 0, { type: 'INIT', tag: CLIENT })],
   COOKIE_WAIT: (send) => [...WAYS.CLOSED!(send), send(true, CLIENT, { type: 'INIT_ACK', tag: SERVER })],

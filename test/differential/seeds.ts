@@ -88,8 +88,8 @@ async function runGroup(seeds: number[], options: SeedOptions, result: SeedResul
 }
 
 /**
- * True if there are differences and each is one second in an event. On a busy virtual machine a processor may halt
- * between counting a jiffy and moving the coarse clock, and the comparison cannot see that. A difference that stays
+ * True if there are differences and each is one second in an event. On a busy virtual machine a tick may be
+ * counted late, and the comparison does not always see that. A difference that stays
  * when the same packets are sent again is none of those.
  */
 function isSecondsOnly(differences: Difference[]): boolean {

@@ -31,7 +31,7 @@ function table(name: 'filter' | 'mangle' | 'raw', ...rules: string[]): string {
 }
 
 /** One TCP connection's usual segments: client 1000, server 5000. */
-function connection(family: 4 | 6, sport: number) {
+export function connection(family: 4 | 6, sport: number) {
   const client = (segment: Segment): Buffer => tcp({ family, sport, ...segment });
   const server = (segment: Segment): Buffer => tcp({ family, sport, back: true, ...segment });
   const syn = client({ flags: 'S', seq: 1000 });
@@ -47,7 +47,7 @@ function connection(family: 4 | 6, sport: number) {
 type Connection = ReturnType<typeof connection>;
 
 /** How to get an entry into each state. */
-const STATES: Record<string, (c: Connection) => Buffer[]> = {
+export const STATES: Record<string, (c: Connection) => Buffer[]> = {
   SYN_SENT: (c) => [c.syn],
   SYN_RECV: (c) => [c.syn, c.synAck],
   SYN_SENT2: (c) => [c.syn, c.server({ flags: 'S', seq: 5000 })],
@@ -145,6 +145,13 @@ function mirrored(family: 4 | 6): Buffer {
   return ip({ source, target: source }, 17, header, 6);
 }
 
+/** A packet to the server from a neighbour's link-local address: a datagram, an echo request or anything else. */
+function fromLinkLocal(protocol: number, checksum: number, ttl = 64): Buffer {
+  const header = Buffer.from(protocol === 58 ? [128, 0, 0, 0, 0, 7, 0, 1] : [0x0f, 0xa0, 0, 53, 0, 8, 0, 0]);
+  const source = Buffer.from('fe80000000000000000000000000abcd', 'hex');
+  return ip({ source, target: ends(6, false).target }, protocol, header, checksum, ttl);
+}
+
 /** Timeouts of all sorts that differ from each other, to see which one is used. */
 const ODD_TIMEOUTS = {
   [`${CT}tcp_timeout_close`]: '33',
@@ -169,6 +176,49 @@ export const SEQUENCES: Sequence[] = [
     ...statesAndProbes(4),
     name: 'the same with a gateway',
     rules4: [ruleset('gateway.iptables-save')],
+  },
+  ...([4, 6] as const).map(
+    (family): Sequence => ({
+      ...statesAndProbes(family),
+      name: `the same with a reset for whatever is INVALID, IPv${family}`,
+      [family === 4 ? 'rules4' : 'rules6']: [
+        table('filter', '-A FORWARD -p tcp -m conntrack --ctstate INVALID -j REJECT --reject-with tcp-reset'),
+      ],
+    }),
+  ),
+  {
+    name: 'the reset that answers an INVALID or UNTRACKED packet is tracked itself',
+    steps: [4, 6].flatMap((family) => {
+      const invalid = (port: number, probe: (c: Connection) => Buffer): Buffer[] => {
+        const c = connection(family as 4 | 6, port);
+        const after = [
+          c.client({ flags: 'P.', seq: 1001, ack: 5001, length: 10 }),
+          c.server({ flags: '.', seq: 5001 }),
+        ];
+        return [c.syn, c.synAck, c.ack, probe(c), ...after];
+      };
+      return [
+        // At the server's next number: the flow closes. Elsewhere: it stays, for as long as CLOSE would have.
+        ...invalid(4000, (c) => c.client({ flags: '.', seq: 900_000, ack: 5001 })),
+        ...invalid(4001, (c) => c.client({ flags: '.', seq: 1001, ack: 900_000 })),
+        ...invalid(4002, (c) => c.client({ flags: '.', seq: 900_000, ack: 4000 })),
+        // Nothing was acknowledged: the reset acknowledges, SYN and FIN being a number each.
+        ...invalid(4003, (c) => c.client({ flags: 'F', seq: 1001, length: 5 })),
+        ...invalid(4004, (c) => c.client({ flags: 'SF', seq: 900_000 })),
+        ...invalid(4005, (c) => c.server({ flags: '.', seq: 900_000, ack: 1001 })),
+        // Of no flow at all, and passed by connection tracking.
+        connection(family as 4 | 6, 4006).synAck,
+        ...invalid(5000, (c) => c.client({ flags: '.', seq: 1001, ack: 5001 })),
+        ...invalid(5001, (c) => c.client({ flags: '.', seq: 900_000, ack: 5001 })),
+      ];
+    }),
+    ...(() => {
+      const rules = [
+        table('raw', '-A PREROUTING -p tcp -m tcp --sport 5000:5001 --tcp-flags SYN,PSH,ACK ACK -j CT --notrack'),
+        table('filter', '-A FORWARD -p tcp -m conntrack --ctstate INVALID,UNTRACKED -j REJECT --reject-with tcp-reset'),
+      ].join('');
+      return { rules4: [rules], rules6: [rules] };
+    })(),
   },
   {
     name: 'UDP becomes a stream two seconds after it began',
@@ -282,6 +332,30 @@ export const SEQUENCES: Sequence[] = [
     }),
   },
   {
+    name: 'what connections have carried',
+    steps: [0, 40, 1, 300, 7, 40].flatMap((length) => [
+      udp({ length }),
+      udp({ length: length * 3, back: true }),
+      udp({ sport: 4001, length: 700 }),
+      ping(4, false),
+    ]),
+    rules4: [
+      table(
+        'filter',
+        ...['original', 'reply', 'both'].flatMap((direction) =>
+          ['packets', 'bytes', 'avgpkt'].flatMap((mode) =>
+            ['0', '1:3', '4:4', '100:800'].flatMap((range) =>
+              ['', '! '].map(
+                (not) =>
+                  `-A FORWARD -m connbytes ${not}--connbytes ${range} --connbytes-mode ${mode} --connbytes-dir ${direction}`,
+              ),
+            ),
+          ),
+        ),
+      ),
+    ],
+  },
+  {
     name: 'not tracked',
     steps: [udp({}), udp({ back: true }), unreachable(4, udp({})), ...handshake],
     rules4: [
@@ -363,6 +437,18 @@ export const SEQUENCES: Sequence[] = [
     ),
     rules4: [table('filter', '-A FORWARD -j REJECT --reject-with icmp-port-unreachable')],
     rules6: [table('filter', '-A FORWARD -j REJECT --reject-with icmp6-port-unreachable')],
+  },
+  {
+    name: 'link-local sources are not forwarded',
+    steps: [
+      ...[fromLinkLocal(17, 6), fromLinkLocal(17, 6)],
+      ...[fromLinkLocal(58, 2), fromLinkLocal(253, -1), fromLinkLocal(17, 6, 1)],
+      udp({ family: 6 }),
+    ],
+    rules6: [
+      table('raw', '-A PREROUTING -p 253 -j CT --notrack') +
+        table('filter', '-A FORWARD -m conntrack --ctstate NEW -j ACCEPT'),
+    ],
   },
   {
     name: 'ICMPv6 redirects that are not believed',

@@ -41,13 +41,11 @@ const LATER = new Set([
   'table-full',
   'not-for-us',
   'martian',
+  'beyond-scope',
 ]);
 
 /** Addresses of an ICMP error that is sent to another than whom it quotes. */
 const WRONG_SENDER = /^outer daddr \S+ != inner \S+$/;
-
-/** The kernel prints the packet's tag beside the right one; ours is in the packet. */
-const WRONG_TAG = /^verification tag check failed [0-9a-f]+ vs ([0-9a-f]+ for dir [01])$/;
 
 /** True if our `why` and the kernel's message (undefined: it said nothing) are the same. */
 export function sameWhy(kernel: string | undefined, ours: string | undefined): boolean {
@@ -55,7 +53,6 @@ export function sameWhy(kernel: string | undefined, ours: string | undefined): b
   if (LATER.has(word)) return true;
   if (kernel === undefined) return word === '' || SILENT.has(word);
   if (word === 'icmp-error-wrong-sender') return WRONG_SENDER.test(kernel);
-  if (word === 'wrong-tag') return message === `verification tag check failed, not ${WRONG_TAG.exec(kernel)?.[1]}`;
   const known = MESSAGES[word];
   return known ? known.includes(kernel) : message === kernel;
 }

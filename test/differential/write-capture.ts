@@ -1,5 +1,5 @@
 // How does our side get the very packets the kernel got? As a pcapng file of the same Ethernet frames, with the two
-// interfaces by name and the moment each frame reached the kernel.
+// interfaces and loopback by name and the moment each frame reached the kernel.
 
 import type { Frame } from './frames.ts';
 import { ethernetFrame } from './kernel.ts';
@@ -32,7 +32,7 @@ export function pcapngOf(frames: Frame[], times: bigint[], interfaces: readonly 
   section.writeUInt16LE(1, 4);
   section.writeBigInt64LE(-1n, 8);
   const parts = [block(0x0a0d0d0a, section)];
-  for (const name of interfaces) {
+  for (const name of [...interfaces, 'lo']) {
     const head = Buffer.alloc(8);
     head.writeUInt16LE(LINKTYPE_ETHERNET, 0);
     parts.push(block(1, head, option(2, Buffer.from(name)), option(9, Buffer.from([9])), Buffer.alloc(4)));
@@ -41,7 +41,7 @@ export function pcapngOf(frames: Frame[], times: bigint[], interfaces: readonly 
     const bytes = ethernetFrame(frame);
     const ts = times[index] ?? 0n;
     const head = Buffer.alloc(20);
-    head.writeUInt32LE(frame.side, 0);
+    head.writeUInt32LE(frame.own === 'loopback' ? interfaces.length : frame.side, 0);
     head.writeUInt32LE(Number(ts >> 32n), 4);
     head.writeUInt32LE(Number(ts & 0xffffffffn), 8);
     head.writeUInt32LE(bytes.length, 12);

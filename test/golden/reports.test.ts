@@ -54,6 +54,7 @@ const PACKET: TracedPacket = {
   reject: 0,
   reason: Reason.TCP_SEQ_OVER,
   reasonValue: 3000,
+  reasonTag: 0,
   rule: 0,
 };
 
@@ -67,6 +68,7 @@ const STEPS: TraceEntry[] = [
     statusAfter: Status.SEEN_REPLY,
     reason: Reason.TCP_SEQ_OVER,
     reasonValue: 3000,
+    reasonTag: 0,
     tcp: {
       flags: 24,
       index: 3,

@@ -1,8 +1,18 @@
 // What does an expression list say about a packet? The plain reading of src/ruleset/expression.ts, one expression after
 // the other over the engine's memory, that the emitted code is checked against.
-import { ChainVerdict, CtState, EventBit, L3, PacketFlag, Status } from '../../assembly/vocabulary.ts';
+import {
+  Carried,
+  CarriedBy,
+  ChainVerdict,
+  ChunkMatch,
+  CtState,
+  EventBit,
+  L3,
+  PacketFlag,
+  Status,
+  Sysctl,
+} from '../../assembly/vocabulary.ts';
 import { ACCOUNT, COUNTER, FLOW, LOG_RECORD, PACKET, WORLD } from '../../src/engine/layout.ts';
-import { matchesInterface } from '../../src/ruleset/compile.ts';
 import {
   type Action,
   type AddressField,
@@ -13,6 +23,7 @@ import {
   type RuleProgram,
   type Test,
 } from '../../src/ruleset/expression.ts';
+import { matchesInterface } from '../../src/ruleset/interface-pattern.ts';
 
 export interface Surroundings {
   /** Name of an interface by index; index 0 has none. */
@@ -31,6 +42,8 @@ class Hotdrop extends Error {}
 type Outcome = ChainVerdict | 'return';
 
 export class RuleInterpreter {
+  /** The packet is dropped although the rule goes on (hotdrop of a test that is inverted). */
+  private dropped = false;
   private readonly view: DataView;
   private readonly bytes: Uint8Array;
   /** Rules looked at, as trace_rule is told of them. */
@@ -67,24 +80,29 @@ export class RuleInterpreter {
   }
 
   private rule(chain: ChainProgram, rule: RuleProgram, p: number, w: number): Outcome {
+    const drop = (): ChainVerdict => {
+      this.view.setUint32(p + PACKET.rule, rule.index, true);
+      return ChainVerdict.DROP;
+    };
+    this.dropped = false;
     try {
       for (const test of rule.tests) {
         if (this.holds(chain, test, p, w)) continue;
         this.trace.push([rule.index, false]);
-        return ChainVerdict.CONTINUE;
+        return this.dropped ? drop() : ChainVerdict.CONTINUE;
       }
     } catch (error) {
       if (!(error instanceof Hotdrop)) throw error;
       this.trace.push([rule.index, false]);
-      this.view.setUint32(p + PACKET.rule, rule.index, true);
-      return ChainVerdict.DROP;
+      return drop();
     }
     this.trace.push([rule.index, true]);
     for (const action of rule.actions) {
+      if (this.dropped && ['verdict', 'jump', 'goto'].includes(action.op)) return drop();
       const outcome = this.act(action, rule.index, p, w);
       if (outcome !== ChainVerdict.CONTINUE) return outcome;
     }
-    return ChainVerdict.CONTINUE;
+    return this.dropped ? drop() : ChainVerdict.CONTINUE;
   }
 
   private u16be(at: number): number {
@@ -229,6 +247,10 @@ export class RuleInterpreter {
       }
       case 'ct label':
         return this.label(test, p, w) !== test.invert;
+      case 'ct bytes':
+        return this.carried(test, p, w);
+      case 'sctp chunks':
+        return this.chunks(test, p);
       case 'limit':
         return this.limit(test, p, w);
     }
@@ -264,16 +286,64 @@ export class RuleInterpreter {
     return found;
   }
 
+  private chunks({ match, test, invert }: Extract<Test, { op: 'sctp chunks' }>, p: number): boolean {
+    const end = this.view.getUint32(p + PACKET.l4_len, true);
+    const l4 = this.view.getUint32(p + PACKET.l4, true);
+    const found: { type: number; fits: boolean }[] = [];
+    for (let at = 12; at === 12 || at < end; ) {
+      const length = at + 4 <= end ? this.u16be(l4 + at + 2) : 0;
+      if (length === 0) {
+        if (!invert) throw new Hotdrop();
+        this.dropped = true;
+        return true;
+      }
+      const type = this.view.getUint8(l4 + at);
+      const flags = test.flags.find((each) => each.type === type);
+      const fits = !flags || (this.view.getUint8(l4 + at + 1) & flags.mask) === flags.value;
+      found.push({ type, fits: fits && test.types.includes(type) });
+      // The kernel has its answer before it comes to what is malformed.
+      if (match === ChunkMatch.ANY && found.at(-1)?.fits) return !invert;
+      if (match === ChunkMatch.ONLY && !found.at(-1)?.fits) return invert;
+      at += Math.ceil(length / 4) * 4;
+    }
+    const met = (type: number): boolean => found.some((chunk) => chunk.type === type && chunk.fits);
+    const answer = match === ChunkMatch.ALL ? test.types.every(met) : match === ChunkMatch.ONLY;
+    return answer !== invert;
+  }
+
+  private carried(test: Extract<Test, { op: 'ct bytes' }>, p: number, w: number): boolean {
+    const account = this.account(p, w);
+    if (
+      account === 0 ||
+      this.view.getUint32(this.view.getUint32(w + WORLD.sysctls, true) + Sysctl.ACCT * 4, true) === 0
+    )
+      return false;
+    const read = (offset: number): bigint => this.view.getBigUint64(account + offset, true);
+    const sides = [
+      [read(ACCOUNT.packets_original), read(ACCOUNT.bytes_original)] as const,
+      [read(ACCOUNT.packets_reply), read(ACCOUNT.bytes_reply)] as const,
+    ].filter((_, dir) => test.by === CarriedBy.BOTH || (test.by === CarriedBy.ORIGINAL) === (dir === 0));
+    const packets = sides.reduce((sum, [count]) => sum + count, 0n);
+    const bytes = sides.reduce((sum, [, count]) => sum + count, 0n);
+    const average = packets === 0n ? 0n : bytes / packets;
+    const value = test.carried === Carried.PACKETS ? packets : test.carried === Carried.BYTES ? bytes : average;
+    return (value >= test.low && value <= test.high) !== test.invert;
+  }
+
   /** Labels lie in the flow's account: behind the flow if it is the unconfirmed one, else in the parallel table. */
+  private account(p: number, w: number): number {
+    const flow = this.flow(p);
+    const world = (field: number): number => this.view.getUint32(w + field, true);
+    if (flow === 0) return 0;
+    if (flow === world(WORLD.unconfirmed)) return flow + FLOW.size;
+    return world(WORLD.accounts) + ((flow - world(WORLD.flows)) / FLOW.size) * ACCOUNT.size;
+  }
+
   private label(test: Extract<Test, { op: 'ct label' }>, p: number, w: number): boolean {
     const { view } = this;
     const flow = this.flow(p);
-    if (flow === 0) return false;
-    const world = (field: number): number => view.getUint32(w + field, true);
-    const account =
-      flow === world(WORLD.unconfirmed)
-        ? flow + FLOW.size
-        : world(WORLD.accounts) + ((flow - world(WORLD.flows)) / FLOW.size) * ACCOUNT.size;
+    const account = this.account(p, w);
+    if (account === 0) return false;
     const byte = account + ACCOUNT.labels_lo + Math.floor(test.bit / 8);
     const before = view.getUint8(byte);
     const bit = 1 << (test.bit % 8);
@@ -360,6 +430,9 @@ export class RuleInterpreter {
         if (action.op === 'template') view.setUint8(p + PACKET.template, action.template + 1);
         view.setUint8(p + PACKET.ct_state, action.op === 'template' ? CtState.NEW : CtState.UNTRACKED);
         return ChainVerdict.CONTINUE;
+      case 'nat':
+        // What the binding does is the engine's; the chain ends here.
+        return decide(ChainVerdict.ACCEPT);
       case 'reject':
         view.setUint8(p + PACKET.reject, action.with);
         return decide(ChainVerdict.REJECT);

@@ -176,6 +176,22 @@ def same(one, other):
     return one[12:20] + one[header:] == other[12:20] + other[header:]
 
 
+def translated(one, other):
+    """Is this the same packet behind NAT? Addresses, ports, ids, checksums and quoted packets may differ."""
+    if one[:1] != other[:1] or len(one) != len(other):
+        return False
+    six = one[0] >> 4 == 6
+    protocol, header = (6, 40) if six else (9, (one[0] & 15) * 4)
+    if one[protocol] != other[protocol]:
+        return False
+    a, b = one[header:], other[header:]
+    if one[protocol] == 6:
+        return a[4:16] == b[4:16] and a[18:] == b[18:]
+    if one[protocol] == 17:
+        return a[4:6] + a[8:] == b[4:6] + b[8:]
+    return a[:2] == b[:2]
+
+
 class Listener:
     """`conntrack -E`, and how many of its lines are still to come."""
 
@@ -245,8 +261,9 @@ class Wire:
         self.links[origin].send(target + source + struct.pack(">H", 0x86DD if six else 0x0800) + packet)
 
 
-def observe(nflog, packet, whole):
-    """What became of the packet, or of the one it is a fragment of: reads the log until nothing more comes."""
+def observe(nflog, packet, whole, nat):
+    """What became of the packet, or of the one it is a fragment of: reads the log until nothing more comes. With `nat`
+    it may look different behind connection tracking."""
     seen = {"state": "NONE", "dir": None, "path": None, "accepted": False, "replies": []}
     quiet_after = time.monotonic() + 0.05
     while True:
@@ -257,8 +274,13 @@ def observe(nflog, packet, whole):
             what, _, rest = prefix.partition(" ")
             if what == "answer":
                 seen["replies"].append(payload.hex())
-            elif not same(payload, packet) and not same(payload, whole):
                 continue
+            as_sent = same(payload, packet) or same(payload, whole)
+            if not as_sent and not (nat and translated(payload, whole)):
+                continue
+            if what == "state" and not as_sent:
+                # Over loopback, as it was translated.
+                seen["accepted"] = False
             elif what == "state":
                 state, _, direction = rest.partition(" ")
                 seen["state"], seen["dir"] = state.upper(), direction or None
@@ -279,6 +301,7 @@ def main():
     wire = Wire()
     listener = Listener()
     packets, expiries = [], []
+    nat = "*nat" in (job.get("rules4") or "") + (job.get("rules6") or "")
     start = time.monotonic()
 
     def wait_until(at):
@@ -308,7 +331,7 @@ def main():
             pass
         at = time.monotonic() - start
         wire.send(item["from"], packet)
-        seen = observe(nflog, packet, bytes.fromhex(item.get("whole") or item["hex"]))
+        seen = observe(nflog, packet, bytes.fromhex(item.get("whole") or item["hex"]), nat)
         seen["at"] = at
         seen["events"] = listener.lines()
         if job.get("counters"):

@@ -199,7 +199,7 @@ function icmpWords(words: Words, six: boolean, earlier: readonly BuiltStep[]): b
   if (quoting !== undefined) {
     const quoted = earlier[quoting - 1]?.packet;
     if (!quoted) throw new Error(`there is no packet ${quoting} to quote`);
-    payload = build.quote(quoted, bytes);
+    payload = behindNat(build.quote(quoted, bytes), words.text('quoted-from'), words.text('quoted-to'));
   }
   const badChecksum = words.flag('bad-checksum');
   return (six ? build.icmp6 : build.icmp)({
@@ -209,6 +209,20 @@ function icmpWords(words: Words, six: boolean, earlier: readonly BuiltStep[]): b
     badChecksum,
     ...present({ id: words.number('id'), seq: words.number('seq'), rest: mtu }),
   });
+}
+
+/** A quoted packet as NAT made it: with another source, with another target. */
+function behindNat(quoted: Uint8Array, from: string | undefined, to: string | undefined): Uint8Array {
+  const six = quoted[0]! >> 4 === 6;
+  const [addresses, length, ports] = six ? [8, 16, 40] : [12, 4, (quoted[0]! & 15) * 4];
+  const bytes = quoted.slice();
+  [from, to].forEach((text, end) => {
+    if (text === undefined) return;
+    const { address, port } = endpoint(text);
+    bytes.set(build.addressBytes(address), addresses + end * length);
+    if (port !== undefined) bytes.set([port >> 8, port & 255], ports + end * 2);
+  });
+  return bytes;
 }
 
 /** `83070400000000` or `83:07:04`: bytes in hexadecimal. */

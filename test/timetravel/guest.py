@@ -49,12 +49,6 @@ def jiffy():
     return monotonic() // JIFFY_NS * JIFFY_NS
 
 
-def clock_offset():
-    before = monotonic()
-    real = time.clock_gettime_ns(time.CLOCK_REALTIME)
-    return real - (before + monotonic()) // 2
-
-
 def listeners():
     """Number of netfilter netlink sockets in the namespace that have joined multicast groups."""
     with open('/proc/net/netlink', encoding='ascii') as file:
@@ -125,7 +119,7 @@ def main():
     keeper.drain(0)
     keeper.drain_ports(0)
     with open(path('clock.json'), 'w', encoding='ascii') as file:
-        json.dump({'offset': str(clock_offset())}, file)
+        json.dump({'offset': str(kernel.clock_offset())}, file)
     number, due = send_all(keeper, frames)
     sleep_until(due + job['after_ms'] * 1_000_000)
     save(path('table'), 'conntrack', '-L', '-o', 'extended')

@@ -14,8 +14,8 @@ import {
   readAnswers,
   setUpScript,
   WATCH_GROUP,
+  withoutAge,
 } from '../differential/kernel.ts';
-import { attributes } from '../differential/netlink.ts';
 
 /** What to ask. The `wait` of each frame is the time between it and the frame before in the capture, ms. */
 export interface Job {
@@ -25,21 +25,9 @@ export interface Job {
   after: number;
 }
 
-/** What the machine's kernel said. */
-export interface VirtualRecord extends KernelRecord {
-  /**
-   * For each event, when the entry ended: the stop stamp of nf_conntrack_timestamp, which for an expired entry is the
-   * moment it expired, whenever the collector came by. Whole milliseconds of the clock of `sent`, in ns; undefined
-   * where the event has none.
-   */
-  stops: (bigint | undefined)[];
-}
-
 const MEMORY = '512M';
 /** A jiffy of the machine, ns: HZ is 1000. */
-const JIFFY = 1_000_000n;
-/** The clocks' difference is known to less than this, ns. */
-const CLOCK_ERROR = 10_000n;
+const JIFFY = 1_000_000;
 
 /** Where build-kernel.sh puts the kernel. */
 export function defaultKernel(): string {
@@ -47,7 +35,7 @@ export function defaultKernel(): string {
 }
 
 /** Boots the kernel, runs the jobs in order, and returns their records. Throws with the log of the job that failed. */
-export async function askMachine(kernel: string, jobs: Job[]): Promise<VirtualRecord[]> {
+export async function askMachine(kernel: string, jobs: Job[]): Promise<KernelRecord[]> {
   const folder = mkdtempSync(join(tmpdir(), 'ctreplay-timetravel-'));
   try {
     for (const [index, job] of jobs.entries()) writeJob(join(folder, String(index)), `/mnt/${index}`, job);
@@ -75,8 +63,7 @@ function writeJob(folder: string, inside: string, { question, after }: Job): voi
     writeFileSync(join(folder, name), text);
     return `${inside}/${name}`;
   };
-  const sysctls = { ...question.sysctls, 'net.netfilter.nf_conntrack_timestamp': '1' };
-  put('setup.sh', setUpScript({ ...question, sysctls }, put));
+  put('setup.sh', setUpScript(question, put));
   put(
     'job.json',
     JSON.stringify({ ports: question.interfaces, groups: [INVALID_GROUP, WATCH_GROUP], after_ms: after }),
@@ -114,43 +101,27 @@ function boot(kernel: string, folder: string): Promise<string> {
   });
 }
 
-function readJob(folder: string, { name, question }: Job, console: string): VirtualRecord {
+function readJob(folder: string, { name, question }: Job, console: string): KernelRecord {
   const text = (file: string): string =>
     existsSync(join(folder, file)) ? readFileSync(join(folder, file), 'utf8') : '(none)';
   if (text('code').trim() !== '0') {
     throw new Error(`${name}: the machine failed, code ${text('code').trim()}\n${text('log')}\n${console}`);
   }
   const record = readAnswers(readFileSync(join(folder, 'answers')), question.frames);
-  // Without the length of the entry's life, which conntrack prints where it is known.
-  const eventLines = text('events')
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => line.replace(/ delta-time=\d+/, ''));
+  const lines = (file: string): string[] => text(file).split('\n').filter(Boolean).map(withoutAge);
+  const eventLines = lines('events');
   if (eventLines.length !== record.events.length) {
     throw new Error(`${name}: conntrack -E printed ${eventLines.length} of ${record.events.length} events`);
   }
   const { offset } = JSON.parse(text('clock.json')) as { offset: string };
-  const table = text('table')
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => line.replace(/ delta-time=\d+/, ''));
   return {
     ...record,
-    tick: Number(JIFFY),
+    tick: JIFFY,
+    wall: BigInt(offset),
     eventLines,
-    table,
+    table: lines('table'),
     tableDelay: 0,
     counters4: text('counters4'),
     counters6: text('counters6'),
-    stops: record.events.map(({ message }) => stopOf(message.body, BigInt(offset))),
   };
-}
-
-const CTA_TIMESTAMP = 20;
-const CTA_TIMESTAMP_STOP = 2;
-
-function stopOf(body: Buffer, offset: bigint): bigint | undefined {
-  const stamps = attributes(body).get(CTA_TIMESTAMP);
-  const stop = stamps && attributes(stamps).get(CTA_TIMESTAMP_STOP)?.readBigUInt64BE(0);
-  return stop === undefined ? undefined : ((stop - offset + CLOCK_ERROR) / JIFFY) * JIFFY;
 }

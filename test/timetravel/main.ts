@@ -7,11 +7,13 @@ import { basename } from 'node:path';
 import { parseArgs } from 'node:util';
 import { answersOf } from '../differential/answers.ts';
 import { compare } from '../differential/compare.ts';
+import type { KernelRecord } from '../differential/kernel.ts';
+import { compareMoments, kernelExpiries, ourExpiries } from '../differential/moments.ts';
 import { OurRun } from '../differential/ours.ts';
 import { isSilentReject } from '../differential/packet.ts';
 import { story } from '../differential/story.ts';
-import { askMachine, defaultKernel, type Job, type VirtualRecord } from './machine.ts';
-import { compareMoments, excuseResets, kernelExpiries, ourExpiries, resetFlows } from './moments.ts';
+import { askMachine, defaultKernel, type Job } from './machine.ts';
+import { excuseResets, resetFlows } from './resets.ts';
 import { judgeScenario, readScenarios, scenarioJob } from './scenarios.ts';
 import { type TimedTraffic, timedTraffic } from './timed-capture.ts';
 
@@ -58,7 +60,7 @@ async function runScenarios(kernel: string, which: 'virtual' | 'all'): Promise<b
   return total.different === 0;
 }
 
-async function judgeCapture(file: string, traffic: TimedTraffic, job: Job, record: VirtualRecord, limit: number) {
+async function judgeCapture(file: string, traffic: TimedTraffic, job: Job, record: KernelRecord, limit: number) {
   const { frames } = traffic;
   const kernel = answersOf(frames, record);
   const ours = new OurRun(
@@ -68,7 +70,7 @@ async function judgeCapture(file: string, traffic: TimedTraffic, job: Job, recor
   try {
     const answer = await ours.replay(2);
     const isSilent = (n: number, kind: string): boolean => isSilentReject(frames[n - 1]!.packet, kind);
-    const comparison = compare(kernel, answer, isSilent);
+    const comparison = compare(kernel, answer, { isSilent, isOwnError: () => false });
     const moments = compareMoments(kernelExpiries(kernel, record), ourExpiries(answer.events));
     comparison.differences.push(...moments.differences);
     const resets = resetFlows(frames, kernel);

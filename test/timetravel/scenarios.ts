@@ -6,11 +6,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { answersOf } from '../differential/answers.ts';
 import { placed } from '../differential/frames.ts';
+import type { KernelRecord } from '../differential/kernel.ts';
+import { kernelExpiries } from '../differential/moments.ts';
 import { differences, type KernelResult } from '../scenario/kernel.ts';
 import { layOut, parseScenarios, type Scenario } from '../scenario/scenario-file.ts';
 import { buildSteps } from '../scenario/scenario-packets.ts';
-import type { Job, VirtualRecord } from './machine.ts';
-import { kernelExpiries, resetFlows } from './moments.ts';
+import type { Job } from './machine.ts';
+import { resetFlows } from './resets.ts';
 
 /** Scenarios that the machine can be given: with nothing but packets to forward and sysctls that a namespace has. */
 export function readScenarios(which: 'virtual' | 'all'): Scenario[] {
@@ -23,7 +25,8 @@ export function readScenarios(which: 'virtual' | 'all'): Scenario[] {
   return files
     .sort()
     .flatMap((name) => parseScenarios(name, readFileSync(join(folder, name), 'utf8')))
-    .filter((scenario) => (which === 'all' && scenario.interfaces.length === 0) || scenario.virtual);
+    .filter((scenario) => (which === 'all' && scenario.interfaces.length === 0) || scenario.virtual)
+    .filter((scenario) => scenario.askable);
 }
 
 const millis = (ns: bigint): number => Number(ns / 1_000_000n);
@@ -52,7 +55,7 @@ export function scenarioJob(scenario: Scenario): Job {
 
 export interface Verdict {
   differences: string[];
-  /** Differences were found, and the scenario turns on what 6.12 does with an RST (moments.ts). */
+  /** Differences were found, and the scenario turns on what 6.12 does with an RST (resets.ts). */
   excused: boolean;
   packets: number;
   /** Expiries that came at the very millisecond that the scenario names. */
@@ -60,7 +63,7 @@ export interface Verdict {
 }
 
 /** Compares what the machine's kernel said with the scenario. */
-export function judgeScenario(scenario: Scenario, job: Job, record: VirtualRecord): Verdict {
+export function judgeScenario(scenario: Scenario, job: Job, record: KernelRecord): Verdict {
   const answers = answersOf(job.question.frames, record);
   const start = answers.packets[0]?.ts ?? 0n;
   const expiries = kernelExpiries(answers, record).map(({ line, at }) => ({ at: at - start, line }));
@@ -90,7 +93,7 @@ export function judgeScenario(scenario: Scenario, job: Job, record: VirtualRecor
   return { differences: found, excused, packets: answers.packets.length, expiries: scenario.expiries.length };
 }
 
-function hexOfReply({ log }: VirtualRecord['logs'][number]): string {
+function hexOfReply({ log }: KernelRecord['logs'][number]): string {
   return log.payload.toString('hex');
 }
 

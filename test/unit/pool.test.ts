@@ -2,6 +2,7 @@
 
 import { expect, test } from 'vitest';
 import { compileEngine } from '../../src/engine/engine.ts';
+import { WORLD } from '../../src/engine/layout.ts';
 import { Allocator, createMemory } from '../../src/engine/memory.ts';
 import { EngineError } from '../../src/errors.ts';
 import type { LanePlan } from '../../src/pool/lane.ts';
@@ -17,11 +18,11 @@ test('a worker that cannot start ends the wait with an error instead of a hang',
     memory,
     engine: await compileEngine(),
     rules: [new WebAssembly.Module(foreign)],
-    ring: layOutRing(allocator, 2, 1, { events: false, logs: false, endsBytes: 64 }),
+    ring: layOutRing(allocator, 2, 1, { events: false, logs: false, endsBytes: 64, translations: [false] }),
     lanes: 2,
     seed: [1, 2],
     scratch: [allocator.take(256), allocator.take(256)],
-    worlds: [[allocator.take(192)], [allocator.take(192)]],
+    worlds: [[allocator.take(WORLD.size)], [allocator.take(WORLD.size)]],
     shardLanes: allocator.take(4096),
     checksums: 0,
     defrag: { address: allocator.take(128), endsBytes: 64 },

@@ -5,6 +5,8 @@
 import { CtState, Dir, Status } from '../../../assembly/vocabulary.ts';
 import type { AddressTest, ConntrackTest, InvertedRange, MatchTest, Range } from '../ast.ts';
 import { type Family, refuse } from '../source.ts';
+import { CONNBYTES } from './match-connbytes.ts';
+import { SCTP } from './match-sctp.ts';
 import { ADDRESS_TYPES, byPrefix, ICMP_TYPES, ICMP6_TYPES, own, PACKET_TYPES, TCP_FLAGS } from './names.ts';
 import { firstValue, type Given, type OptionSpec, type Use } from './options.ts';
 import {
@@ -20,6 +22,7 @@ import {
   parsePorts,
   parseProtocol,
   parseRange,
+  readNumber,
   type Value,
 } from './values.ts';
 
@@ -272,6 +275,7 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
     },
   },
   udp: { options: [SPORT, DPORT], build: (use) => ({ kind: 'udp', ...portTests(use) }) },
+  sctp: SCTP,
   multiport: {
     options: [
       { names: ['source-ports', 'sports'], values: 1, invert: true },
@@ -325,13 +329,16 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
     build(use) {
       const given = use.one('label');
       const value = firstValue(given);
-      if (!/^\d+$/.test(value.text)) {
-        refuse('RULESET_UNSUPPORTED', 'names of labels (connlabel.conf) are not supported: give the number', value.at);
+      // A name comes first, also one that looks like a number (libxt_connlabel).
+      const bit = use.labels?.get(value.text) ?? readNumber(value.text, LABEL_MAX);
+      if (bit === undefined) {
+        const where = use.labels ? 'in connlabel.conf nor' : '(the host has no connlabel.conf) nor';
+        return invalid(value, `the label is neither a name ${where} a number from 0 to ${LABEL_MAX}`);
       }
-      const bit = parseNumber(value, LABEL_MAX, 'the label');
       return { kind: 'connlabel', bit, set: use.has('set'), invert: given.invert };
     },
   },
+  connbytes: CONNBYTES,
   comment: {
     options: [{ names: ['comment'], values: 1 }],
     build(use) {
@@ -432,6 +439,7 @@ export function findMatch(name: string, family: Family): MatchExtension | undefi
 export function protocolMatch(protocol: number, family: Family): string | undefined {
   if (protocol === 6) return 'tcp';
   if (protocol === 17) return 'udp';
+  if (protocol === 132) return 'sctp';
   if (protocol === 1 && family === 2) return 'icmp';
   if (protocol === 58 && family === 10) return 'icmp6';
   return undefined;

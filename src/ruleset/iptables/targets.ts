@@ -3,6 +3,7 @@ import { L3, RejectWith, TemplateFlag } from '../../../assembly/vocabulary.ts';
 import type { LogOptions, TargetAction } from '../ast.ts';
 import { refuse } from '../source.ts';
 import { CT_EVENTS, EXPECTATION_EVENTS, LOG_LEVELS, own, REJECT4, REJECT6 } from './names.ts';
+import { NAT_TARGETS } from './nat-targets.ts';
 import { firstValue, type Given, type OptionSpec, type Use } from './options.ts';
 import { invalid, parseBits, parseMark, parseNumber, readNumber, type Value } from './values.ts';
 
@@ -216,6 +217,7 @@ const TARGETS: Readonly<Record<string, TargetExtension>> = {
       return { kind: 'mangle', clamp: given.name !== 'set-mss' };
     },
   },
+  ...NAT_TARGETS,
   CHECKSUM: {
     options: [flag('checksum-fill')],
     build(use) {
@@ -228,8 +230,8 @@ const TARGETS: Readonly<Record<string, TargetExtension>> = {
 /** Targets that exist and that this program does not have: named in the error whatever follows them. */
 const UNSUPPORTED = new Set(
   (
-    'AUDIT CLASSIFY CLUSTERIP CONNSECMARK DNAT DNPT DSCP ECN HL HMARK IDLETIMER LED MASQUERADE NETMAP RATEEST REDIRECT ' +
-    'SECMARK SET SNAT SNPT SYNPROXY TCPOPTSTRIP TEE TOS TPROXY TRACE TTL ULOG'
+    'AUDIT CLASSIFY CLUSTERIP CONNSECMARK DNPT DSCP ECN HL HMARK IDLETIMER LED RATEEST ' +
+    'SECMARK SET SNPT SYNPROXY TCPOPTSTRIP TEE TOS TPROXY TRACE TTL ULOG'
   ).split(' '),
 );
 

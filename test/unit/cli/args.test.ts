@@ -49,6 +49,7 @@ describe('options', () => {
       at: '5',
       packet: '1:1',
       workers: '2',
+      seed: '7',
       checksums: 'verify',
       'events-format': 'xml',
     };

@@ -157,13 +157,16 @@ describe.each(BUILDS)('%s build', (build) => {
       expect(said).toMatchObject({ ctState: 'RELATED', dir: 'REPLY', flowId: 1 });
     });
 
+    /** Between neighbours: a link-local source is not forwarded to another link. */
+    const near = 'fe80::a';
+    const neighbours = ip(near, 'fe80::b', udp({ sport: 1, dport: 2, payload: 16 }));
     /** A redirect from `from`: target, destination, then an option with the redirected packet. */
     const redirect = ({ from = 'fe80::1', ttl = 255, code = 0, option = 4, units = 9 } = {}) => {
-      const payload = concat(new Uint8Array(32), Uint8Array.from([option, units, 0, 0, 0, 0, 0, 0]), first);
-      return ip(from, A6, icmp6({ type: 137, code, payload }), { ttl });
+      const payload = concat(new Uint8Array(32), Uint8Array.from([option, units, 0, 0, 0, 0, 0, 0]), neighbours);
+      return ip(from, near, icmp6({ type: 137, code, payload }), { ttl });
     };
     it('a redirect by a router of the link: RELATED', () => {
-      expect(open(first).send(redirect())).toMatchObject({ ctState: 'RELATED', flowId: 1 });
+      expect(open(neighbours).send(redirect())).toMatchObject({ ctState: 'RELATED', flowId: 1 });
     });
     it.each([
       ['from another address', { from: '2001:db8::9' }, 'ICMPV6_REDIRECT_SENDER'],
@@ -172,15 +175,15 @@ describe.each(BUILDS)('%s build', (build) => {
       ['without the redirected packet', { option: 2 }, 'ICMP_BAD_TYPE'],
       ['with an option of length 0', { units: 0 }, 'ICMPV6_REDIRECT_OPTIONS'],
     ])('a redirect %s: INVALID', (_, changes, reason) => {
-      expect(open(first).send(redirect(changes))).toMatchObject({ ctState: 'INVALID', flowId: 0, reason });
+      expect(open(neighbours).send(redirect(changes))).toMatchObject({ ctState: 'INVALID', flowId: 0, reason });
     });
     it('a redirect without options: INVALID', () => {
       const data = redirect();
-      const bare = ip('fe80::1', A6, icmp6({ type: 137, payload: new Uint8Array(32) }), { ttl: 255 });
-      expect(open(first).send(bare)).toMatchObject({ ctState: 'INVALID', reason: 'ICMPV6_REDIRECT_OPTIONS' });
-      const short = ip('fe80::1', A6, icmp6({ type: 137, payload: new Uint8Array(31) }), { ttl: 255 });
-      expect(open(first).send(short)).toMatchObject({ ctState: 'INVALID', reason: 'ICMPV6_REDIRECT_SHORT' });
-      expect(open(first).send(data).ctState).toBe('RELATED');
+      const bare = ip('fe80::1', near, icmp6({ type: 137, payload: new Uint8Array(32) }), { ttl: 255 });
+      expect(open(neighbours).send(bare)).toMatchObject({ ctState: 'INVALID', reason: 'ICMPV6_REDIRECT_OPTIONS' });
+      const short = ip('fe80::1', near, icmp6({ type: 137, payload: new Uint8Array(31) }), { ttl: 255 });
+      expect(open(neighbours).send(short)).toMatchObject({ ctState: 'INVALID', reason: 'ICMPV6_REDIRECT_SHORT' });
+      expect(open(neighbours).send(data).ctState).toBe('RELATED');
     });
   });
 });

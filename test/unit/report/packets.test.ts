@@ -39,8 +39,11 @@ function line(fields: PacketFields, logs: number[] = []): string {
   const place = memory(4096);
   captureRecord(place, 64, 1, 7, 1_700_000_000_000_123_456n, 7n);
   packetRecord(place, 512, fields);
-  const lines = new PacketLines({ rules: RULES, interfaceName: (index) => NAMES[index] || undefined });
-  return lines.line(place.view, place.bytes, 64, 512, () => logs.map((rule) => ({ rule })) as never);
+  const lines = new PacketLines({
+    rules: RULES,
+    interfaceName: (index) => NAMES[index] || undefined,
+  });
+  return lines.line(place.view, place.bytes, 64, 512, () => logs.map((rule) => ({ rule })) as never, 0);
 }
 
 describe('a line', () => {
@@ -119,7 +122,7 @@ test('a second that repeats is cached, one that changes is not', () => {
   const lines = new PacketLines({ rules: [], interfaceName: () => undefined });
   const stamps = [1_000_000_000n, 1_500_000_000n, 2_000_000_000n, 1_000_000_001n].map((ts) => {
     captureRecord(place, 64, 1, 1, ts, 1n);
-    return JSON.parse(lines.line(place.view, place.bytes, 64, 512, () => [])).ts;
+    return JSON.parse(lines.line(place.view, place.bytes, 64, 512, () => [], 0)).ts;
   });
   expect(stamps).toEqual(['1.000000000', '1.500000000', '2.000000000', '1.000000001']);
 });
@@ -152,7 +155,13 @@ describe('reasons', () => {
     [Reason.TCP_IGNORED_STATE, 3, 'ignored-state: packet (index 0) in dir 0 ignored, state ESTABLISHED'],
     [Reason.BAD_CHECKSUM, 0, 'invalid-checksum'],
   ])('%i with %i', (reason, value, text) => {
-    expect(whyText(reason, value)).toBe(text);
+    expect(whyText(reason, value, 0)).toBe(text);
+  });
+
+  /** net/netfilter/nf_conntrack_proto_sctp.c, nf_conntrack_sctp_packet: the packet's tag, then the right one. */
+  test('of a wrong tag are both tags', () => {
+    const text = 'wrong-tag: verification tag check failed 2c010000 vs c8 for dir 1';
+    expect(whyText(Reason.SCTP_VTAG_REPLY, 0xc8, 0x2c01_0000)).toBe(text);
   });
 });
 

@@ -117,7 +117,9 @@ class Generator {
 
   private protocol(): { text: string; protocol: string } {
     const icmp = this.family === 2 ? 'icmp' : 'ipv6-icmp';
-    switch (this.next() % 9) {
+    switch (this.next() % 10) {
+      case 9:
+        return { text: `-p sctp -m sctp ${this.ports()} ${this.chunks()}`, protocol: 'sctp' };
       case 0:
       case 1:
         return { text: `-p tcp ${this.tcp()}`, protocol: 'tcp' };
@@ -142,6 +144,22 @@ class Generator {
       default:
         return { text: '', protocol: '' };
     }
+  }
+
+  private chunks(): string {
+    if (this.one(4)) return '';
+    const list = this.pick([
+      'DATA',
+      'INIT,INIT_ACK',
+      'DATA:Be,SACK',
+      'DATA:e',
+      'ABORT:T,SHUTDOWN_COMPLETE:t,DATA',
+      'ALL',
+      'NONE',
+      'COOKIE_ECHO,DATA:UB',
+      'ASCONF,ASCONF_ACK,FORWARD_TSN,RE_CONFIG,DATA',
+    ]);
+    return `${this.not()}--chunk-types ${this.pick(['any', 'all', 'only'])} ${list}`;
   }
 
   private ports(): string {
@@ -169,7 +187,13 @@ class Generator {
     const { networks: all, ranges } = family === 2 ? V4 : V6;
     // iptables-save loses conntrack's masks with holes.
     const networks = all.filter((network) => !/\/.*[.:]/.test(network));
-    switch (this.next() % 15) {
+    switch (this.next() % 16) {
+      case 14: {
+        const range = this.pick(['0:10', '5', '100:1000', '3:3', '0:', '1000000:', '4294967295:4294967297']);
+        const mode = this.pick(['packets', 'bytes', 'avgpkt']);
+        const direction = this.pick(['original', 'reply', 'both']);
+        return `-m connbytes ${this.not()}--connbytes ${range} --connbytes-mode ${mode} --connbytes-dir ${direction}`;
+      }
       case 13:
         return `-m connlabel ${this.not()}--label "${this.pick([0, 1, 63, 64, 127])}"${this.pick(['', ' --set'])}`;
       case 0:

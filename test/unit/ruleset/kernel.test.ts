@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Proto } from '../../../assembly/vocabulary.ts';
 import { generateRule } from './generate.ts';
 import { numbers } from './random.ts';
-import { ipv4, ipv6, RuleBench, type TestPacket } from './rule-bench.ts';
+import { ipv4, ipv6, RuleBench, sctpChunks, type TestPacket } from './rule-bench.ts';
 
 const SENDER = `ctreplay-send-${process.pid}`;
 const RECEIVER = `ctreplay-recv-${process.pid}`;
@@ -68,7 +68,8 @@ function generateFrame(family: 2 | 10, next: () => number): { packet: TestPacket
     Proto.ICMP,
     Proto.ICMPV6,
     Proto.UDPLITE,
-    132,
+    Proto.SCTP,
+    Proto.SCTP,
     47,
   ]);
   const source = pick(family === 2 ? ADDRESSES4 : SOURCES6);
@@ -89,6 +90,7 @@ function generateFrame(family: 2 | 10, next: () => number): { packet: TestPacket
   } else if (protocol === Proto.ICMP || protocol === Proto.ICMPV6) {
     transport.set([pick([0, 3, 8, 11, 128, 135, 1]), pick([0, 1, 3, 4])]);
   }
+  if (protocol === Proto.SCTP) transport = sctpChunks(sport, dport, next);
   const cut = pick([0, 0, 0, 0, 0, 3, 4, 7, 12]);
   if (cut > 0) transport = transport.slice(0, cut);
   const fragmentOffset = family === 2 ? pick([0, 0, 0, 0, 0, 1, 185]) : 0;
@@ -174,7 +176,7 @@ function generateText(family: 2 | 10, seed: number): string {
       .replace(/ ?-[jg] .*$/, '')
       .replaceAll(/ +/g, ' ')
       .trim();
-    if (/-m (state|conntrack|connmark|connlabel|limit)/.test(rule)) continue;
+    if (/-m (state|conntrack|connmark|connlabel|connbytes|limit)/.test(rule)) continue;
     rules.push(`-A all ${rule}`);
   }
   const lines = [

@@ -31,6 +31,32 @@ const RULES4 = `
 -A INPUT -p tcp --dp 80 -j ACCEPT
 -A INPUT -p tcp -m udp --dport 5
 -A INPUT ! -p tcp --dport 5
+-A INPUT -p sctp -m sctp --chunk-types any DATA:Be,ABORT:t,SHUTDOWN_COMPLETE:T
+-A INPUT -p sctp -m sctp --chunk-types any DATA:b,DATA:B
+-A INPUT -p sctp -m sctp --chunk-types any DATA:
+-A INPUT -p sctp -m sctp --chunk-types any INIT:T
+-A INPUT -p sctp -m sctp --chunk-types Only data,init
+-A INPUT -p sctp -m sctp ! --chunk-types all ALL
+-A INPUT -p sctp -m sctp --chunk-types all NONE
+-A INPUT -p sctp -m sctp --chunk-types any 5
+-A INPUT -p sctp -m sctp --chunk-types some DATA
+-A INPUT -p sctp -m sctp --chunk-types any data,all
+-A INPUT -p sctp -m sctp --chunk-types any FORWARD_TSN,ASCONF,ASCONF_ACK,ECN_ECNE,ECN_CWR,RE_CONFIG
+-A INPUT -p sctp -m sctp --chunk-types any I-DATA
+-A INPUT -p sctp -m sctp --sport 5:3
+-A INPUT -p sctp -m sctp ! --sport 0:65535 --dport 10:
+-A INPUT -p sctp --sport 5
+-A INPUT -p tcp -m sctp --sport 5
+-A INPUT -m connbytes ! --connbytes 5:5 --connbytes-dir both --connbytes-mode packets
+-A INPUT -m connbytes --connbytes 10:5 --connbytes-dir reply --connbytes-mode avgpkt
+-A INPUT -m connbytes --connbytes 10 --connbytes-dir original --connbytes-mode bytes
+-A INPUT -m connbytes --connbytes :10 --connbytes-dir reply --connbytes-mode avgpkt
+-A INPUT -m connbytes ! --connbytes 0:18446744073709551615 --connbytes-dir reply --connbytes-mode avgpkt
+-A INPUT -m connbytes --connbytes 0:18446744073709551616 --connbytes-dir reply --connbytes-mode avgpkt
+-A INPUT -m connbytes --connbytes 0x10:077 --connbytes-dir reply --connbytes-mode avgpkt
+-A INPUT -m connbytes --connbytes 10: --connbytes-dir reply
+-A INPUT -m connbytes --connbytes 10: --connbytes-dir rep --connbytes-mode avgpkt
+-A INPUT -m connbytes --connbytes-dir reply --connbytes-mode avgpkt
 -A INPUT -p 6 --dport 5 -j ACCEPT
 -A INPUT -s 10/8 -j ACCEPT
 -A INPUT -s 10.1/16 -j ACCEPT

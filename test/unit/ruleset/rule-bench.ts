@@ -3,12 +3,13 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
-import { AddrType, type ChainVerdict, CtState, L3, PacketFlag, Proto } from '../../../assembly/vocabulary.ts';
+import { AddrType, type ChainVerdict, CtState, L3, PacketFlag, Proto, Sysctl } from '../../../assembly/vocabulary.ts';
 import { ACCOUNT, COUNTER, FLOW, INTERFACES_MAX, LOG_RECORD, PACKET, WORLD } from '../../../src/engine/layout.ts';
 import {
   type CompiledRuleset,
   compileRuleset,
   instantiateRuleset,
+  interfaceClass,
   matchesInterface,
   parseRulesets,
   type Ruleset,
@@ -19,12 +20,16 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 /** Where things lie in the memory of a bench. */
 const HEADERS = 0x4000;
 const PACKETS = 0x8000;
+const SYSCTLS = 0x7000;
 const FLOWS = 0xa000;
 const WORLDS = 0xc000;
 const LOGS = 0x10000;
 const COUNTERS = 0x20000;
 const STATES = 0x80000;
 const INTERFACE_TABLE = 0x100000;
+const CANDIDATES = 0x1f0000;
+const CANDIDATES_BYTES = 0x8000;
+const DISPATCH = 0x200000;
 const LOG_BYTES = 0x4000;
 const COUNTER_BYTES = 0x30000;
 const STATE_BYTES = 0x10000;
@@ -92,6 +97,8 @@ export interface TestPacket {
 /** A connection: the original tuple is the packet's unless it says otherwise. */
 export interface TestFlow {
   mark?: number;
+  /** Packets and bytes of the original and the reply direction. */
+  carried?: readonly [bigint, bigint, bigint, bigint];
   status?: number;
   /** ns since 1970 */
   expires?: bigint;
@@ -164,7 +171,7 @@ export class RuleBench {
   }
 
   static async of(ruleset: Ruleset, options: { trace?: boolean; start?: bigint } = {}): Promise<RuleBench> {
-    const memory = new WebAssembly.Memory({ initial: 64, maximum: 65536, shared: true });
+    const memory = new WebAssembly.Memory({ initial: 256, maximum: 65536, shared: true });
     const abort = () => {
       throw new Error('abort');
     };
@@ -198,6 +205,10 @@ export class RuleBench {
         bench.bytes[INTERFACE_TABLE + row * INTERFACES_MAX + index] = matchesInterface(pattern, name) ? 1 : 0;
       });
     });
+    bench.bytes.set(compiled.tables, DISPATCH);
+    EXPECTED_INTERFACES.forEach((name, index) => {
+      bench.view.setUint16(DISPATCH + index * 2, interfaceClass(compiled.interfacePatterns, name), true);
+    });
     for (const index of [0, 1]) bench.initWorld(index, options.start ?? 0n);
     return bench;
   }
@@ -219,10 +230,15 @@ export class RuleBench {
 
   private initWorld(index: number, start: bigint): void {
     const w = this.world(index);
+    this.view.setUint32(w + WORLD.dispatch, DISPATCH, true);
+    this.view.setUint32(w + WORLD.candidates, CANDIDATES + index * CANDIDATES_BYTES, true);
     this.view.setUint32(w + WORLD.counters, COUNTERS + index * COUNTER_BYTES, true);
     const state = STATES + index * STATE_BYTES;
     this.view.setUint32(w + WORLD.rule_state, state, true);
     this.compiled.initState(this.bytes.subarray(state, state + this.compiled.stateBytes), start);
+    // Accounting is on.
+    this.view.setUint32(w + WORLD.sysctls, SYSCTLS, true);
+    this.view.setUint32(SYSCTLS + Sysctl.ACCT * 4, 1, true);
     this.view.setUint32(w + WORLD.flows, FLOWS + index * 0x100, true);
     this.view.setUint32(w + WORLD.accounts, this.account(index), true);
     const logs = LOGS + index * LOG_BYTES;
@@ -303,6 +319,11 @@ export class RuleBench {
     view.setUint32(at + FLOW.status, flow.status ?? 0, true);
     view.setBigUint64(at + FLOW.expires, flow.expires ?? 0n, true);
     view.setUint32(at + FLOW.mark, flow.mark ?? 0, true);
+    const account = this.account(index);
+    const places = [ACCOUNT.packets_original, ACCOUNT.bytes_original, ACCOUNT.packets_reply, ACCOUNT.bytes_reply];
+    places.forEach((place, each) => {
+      view.setBigUint64(account + place, flow.carried?.[each] ?? 0n, true);
+    });
     return at;
   }
 
@@ -365,6 +386,19 @@ function defaultTransport({ protocol, sport = 0, dport = 0 }: TestPacket): Uint8
   bytes.set([sport >> 8, sport & 255, dport >> 8, dport & 255]);
   if (protocol === Proto.TCP) bytes.set([0x50, 0x10], 12);
   return bytes;
+}
+
+/** An SCTP header and some chunks, now and then one without length or cut short. */
+export function sctpChunks(sport: number, dport: number, next: () => number): Uint8Array<ArrayBuffer> {
+  const pick = (choices: readonly number[]): number => choices[next() % choices.length] as number;
+  const bytes = [sport >> 8, sport & 255, dport >> 8, dport & 255, 0, 0, 0, 1, 0, 0, 0, 0];
+  for (let count = next() % 4; count > 0; count--) {
+    const length = pick([4, 4, 16, 16, 5, 7, 3, 1, next() % 8 ? 8 : 0]);
+    bytes.push(pick([0, 0, 0, 1, 2, 3, 6, 10, 14, 193, 255]), next() % 8, 0, length);
+    bytes.push(...new Array<number>(Math.max(0, Math.ceil(length / 4) * 4 - 4)).fill(0));
+  }
+  // Cut behind or within the last chunk's header, or its value.
+  return Uint8Array.from(next() % 6 ? bytes : bytes.slice(0, Math.max(12, bytes.length - 1 - (next() % 4))));
 }
 
 export function ipv4(text: string): Uint8Array {

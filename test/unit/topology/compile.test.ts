@@ -98,7 +98,7 @@ describe.each([
         fc.array(fc.bigInt({ min: 0n, max: (1n << BigInt(addressBits(family))) - 1n }), { maxLength: 8 }),
         (routes, others) => {
           const names = new Names();
-          const compiled = compileTopology({ routes, interfaces: [] }, names);
+          const compiled = compileTopology({ routes }, names);
           engine.load(defaultSysctls(), compiled);
           for (const address of [...corners(routes, family), ...others.map((value) => ({ family, value }))]) {
             const expected = naiveLookup(routes, address);
@@ -116,7 +116,7 @@ describe.each([
   test('intervals start at 0, ascend strictly, and neighbours differ', () => {
     fc.assert(
       fc.property(routesOf(family), (routes) => {
-        const { routes4, routes6 } = compileTopology({ routes, interfaces: [] }, new Names());
+        const { routes4, routes6 } = compileTopology({ routes }, new Names());
         const bytes = family === IPV4 ? routes4 : routes6;
         const size = family === IPV4 ? ROUTE4.size : ROUTE6.size;
         const view = new DataView(bytes.buffer);

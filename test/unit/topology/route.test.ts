@@ -165,7 +165,7 @@ const KERNEL: Row[] = [
   [':: to all nodes', '::', 'ff02::1', 'INPUT', Reason.NONE, { pkttype: PktType.MULTICAST }],
   [':: to another host', '::', '2001:db8:2::2', '', Reason.MARTIAN],
   [':: to the host', '::', '2001:db8:1::1', 'INPUT', Reason.NONE],
-  ['link-local to another link', 'fe80::77', '2001:db8:2::2', '', Reason.MARTIAN],
+  ['link-local to another link', 'fe80::77', '2001:db8:2::2', '', Reason.BEYOND_SCOPE],
   ['own link-local', 'fe80::77', 'fe80::1', 'INPUT', Reason.NONE],
   ['own link-local of the other link', 'fe80::77', 'fe80::2', 'FORWARD', Reason.NONE],
   ['link-local neighbour', 'fe80::77', 'fe80::88', 'FORWARD', Reason.NONE],

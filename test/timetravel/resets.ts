@@ -1,5 +1,4 @@
-// Did every entry expire at the same moment on both sides? And which differences are those of 6.12 from the kernels that
-// ctreplay follows, and not ctreplay's?
+// Which differences are those of 6.12 from the kernels that ctreplay follows, and not ctreplay's?
 //
 //   reset      An RST that passes but keeps ESTABLISHED leaves at most tcp_timeout_unacknowledged (300 s) in 6.12 and
 //              tcp_timeout_close (10 s) in 6.18. From such a packet on, nothing about its flow is held against anyone.
@@ -8,60 +7,6 @@ import type { KernelAnswers } from '../differential/answers.ts';
 import type { Comparison, Difference } from '../differential/compare.ts';
 import type { Frame } from '../differential/frames.ts';
 import { flowKey, parse } from '../differential/packet.ts';
-import type { VirtualRecord } from './machine.ts';
-
-/** An entry that ended because its time was up. */
-interface Expiry {
-  /** The event without its time stamp. */
-  line: string;
-  /** ns since 1970, in the time that both sides are told. */
-  at: bigint;
-}
-
-/** Entries that expired, with the kernel's stop stamps as moments, in the order of those. */
-export function kernelExpiries(answers: KernelAnswers, record: VirtualRecord): Expiry[] {
-  const origin = (answers.packets[0]?.ts ?? 0n) - (record.sent[0]?.before ?? 0n);
-  const found = answers.events.flatMap(({ expired, line }, index): Expiry[] => {
-    const stop = record.stops[index];
-    if (!expired) return [];
-    if (stop === undefined) throw new Error(`an expired entry without a stop stamp: ${line}`);
-    return [{ line, at: stop + origin }];
-  });
-  return found.sort((one, other) => (one.at < other.at ? -1 : one.at > other.at ? 1 : 0));
-}
-
-/** Entries that expired, from `--events` lines. */
-export function ourExpiries(events: string[]): Expiry[] {
-  return events.flatMap((text): Expiry[] => {
-    const match = /^\[\s*(\d+)\.(\d{6})\d*\s*\]\s?(.*)$/.exec(text);
-    const line = match?.[3];
-    if (!match || !line || !/^\s*\[DESTROY\]\s+\S+\s+\d+ (?!\d+ )/.test(line)) return [];
-    return [{ line, at: (BigInt(match[1]!) * 1_000_000n + BigInt(match[2]!)) * 1000n }];
-  });
-}
-
-export interface Moments {
-  /** Expiries that both sides put at the very same millisecond. */
-  same: number;
-  differences: Difference[];
-}
-
-/** Compares moments of the same entries. Those that only one side has are told by compare.ts. */
-export function compareMoments(kernel: Expiry[], ours: Expiry[]): Moments {
-  const left = new Map<string, bigint[]>();
-  for (const { line, at } of ours) left.set(line, [...(left.get(line) ?? []), at]);
-  const result: Moments = { same: 0, differences: [] };
-  // A tuple can live and expire several times: both lists are in the order of time.
-  for (const { line, at } of kernel) {
-    const own = left.get(line)?.shift();
-    if (own === at) result.same++;
-    else if (own !== undefined) {
-      const text = (moment: bigint): string => `${line.trim()} at ${Number(moment) / 1e9}`;
-      result.differences.push({ n: 0, what: 'moment of expiry', kernel: text(at), ours: text(own) });
-    }
-  }
-  return result;
-}
 
 const TCP = 6;
 const RST = 4;

@@ -1,0 +1,350 @@
+// How does one rule become code?
+//
+// Cheap tests are joined by i32.and into one branch (on random traffic that is twice as fast as a branch per test); what
+// calls the engine or keeps state stands behind a branch of its own.
+import { ChainVerdict, CtState, L3 } from '../../assembly/vocabulary.ts';
+import { PACKET } from '../engine/layout.ts';
+import { type EngineFunction, type Helpers, P, type RuleFunctions, W } from './engine-functions.ts';
+import type { Action, RuleProgram, Test } from './expression.ts';
+import type { Fields } from './fields.ts';
+import { type Code, I32 } from './wasm.ts';
+
+/** Cost of tests that are still joined into one branch, in compares. */
+const JOINED_COST_MAX = 8;
+
+/** What a part of a chain returns for RETURN, besides ChainVerdict: the rest of the chain is skipped. */
+export const RETURNED = 5;
+
+/** Where control goes when a chain's rules are through, or RETURN is met. */
+export type Ending = 'policy' | 'continue' | 'part';
+
+/** Writes the rules of one function. Outside them is one block, whose end is the end of the chain. */
+export class RuleWriter {
+  private readonly engine: ReadonlyMap<string, number>;
+  private readonly chains: readonly number[];
+  private readonly helpers: Helpers;
+
+  constructor(
+    private readonly code: Code,
+    private readonly fields: Fields,
+    private readonly ending: Ending,
+    functions: RuleFunctions,
+  ) {
+    this.engine = functions.engine;
+    this.chains = functions.chains;
+    this.helpers = functions.helpers;
+  }
+
+  /**
+   * Without trace:  block $next  tests: br_if $next  actions  end
+   * With trace:     block $next  block $fail  tests: br_if $fail  trace 1  actions  br $next  end  trace 0  end
+   * Either way a failing test leaves by depth 0, and the chain's end is `leave` levels out.
+   *
+   * A rule that xtables drops the packet of although it goes on (`sctp chunks` inverted) has a flag for it: the packet is
+   * dropped instead of a verdict or jump, or behind the rule, whether that matched or not.
+   */
+  rule(rule: RuleProgram): void {
+    const { code } = this;
+    const trace = this.engine.get('trace_rule');
+    const leave = trace === undefined ? 1 : 2;
+    const dropped = rule.tests.some((test) => test.op === 'sctp chunks' && test.invert)
+      ? this.fields.variable('dropped')
+      : undefined;
+    if (dropped !== undefined) code.i32(0).set(dropped);
+    code.block();
+    if (trace !== undefined) code.block();
+    this.tests(rule);
+    if (trace !== undefined) code.get(P).get(W).i32(rule.index).i32(1).call(trace);
+    let open = true;
+    for (const action of rule.actions) {
+      if (dropped !== undefined && DECIDING.has(action.op)) this.dropIf(dropped, rule.index);
+      open = this.action(action, rule.index, leave);
+    }
+    if (trace !== undefined) {
+      if (open) code.br(1);
+      code.op('end');
+      code.get(P).get(W).i32(rule.index).i32(0).call(trace);
+    }
+    code.op('end');
+    if (dropped !== undefined) this.dropIf(dropped, rule.index);
+  }
+
+  private dropIf(dropped: number, rule: number): void {
+    this.code.get(dropped).if();
+    this.decide(rule, ChainVerdict.DROP);
+    this.code.op('end');
+  }
+
+  private call(name: EngineFunction): Code {
+    const index = this.engine.get(name);
+    if (index === undefined) throw new Error(`${name} is not imported`);
+    return this.code.call(index);
+  }
+
+  private tests(rule: RuleProgram): void {
+    let joined: Test[] = [];
+    let cost = 0;
+    const flush = (): void => {
+      if (joined.length > 0) this.joined(joined, rule.index);
+      joined = [];
+      cost = 0;
+    };
+    for (const test of rule.tests) {
+      const price = this.fields.cost(test);
+      if (price === undefined) {
+        flush();
+        this.called(test, rule.index);
+        continue;
+      }
+      if (cost + price > JOINED_COST_MAX) flush();
+      joined.push(test);
+      cost += price;
+    }
+    flush();
+  }
+
+  /**
+   * t1 & (odd | (t2 & t3)): a guard lets odd packets (later fragments, headers that are too short) pass the branch, and
+   * what the kernel does with them is decided behind it, off the usual way.
+   */
+  private joined(tests: readonly Test[], rule: number): void {
+    const { code, fields } = this;
+    const closing: ('i32.and' | 'i32.or')[] = [];
+    for (const [position, test] of tests.entries()) {
+      const last = position === tests.length - 1;
+      if (test.op === 'guard') {
+        if (last) {
+          // Nothing behind the guard: it lets every packet that is not odd pass.
+          code.i32(1);
+        } else {
+          code.get(fields.odd(test.need));
+          closing.push('i32.or');
+        }
+      } else {
+        fields.test(code, test);
+        if (!last) closing.push('i32.and');
+      }
+    }
+    if (!(tests.length === 1 && tests[0]?.op === 'guard')) {
+      code.op(...closing.reverse(), 'i32.eqz').brIf(0);
+    } else {
+      code.op('drop');
+    }
+    for (const test of tests) if (test.op === 'guard') this.guard(test, rule);
+  }
+
+  private guard(test: Extract<Test, { op: 'guard' }>, rule: number): void {
+    const { code, fields } = this;
+    code.get(fields.odd(test.need)).if();
+    // A first fragment that is too short is dropped, and so is one that is evil; other later ones do not match.
+    code
+      .get(P)
+      .call(test.evil ? this.helpers.evil : this.helpers.whole)
+      .op('i32.eqz')
+      .brIf(1);
+    this.hotdrop(rule);
+    code.op('end');
+  }
+
+  /** What cannot be examined is dropped; the rule did not match, so it is not counted (ipt_do_table). */
+  private hotdrop(rule: number): void {
+    const trace = this.engine.get('trace_rule');
+    if (trace !== undefined) this.code.get(P).get(W).i32(rule).i32(0).call(trace);
+    this.decide(rule, ChainVerdict.DROP);
+  }
+
+  private decide(rule: number, verdict: ChainVerdict): void {
+    this.code.get(P).i32(rule).memory('i32.store', PACKET.rule).i32(verdict).op('return');
+  }
+
+  /** Tests that ask the engine. */
+  private called(test: Test, rule: number): void {
+    const { code, fields } = this;
+    const answer = fields.scratch(I32);
+    switch (test.op) {
+      case 'limit':
+        code.get(P).get(W).i32(test.state).i32(test.cost).i32(test.cap);
+        this.call('rule_limit');
+        code.op('i32.eqz').brIf(0);
+        return;
+      case 'ct label':
+        code
+          .get(P)
+          .get(W)
+          .i32(test.bit)
+          .i32(test.set ? 1 : 0);
+        this.call('rule_connlabel');
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
+      case 'ct bytes':
+        code.get(P).get(W).i32(test.carried).i32(test.by).i64(test.low).i64(test.high);
+        this.call('rule_connbytes');
+        code
+          .i32(test.invert ? 0 : 1)
+          .op('i32.ne')
+          .brIf(0);
+        return;
+      case 'sctp chunks':
+        code.get(P).get(W).i32(test.state).i32(test.match);
+        this.call('rule_sctp_chunks');
+        code.tee(answer).i32(2).op('i32.eq').if();
+        if (test.invert) code.i32(1).set(fields.variable('dropped'));
+        else this.hotdrop(rule);
+        code.op('end').get(answer).i32(1);
+        code.op(test.invert ? 'i32.eq' : 'i32.ne').brIf(0);
+        return;
+      case 'fib':
+        this.fib(test);
+        return;
+      case 'tcp option':
+        code.get(P).i32(test.option);
+        this.call('rule_tcp_option');
+        code.tee(answer).i32(2).op('i32.eq').if();
+        this.hotdrop(rule);
+        code.op('end').get(answer);
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
+      case 'tcp mss':
+        code.get(P);
+        this.call('rule_tcp_mss');
+        code.tee(answer).i32(-2).op('i32.eq').if();
+        this.hotdrop(rule);
+        code.op('end');
+        // A missing option is 0xffffffff, which is in no range of 16 bits.
+        fields.inRange(code, (each) => each.get(answer), test.low, test.high);
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
+      default:
+        throw new Error(`${test.op} is not a call`);
+    }
+  }
+
+  /**
+   * xt_addrtype. IPv4: the one type of the address is asked for. IPv6: of UNSPEC, UNICAST and MULTICAST all that are
+   * asked for must hold, of the others any.
+   */
+  private fib(test: Extract<Test, { op: 'fib' }>): void {
+    const { code, fields } = this;
+    const bits = fields.scratch(I32);
+    code
+      .get(W)
+      .i32(fields.family)
+      .get(P)
+      .i32(test.field === 'saddr' ? PACKET.src_lo : PACKET.dst_lo)
+      .op('i32.add');
+    if (test.interface) code.get(P).memory('i32.load16_u', test.interface === 'iif' ? PACKET.iif : PACKET.oif);
+    else code.i32(0);
+    this.call('rule_route_types');
+    if (fields.family === L3.IPV4) {
+      code.i32(test.types).op('i32.and').i32(0).op('i32.ne');
+    } else {
+      const own = test.types & FIB_OWN_TYPES;
+      const routed = test.types & ~FIB_OWN_TYPES;
+      code.tee(bits).i32(own).op('i32.and').i32(own).op('i32.eq');
+      if (routed !== 0) code.get(bits).i32(routed).op('i32.and').i32(0).op('i32.ne', 'i32.and');
+    }
+    if (!test.invert) code.op('i32.eqz');
+    code.brIf(0);
+  }
+
+  /** Writes an action; false if control does not come out behind it. */
+  private action(action: Action, rule: number, leave: number): boolean {
+    const { code } = this;
+    switch (action.op) {
+      case 'counter':
+        code.get(P).get(W).i32(rule).call(this.helpers.count);
+        return true;
+      case 'log':
+        code.get(P).get(W).i32(rule);
+        this.call('rule_log');
+        return true;
+      case 'set mark':
+        code.get(P).get(P).memory('i32.load', PACKET.mark);
+        code.i32(~action.mask).op('i32.and').i32(action.value).op('i32.xor').memory('i32.store', PACKET.mark);
+        return true;
+      case 'set ct mark':
+        code.get(P).i32(action.value).i32(action.mask);
+        this.call('rule_set_ct_mark');
+        return true;
+      case 'save mark':
+        code.get(P).i32(action.ctmask).i32(action.nfmask);
+        this.call('rule_save_mark');
+        return true;
+      case 'restore mark':
+        code.get(P).i32(action.ctmask).i32(action.nfmask);
+        this.call('rule_restore_mark');
+        return true;
+      case 'notrack':
+        this.firstOfAll(() => code.get(P).i32(CtState.UNTRACKED).memory('i32.store8', PACKET.ct_state));
+        return true;
+      case 'template':
+        // A packet with a template is NEW to rules until connection tracking has seen it (nf_ct_set()).
+        this.firstOfAll(() => {
+          code
+            .get(P)
+            .i32(action.template + 1)
+            .memory('i32.store8', PACKET.template);
+          code.get(P).i32(CtState.NEW).memory('i32.store8', PACKET.ct_state);
+        });
+        return true;
+      case 'nat':
+        code.get(P).i32(rule).memory('i32.store', PACKET.rule);
+        code.get(P).get(W).i32(action.nat);
+        this.call('rule_nat').op('return');
+        return false;
+      case 'reject':
+        code.get(P).i32(action.with).memory('i32.store8', PACKET.reject);
+        this.decide(rule, ChainVerdict.REJECT);
+        return false;
+      case 'jump':
+      case 'goto':
+        return this.enter(action, leave);
+      case 'verdict':
+        if (action.verdict === 'return') return this.leaveChain(leave);
+        this.decide(rule, VERDICTS[action.verdict]);
+        return false;
+    }
+  }
+
+  /** Only for a packet that no rule before has decided on in this way (skb->_nfct is 0). */
+  private firstOfAll(write: () => void): void {
+    this.code.get(P).memory('i32.load8_u', PACKET.ct_state).op('i32.eqz').if();
+    write();
+    this.code.op('end');
+  }
+
+  /** RETURN: to the policy of a base chain, or out of the function. */
+  private leaveChain(leave: number): false {
+    if (this.ending === 'policy') this.code.br(leave);
+    else this.code.i32(this.ending === 'part' ? RETURNED : ChainVerdict.CONTINUE).op('return');
+    return false;
+  }
+
+  /** A chain that is jumped to comes back here if it does not decide; after a goto it comes back to our caller. */
+  private enter(action: { op: 'jump' | 'goto'; chain: number }, leave: number): boolean {
+    const { code, fields } = this;
+    code
+      .get(P)
+      .get(W)
+      .call(this.chains[action.chain] ?? 0);
+    if (action.op === 'goto' && this.ending === 'continue') {
+      code.op('return');
+      return false;
+    }
+    const verdict = fields.scratch(I32);
+    code.tee(verdict).if();
+    code.get(verdict).op('return', 'end');
+    return action.op === 'jump' ? true : this.leaveChain(leave);
+  }
+}
+
+/** Actions by which a packet leaves the chain; what REJECT sends goes out all the same. */
+const DECIDING: ReadonlySet<Action['op']> = new Set<Action['op']>(['verdict', 'jump', 'goto', 'nat']);
+
+const VERDICTS = { accept: ChainVerdict.ACCEPT, drop: ChainVerdict.DROP, queue: ChainVerdict.QUEUE } as const;
+
+/** UNSPEC, UNICAST and MULTICAST: what an IPv6 address is by itself. */
+export const FIB_OWN_TYPES = (1 << 0) | (1 << 1) | (1 << 5);

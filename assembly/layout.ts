@@ -442,8 +442,8 @@ if (offsetof<Route6>() != 24) ERROR("Route6 is 24 bytes");
   logs: u32; // 112
   logs_end: u32;
   logs_top: u32;
-  /** Totals (Totals record). */
-  totals: u32;
+  /** Counts of the lane's packets for the summary (TALLY_*), 0 if nobody wants one. */
+  tally: u32;
   /** Trace area: 0 when not tracing. */
   trace: u32; // 128
   trace_end: u32;
@@ -692,6 +692,26 @@ if (offsetof<Limits>() != 16) ERROR("Limits is 16 bytes");
 if (offsetof<BucketNode>() != 8) ERROR("BucketNode is 8 bytes");
 
 export const STEPS_MAX: u32 = 16;
+
+// Tally: counts of the packets that a lane tracked, all u64 (tally.ts); offsets of its histograms
+/** By Verdict * 8 + CtState: packets, and entries that they made. */
+export const TALLY_PACKETS: u32 = 0;
+export const TALLY_FLOWS: u32 = 512;
+/** IP bytes by Verdict; packets by Path. */
+export const TALLY_BYTES: u32 = 1024;
+export const TALLY_PATHS: u32 = 1088;
+/** Packets with PacketFlag.OFFLOADED; packets with PacketFlag.STRANGER. */
+export const TALLY_OFFLOADED: u32 = 1120;
+export const TALLY_STRANGERS: u32 = 1128;
+/** Packets by Reason * 8 + CtState. */
+export const TALLY_REASONS: u32 = 1152;
+/** By L3 * 256 + protocol number: packets, and entries that they made. */
+export const TALLY_PROTOCOL_PACKETS: u32 = 17536;
+export const TALLY_PROTOCOL_FLOWS: u32 = 50304;
+/** Packets by state before * 32 + state after (Packet.tcp_before, Packet.tcp_state). */
+export const TALLY_TRANSITIONS: u32 = 83072;
+/** Packets by the rule that decided: as many as the world has rules. */
+export const TALLY_DECIDED: u32 = 91264;
 
 // TraceRecord: one step of the traced packet (64 bytes); TraceKind says which numbers mean what (trace.ts)
 @unmanaged export class TraceRecord {

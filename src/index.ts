@@ -126,13 +126,14 @@ export async function* replay(options: ReplayOptions): AsyncGenerator<ReplayBatc
       runOptions(options, [host], {
         wantEvents,
         wantFragments: true,
+        wantSummary: true,
         until: options.until === undefined ? undefined : { at: options.until },
         signal,
       }),
       async (batch) => {
         const { view, bytes, records, count } = batch;
         const world = batch.worlds[0]!;
-        tally.add(view, bytes, records, world.packets, count);
+        if (world.uncounted) tally.add(view, bytes, records, world.packets, count);
         lines ??= new PacketLines({ rules: world.rules, interfaceName: (index) => batch.interfaces.name(index) });
         const packets: PacketReport[] = [];
         if (wantPackets) {
@@ -258,7 +259,7 @@ function spec(capture: string | CaptureSpec): CaptureSpec {
 function runOptions(
   options: CommonOptions,
   hosts: RunOptions['hosts'],
-  more: Pick<RunOptions, 'wantEvents' | 'wantFragments' | 'until' | 'signal'>,
+  more: Pick<RunOptions, 'wantEvents' | 'wantSummary' | 'wantFragments' | 'until' | 'signal'>,
 ): RunOptions {
   return {
     captures: options.captures.map(spec),

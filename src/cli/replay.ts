@@ -89,10 +89,10 @@ export async function replayCommand(options: Options, captures: readonly Capture
     const result = await runCaptures(
       options,
       captures,
-      { hosts: [host], wantEvents: events !== undefined, wantFragments: true },
+      { hosts: [host], wantEvents: events !== undefined, wantFragments: true, wantSummary: true },
       async (batch) => {
         const world = batch.worlds[0]!;
-        tally.add(batch.view, batch.bytes, batch.records, world.packets, batch.count);
+        if (world.uncounted) tally.add(batch.view, batch.bytes, batch.records, world.packets, batch.count);
         if (events) await writeRecords(events, format, world.events);
         if (!packets) return;
         lines ??= new PacketLines({ rules: world.rules, interfaceName: (index) => batch.interfaces.name(index) });

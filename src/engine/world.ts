@@ -23,6 +23,7 @@ import {
   SLOT,
   STEP,
   STEPS_MAX,
+  TALLY_DECIDED,
   TEMPLATE,
   TRACE_RECORD,
   WORLD,
@@ -90,6 +91,7 @@ export class WorldImage {
       slotBase: number;
       trace: boolean;
       limited?: boolean;
+      tally?: boolean;
       seed?: bigint | undefined;
     },
   ): void {
@@ -131,6 +133,7 @@ export class WorldImage {
       set(WORLD.wheel, allocator.take(WHEEL_BYTES));
       set(WORLD.unconfirmed, allocator.take(UNCONFIRMED_BYTES));
       set(WORLD.logs_reserve, rules.logsPerPacket);
+      if (options.tally) set(WORLD.tally, allocator.take(TALLY_DECIDED + rules.rules.length * 8));
       set(WORLD.nat, nat ? nat.lane(allocator, options.seed ?? 0n) : 0);
       if (options.limited) set(WORLD.limits, this.limits(allocator));
       if (options.trace) {

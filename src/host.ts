@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Sysctl } from '../assembly/vocabulary.ts';
 import { HostError, UsageError } from './errors.ts';
-import type { RulesetSource } from './ruleset/source.ts';
+import type { LabelNames, RulesetSource } from './ruleset/source.ts';
 import { type Family, IPV4, IPV6, parseAddressWithLength, parsePrefix } from './topology/addresses.ts';
 import { type ConntrackEntry, parseConntrackTable } from './topology/conntrack-table.ts';
 import {
@@ -17,6 +17,7 @@ import {
 } from './topology/host-files.ts';
 import { type Interface, type JoinedGroup, parseGroups, parseInterfaces } from './topology/interfaces.ts';
 import { JsonFile } from './topology/json.ts';
+import { parseLabelNames } from './topology/labels.ts';
 import { refuseHost } from './topology/place.ts';
 import { checkRules, type ParsedRoutes, parseRoutes } from './topology/routes.ts';
 import { defaultSysctls, Sysctls } from './topology/sysctl.ts';
@@ -64,6 +65,7 @@ export function loadHost(options: HostOptions = {}): Host {
 class HostLoader {
   private readonly host = new Host();
   private readonly sysctls = new Sysctls();
+  private labels: LabelNames | undefined;
   private interfaces: Interface[] | undefined;
   private links: Interface[] | undefined;
   private groups: JoinedGroup[] | undefined;
@@ -92,11 +94,15 @@ class HostLoader {
     conntrack: (file, text) => {
       this.host.conntrack = parseConntrackTable(file, text);
     },
+    connlabel: (file, text) => {
+      this.labels = parseLabelNames(file, text);
+    },
   };
 
   load(options: HostOptions): Host {
     if (options.host !== undefined) this.readHost(options.host);
     for (const file of options.rules ?? []) this.readRules(file);
+    if (this.labels) for (const source of this.host.rulesets) source.labels = this.labels;
     for (const setting of options.sysctls ?? []) {
       if (setting.includes('=')) this.sysctls.set(setting);
       else this.sysctls.read(setting, readText(setting));

@@ -34,5 +34,5 @@ function parseSource(source: RulesetSource): SourceTree {
   const place = line ?? { file: source.file, number: 1, text: '' };
   if (format === 'nft') refuse('RULESET_UNSUPPORTED', 'nft rulesets are not supported yet', position(place));
   if (format === 'unknown') refuse('RULESET_SYNTAX', 'neither iptables-save nor nft text', position(place));
-  return parseIptables(source.file, lines, source.family ?? detectFamily(lines));
+  return parseIptables(source.file, lines, source.family ?? detectFamily(lines), source.labels);
 }

@@ -9,7 +9,11 @@ export interface RulesetSource {
   file: string;
   text: string;
   family?: Family;
+  labels?: LabelNames;
 }
+
+/** Bits of connection labels by name (connlabel.conf). */
+export type LabelNames = ReadonlyMap<string, number>;
 
 /** One line of a source. */
 export interface Line {

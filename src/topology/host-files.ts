@@ -11,7 +11,8 @@ export type HostFileKind =
   | 'maddr'
   | 'route'
   | 'rule'
-  | 'conntrack';
+  | 'conntrack'
+  | 'connlabel';
 
 const NAMES: readonly [HostFileKind, RegExp][] = [
   ['rules6', /^ip6tables(-legacy|-nft)?(-save)?(-c)?(\.txt)?$|\.v6$|\.ip6tables(-save|-rules)?(-c)?$/],
@@ -24,6 +25,7 @@ const NAMES: readonly [HostFileKind, RegExp][] = [
   ['maddr', /^(ip-j-|ip-)?maddr\.json$/],
   ['route', /^(ip-j-|ip-)?(6-)?route[46]?(-show)?(-table-all)?\.json$/],
   ['rule', /^(ip-j-|ip-)?(6-)?rule[46]?\.json$/],
+  ['connlabel', /^connlabel(\.conf)?$/],
   ['conntrack', /^(conntrack(-L)?(-o-extended)?|(proc-net-)?nf_conntrack)(\.txt)?$/],
 ];
 

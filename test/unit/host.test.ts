@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { AddrType, Sysctl } from '../../assembly/vocabulary.ts';
 import { type HostOptions, loadHost } from '../../src/host.ts';
+import { parseRulesets } from '../../src/ruleset/index.ts';
 import { type Family, IPV4, IPV6, parseAddress } from '../../src/topology/addresses.ts';
 import { flatten } from '../../src/topology/compile.ts';
 import type { Topology } from '../../src/topology/topology.ts';
@@ -457,4 +458,49 @@ test("a live router's files", () => {
   expect(where(topology, '2001:db8:2::2')).toBe('UNICAST wan0');
   expect(where(topology, 'fe80::8cfe:c3ff:fedf:c897')).toBe('LOCAL lan0');
   expect(where(topology, '2600::1')).toBe('UNSPEC');
+});
+
+describe('names of labels', () => {
+  const rules = (label: string): string =>
+    `*filter\n:INPUT DROP [0:0]\n-A INPUT -m connlabel --label "${label}" -j ACCEPT\nCOMMIT\n`;
+  const NAMES = '# a comment\n\n0\tzero\n1 one two\n 2 lead\n3\t7\n0x4 hex\n127 last  \n';
+  const bitOf = (label: string): unknown => {
+    const host = loadHost({ host: write({ 'connlabel.conf': NAMES, 'iptables-save': rules(label) }) });
+    return parseRulesets(host.rulesets).entries[0]?.rule?.matches[0];
+  };
+
+  // As iptables 1.8.9 resolved them with this file; a name that looks like a number comes first.
+  test.each([
+    ['zero', 0],
+    ['one two', 1],
+    ['lead', 2],
+    ['7', 3],
+    ['hex', 4],
+    ['last', 127],
+    ['3', 3],
+    ['0x10', 16],
+  ])('%s', (label, bit) => {
+    expect(bitOf(label)).toMatchObject({ kind: 'connlabel', bit });
+  });
+
+  test('a name that is not there, or written otherwise, is refused', () => {
+    for (const label of ['one', 'ZERO', '128']) {
+      expect(() => bitOf(label)).toThrow(
+        /the label is neither a name in connlabel.conf nor a number from 0 to 127: '(one|ZERO|128)'/,
+      );
+    }
+  });
+
+  test.each([
+    ['128 beyond', 'connlabel.conf:1: labels are numbered from 0 to 127', 'host-value'],
+    ['1 one\n1 again', 'connlabel.conf:2: label 1 has a name already', 'host-value'],
+    ['1 one\n2 one', "connlabel.conf:2: 'one' is the name of another label", 'host-value'],
+    ['1', 'connlabel.conf:1: expected "NUMBER NAME"', 'host-syntax'],
+    ['one 1', 'connlabel.conf:1: expected "NUMBER NAME"', 'host-syntax'],
+  ])('%j is refused', (text, message, code) => {
+    expect(failure({ host: write({ 'connlabel.conf': text }) })).toMatchObject({
+      code,
+      message: expect.stringContaining(message),
+    });
+  });
 });

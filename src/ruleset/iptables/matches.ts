@@ -20,6 +20,7 @@ import {
   parsePorts,
   parseProtocol,
   parseRange,
+  readNumber,
   type Value,
 } from './values.ts';
 
@@ -325,10 +326,12 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
     build(use) {
       const given = use.one('label');
       const value = firstValue(given);
-      if (!/^\d+$/.test(value.text)) {
-        refuse('RULESET_UNSUPPORTED', 'names of labels (connlabel.conf) are not supported: give the number', value.at);
+      // A name comes first, also one that looks like a number (libxt_connlabel).
+      const bit = use.labels?.get(value.text) ?? readNumber(value.text, LABEL_MAX);
+      if (bit === undefined) {
+        const where = use.labels ? 'in connlabel.conf nor' : '(the host has no connlabel.conf) nor';
+        return invalid(value, `the label is neither a name ${where} a number from 0 to ${LABEL_MAX}`);
       }
-      const bit = parseNumber(value, LABEL_MAX, 'the label');
       return { kind: 'connlabel', bit, set: use.has('set'), invert: given.invert };
     },
   },

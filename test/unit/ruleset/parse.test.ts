@@ -55,9 +55,9 @@ describe('errors', () => {
     ["option '--helper' of target 'CT' is not supported", '-A INPUT -j CT --helper ftp', 'RULESET_UNSUPPORTED', 16],
     ["option '--timeout' of target 'CT' is not supported", '-A INPUT -j CT --timeout slow', 'RULESET_UNSUPPORTED', 16],
     [
-      'names of labels (connlabel.conf) are not supported',
+      'the label is neither a name (the host has no connlabel.conf) nor a number from 0 to 127',
       '-A INPUT -m connlabel --label web',
-      'RULESET_UNSUPPORTED',
+      'RULESET_INVALID',
       31,
     ],
     [

@@ -103,6 +103,8 @@ export interface WorldResult {
   table(): Iterable<EventPlace>;
   /** Entries at the end. */
   flows: number;
+  /** Entries that went early so that others found room. */
+  earlyDropped: number;
   trace: readonly TraceEntry[];
 }
 
@@ -487,6 +489,7 @@ class Replay {
       rules: image.plan.rules.rules,
       counters: (rule) => image.counter(rule),
       flows: addresses.length,
+      earlyDropped: image.lanes.reduce((sum, world) => sum + view.getUint32(world + WORLD.early_dropped, true), 0),
       trace: image.lanes.flatMap((world) => readTrace(view, world, image.chainOf, this.names)),
       *table() {
         const entries = addresses.map(({ world, flow }) => {

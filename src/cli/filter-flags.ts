@@ -15,10 +15,6 @@ const PROTOCOL_FLAGS: readonly (readonly [name: string, short: string, ...aliase
   ['icmpv6-type', 'ICMPv6 type'],
   ['icmpv6-code', 'ICMPv6 code'],
   ['icmpv6-id', 'ICMPv6 id'],
-  ['srckey', 'source key of the original direction (gre)', 'orig-key-src'],
-  ['dstkey', 'destination key of the original direction', 'orig-key-dst'],
-  ['reply-key-src', 'source key of the reply direction'],
-  ['reply-key-dst', 'destination key of the reply direction'],
 ];
 
 export const FILTER_FLAGS: readonly Flag[] = [

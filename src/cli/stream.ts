@@ -19,6 +19,12 @@ const JSON_LINES: ReadonlySet<OutputMode> = new Set(['json']);
 const TIMESTAMPED: ReadonlySet<OutputMode> = new Set(['timestamp']);
 const PLAIN: ReadonlySet<OutputMode> = new Set();
 
+/** As the tool, who filters by labels sees them. */
+function modesOf({ json, output, filters }: Options, usual: ReadonlySet<OutputMode>): ReadonlySet<OutputMode> {
+  const modes = json ? JSON_LINES : (output ?? usual);
+  return filters.label === undefined ? modes : new Set([...modes, 'labels']);
+}
+
 function tellNotes(options: Options, result: RunResult): void {
   for (const note of result.notes) tell(options, note);
 }
@@ -26,7 +32,7 @@ function tellNotes(options: Options, result: RunResult): void {
 export async function eventsCommand(options: Options, captures: readonly CaptureSpec[]): Promise<ExitCode> {
   const host = hostFrom(options, options.host);
   const output = await openOutput('-');
-  const modes = options.json ? JSON_LINES : (options.output ?? TIMESTAMPED);
+  const modes = modesOf(options, TIMESTAMPED);
   const format = recordFormat(modes, false, formatNames(host));
   const filter = flowFilter(options.filters, host.labels);
   const gone = new AbortController();
@@ -74,8 +80,7 @@ export async function listCommand(options: Options, captures: readonly CaptureSp
   if (options.stats) output.write(statistics.line(world.earlyDropped));
   else if (options.count) output.write(`${world.flows}\n`);
   else {
-    const modes = options.json ? JSON_LINES : (options.output ?? PLAIN);
-    const format = recordFormat(modes, true, formatNames(host));
+    const format = recordFormat(modesOf(options, PLAIN), true, formatNames(host));
     await output.write(format.header);
     await writeLines(output, format.lines(shown));
     await output.write(format.footer);

@@ -21,7 +21,7 @@ export interface NatFilter {
   port?: number;
 }
 
-/** Words of a tuple that protocols give a name: ports, keys, or type, code and id of ICMP. */
+/** Words of a tuple that protocols give a name: ports, or type, code and id of ICMP. */
 export interface WordFilter {
   tuple: 'original' | 'reply';
   /** Byte within the tuple, and whether one byte or two. */
@@ -191,7 +191,10 @@ export function flowMatches(
   return tellsLabels(view, bytes, at, listed) && labels.every((bit) => hasLabel(view, at, bit));
 }
 
-/** Words that options of a protocol ask for (libct_proto_*.c): option, tuple, byte in it, size. */
+/**
+ * Words that options of a protocol ask for (libct_proto_*.c): option, tuple, byte in it, size. Keys of GRE are not among
+ * them: conntrack takes such options, but they select nothing.
+ */
 export const PROTOCOL_WORDS: readonly {
   option: string;
   protocols: readonly Proto[];
@@ -207,18 +210,6 @@ export const PROTOCOL_WORDS: readonly {
   ).map(([option, tuple, offset]) => ({
     option,
     protocols: [Proto.TCP, Proto.UDP, Proto.UDPLITE, Proto.SCTP],
-    word: { tuple, offset, size: 2 as const },
-  })),
-  ...(
-    [
-      ['srckey', 'original', SPORT],
-      ['dstkey', 'original', DPORT],
-      ['reply-key-src', 'reply', SPORT],
-      ['reply-key-dst', 'reply', DPORT],
-    ] as const
-  ).map(([option, tuple, offset]) => ({
-    option,
-    protocols: [Proto.GRE],
     word: { tuple, offset, size: 2 as const },
   })),
   { option: 'icmp-type', protocols: [Proto.ICMP], word: { tuple: 'original', offset: DPORT, size: 1 } },

@@ -41,6 +41,33 @@ export interface FlowTexts {
   labels: string;
 }
 
+/** Records that lie one behind the other. */
+interface Run {
+  place: EventPlace;
+  length: number;
+}
+
+function* singles(places: Iterable<EventPlace>): Generator<Run> {
+  for (const place of places) yield { place, length: 1 };
+}
+
+/** Neighbours are copied at once; only a list stays valid while its neighbours are looked at. */
+function* runs(places: Iterable<EventPlace>): Generator<Run> {
+  if (!Array.isArray(places)) {
+    yield* singles(places);
+    return;
+  }
+  for (let from = 0; from < places.length; ) {
+    const place: EventPlace = places[from];
+    const limit = Math.min(places.length, from - (from % FLOWS_PER_JOB) + FLOWS_PER_JOB);
+    let to = from + 1;
+    while (to < limit && places[to].bytes === place.bytes && places[to].at === place.at + (to - from) * EVENT.size)
+      to++;
+    yield { place, length: to - from };
+    from = to;
+  }
+}
+
 let compiled: WebAssembly.Module | undefined;
 
 function module(): WebAssembly.Module {
@@ -57,7 +84,6 @@ export class Formatter {
   readonly #exports: FormatExports;
   readonly #view: DataView;
   readonly #bytes: Buffer;
-  readonly #words: Int32Array;
   readonly #job: number;
   /** Records, items, extras and lines of the work at hand begin here. */
   #top = BASE;
@@ -69,7 +95,6 @@ export class Formatter {
     this.#exports = new WebAssembly.Instance(module(), { env: { memory } }).exports as FormatExports;
     this.#view = new DataView(memory.buffer);
     this.#bytes = Buffer.from(memory.buffer);
-    this.#words = new Int32Array(memory.buffer);
     this.#job = this.#take(FORMAT_JOB.size);
   }
 
@@ -154,10 +179,12 @@ export class Formatter {
       let count = 0;
       let longest = 0;
       const format = (job: number) => this.#exports.format_flows(job);
-      for (const place of places) {
-        this.#copyEvent(place, items + count * EVENT.size);
+      for (const { place, length } of texts ? singles(places) : runs(places)) {
+        const { bytes, at } = place;
+        this.#bytes.set(bytes.subarray(at, at + length * EVENT.size), items + count * EVENT.size);
         if (texts) longest = Math.max(longest, this.#flowExtra(extra + count * FLOW_EXTRA.size, texts(place)));
-        if (++count < FLOWS_PER_JOB) continue;
+        count += length;
+        if (count < FLOWS_PER_JOB) continue;
         yield* this.#run(format, { records: 0, items, count, modes, extra }, longest);
         count = 0;
         this.#top = start;
@@ -206,13 +233,6 @@ export class Formatter {
     const address = this.#take(length);
     this.#bytes.set(bytes.subarray(at, at + length), address);
     return address;
-  }
-
-  /** A word at a time: cheaper than two views for so few bytes. */
-  #copyEvent({ view, at }: EventPlace, address: number): void {
-    const words = this.#words;
-    const target = address >>> 2;
-    for (let word = 0; word < EVENT.size / 4; word++) words[target + word] = view.getInt32(at + word * 4, true);
   }
 
   /** Puts a text where two fields (address and length) say so; returns its length. */

@@ -10,6 +10,7 @@ import { benchDecode } from './decode.bench.ts';
 import { MODES, type Mode } from './generate.ts';
 import { benchLookup } from './lookup.bench.ts';
 import { FULL, type Measure, QUICK } from './measure.ts';
+import { benchOutput } from './output.bench.ts';
 import { ROOT } from './parts.ts';
 import { benchRules } from './rules.bench.ts';
 import { benchStages } from './stages.bench.ts';
@@ -20,7 +21,7 @@ import { wholeRun } from './whole.ts';
 
 const HELP = `usage: npm run bench -- [options]
   --quick          ten times fewer packets, three runs instead of five, less time per stage
-  --only TEXT      groups whose name contains TEXT: checksum walk decode lookup tcp rules stage replay
+  --only TEXT      groups whose name contains TEXT: checksum walk decode lookup tcp rules output stage replay
   --json FILE      also write the numbers to a file
   --against FILE   show the change against such a file
 `;
@@ -46,6 +47,7 @@ function groups(quick: boolean): Group[] {
     { name: 'lookup', run: () => benchLookup(effort) },
     { name: 'tcp', run: () => benchTcp(effort) },
     { name: 'rules', run: () => benchRules(effort) },
+    { name: 'output', run: () => benchOutput(effort) },
     ...STAGED.map((mode) => ({
       name: 'stage',
       run: async () => benchStages(await captureFile(mode, divisor), rules, 3),

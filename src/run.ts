@@ -113,6 +113,8 @@ export interface WorldResult {
   tallies: { view: DataView; addresses: readonly number[] };
   /** Entries at the end. */
   flows: number;
+  /** Entries that went early so that others found room. */
+  earlyDropped: number;
   trace: readonly TraceEntry[];
 }
 
@@ -261,7 +263,7 @@ class Replay {
           trace,
           limited,
           seed: options.seed,
-            tally: options.wantSummary === true,
+          tally: options.wantSummary === true,
         });
       });
       const defrag = layOutDefrag(memory, allocator, options.hosts[0].sysctls, placesFor(lanes));
@@ -536,6 +538,7 @@ class Replay {
         view,
         addresses: image.lanes.map((world) => view.getUint32(world + WORLD.tally, true)).filter((at) => at !== 0),
       },
+      earlyDropped: sum(image.lanes.length, (lane) => view.getUint32(image.lanes[lane]! + WORLD.early_dropped, true)),
       trace: image.lanes.flatMap((world) => readTrace(view, world, image.chainOf, this.names)),
       *table() {
         const addresses = image.lanes.flatMap((world) =>

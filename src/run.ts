@@ -261,7 +261,7 @@ class Replay {
           trace,
           limited,
           seed: options.seed,
-            tally: options.wantSummary === true,
+          tally: options.wantSummary === true,
         });
       });
       const defrag = layOutDefrag(memory, allocator, options.hosts[0].sysctls, placesFor(lanes));

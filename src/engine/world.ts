@@ -40,7 +40,7 @@ const CONNTRACK_PRIORITY = -200;
 const CONNTRACK_HOOKS: readonly number[] = [Hook.PREROUTING, Hook.OUTPUT];
 
 /** The unconfirmed entry, its account, and an answer with its bytes (assembly/answer.ts): an ICMPv6 error at most. */
-const UNCONFIRMED_BYTES = FLOW.size + ACCOUNT.size + PACKET.size + 1280;
+export const UNCONFIRMED_BYTES = FLOW.size + ACCOUNT.size + PACKET.size + 1280;
 
 /** Kinds of base chains by table, where they are not plain ones. */
 const STEP_KINDS: Readonly<Record<string, StepKind>> = {

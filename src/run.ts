@@ -25,7 +25,8 @@ import { preloadTable } from './engine/preload.ts';
 import { INTERFACE_TABLE_BYTES, WorldImage } from './engine/world.ts';
 import { CaptureError, EngineError } from './errors.ts';
 import type { Host } from './host.ts';
-import { EntryLimit, LimitReached, planShards, type SharedState } from './plan/shard.ts';
+import { EntryLimit, LimitReached, planShards } from './plan/shard.ts';
+import { sharedState } from './plan/shared-state.ts';
 import type { Chunk, LanePlan } from './pool/lane.ts';
 import { type Lanes, startLanes } from './pool/pool.ts';
 import { BATCH, type BatchPlace, CONTROL, LEFT, layOutRing, placesFor } from './pool/ring.ts';
@@ -33,7 +34,7 @@ import { FragmentHold } from './report/hold.ts';
 import { type EventPlace, type EventRun, orderEvents } from './report/order.ts';
 import type { TraceEntry } from './report/trace.ts';
 import { readTrace } from './report/trace-records.ts';
-import { type CompiledRuleset, compileRuleset, parseRulesets, type RuleInfo, ruleName } from './ruleset/index.ts';
+import { type CompiledRuleset, compileRuleset, parseRulesets, type RuleInfo } from './ruleset/index.ts';
 
 export interface RunOptions {
   captures: readonly CaptureSpec[];
@@ -589,24 +590,6 @@ function trackingNotes(compiled: readonly { rules: CompiledRuleset }[]): string[
   return idle
     ? ['no rule uses connection tracking: a kernel tracks only if something else asks it to; here it is always on']
     : [];
-}
-
-function sharedState({ key }: CompiledRuleset, { conntrack }: Host): SharedState {
-  if (key.key !== 'tuple')
-    return {
-      oneLane: {
-        rule: key.rule ? ruleName(key.rule) : '',
-        reason: key.reason ?? '',
-      },
-    };
-  const entry = conntrack.find(({ translated }) => translated);
-  if (!entry) return {};
-  return {
-    oneLane: {
-      rule: '',
-      reason: `NAT: the entry in line ${entry.line} of the host's conntrack table`,
-    },
-  };
 }
 
 function seedWords(): [number, number] {

@@ -233,7 +233,7 @@ export function parseArguments(argv: readonly string[], version: string): Parsed
       .command(name)
       .description(COMMAND_HELP[name])
       .helpOption('--help', 'print this help')
-      .addArgument(new Argument('<capture...>', CAPTURES_HELP))
+      .addArgument(new Argument(name === 'plan' ? '[capture...]' : '<capture...>', CAPTURES_HELP))
       .exitOverride()
       .configureOutput(collect)
       .addHelpText('after', details(name))

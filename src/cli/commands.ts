@@ -15,4 +15,5 @@ export const COMMAND_FUNCTIONS: Record<CommandName, () => Promise<CommandFunctio
   list: async () => (await import('./stream.ts')).listCommand,
   trace: async () => (await import('./trace.ts')).traceCommand,
   diff: async () => (await import('./diff.ts')).diffCommand,
+  plan: async () => (await import('./plan.ts')).planCommand,
 };

@@ -4,7 +4,7 @@ import { FLOW_LOG_FORMATS } from '../report/flow-log.ts';
 import { FILTER_FLAGS } from './filter-flags.ts';
 import { EVENT_FORMATS } from './outputs.ts';
 
-export const COMMANDS = ['replay', 'events', 'list', 'trace', 'diff'] as const;
+export const COMMANDS = ['replay', 'events', 'list', 'trace', 'diff', 'plan'] as const;
 export type CommandName = (typeof COMMANDS)[number];
 
 export interface Flag {
@@ -32,7 +32,9 @@ export interface Flag {
 }
 
 const ALL = COMMANDS;
-const ONE_HOST: readonly CommandName[] = ['replay', 'events', 'list', 'trace'];
+const ONE_HOST: readonly CommandName[] = ['replay', 'events', 'list', 'trace', 'plan'];
+/** Those that replay captures. */
+const REPLAYING: readonly CommandName[] = ['replay', 'events', 'list', 'trace', 'diff'];
 
 export const FLAGS: readonly Flag[] = [
   {
@@ -97,7 +99,7 @@ export const FLAGS: readonly Flag[] = [
     long:
       'verify: as on a host with nf_conntrack_checksum=1, a wrong checksum is INVALID. ' +
       'auto: but not one that bears the marks of transmit offload in the capture.',
-    commands: ALL,
+    commands: REPLAYING,
   },
   {
     name: 'seed',
@@ -105,7 +107,7 @@ export const FLAGS: readonly Flag[] = [
     default: '0',
     short: 'decides what is random in the kernel: the ports that NAT chooses',
     long: 'Equal seeds give equal outputs. A number from 0 to 18446744073709551615; docs/nat.md says what it decides.',
-    commands: ALL,
+    commands: REPLAYING,
   },
   {
     name: 'at',
@@ -223,7 +225,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'workers',
     value: 'N',
     short: 'lanes that work in parallel (default: all cores); the output is the same for any number',
-    commands: ALL,
+    commands: REPLAYING,
   },
 ];
 
@@ -233,6 +235,7 @@ export const COMMAND_HELP: Record<CommandName, string> = {
   list: 'print the connection table, as conntrack -L',
   trace: 'follow one packet through hooks and rules, with the TCP window arithmetic',
   diff: 'replay captures through two firewalls and list the flows they treat differently',
+  plan: 'say how packets are dealt to lanes, and which rule forced it; captures play no part',
 };
 
 export const CAPTURES_HELP =

@@ -108,6 +108,15 @@ describe('any number of workers', () => {
     ['a limit that is not reached', [flood], limit(30_000, 30_000)],
   );
 
+  const gateway = ['iptables-save', 'ip6tables-save'].flatMap((tool) => [
+    '--rules',
+    join(ROOT, `test/differential/rules/port-forward.${tool}`),
+  ]);
+  cases.push(
+    ['all captures of the repository through NAT', own, gateway],
+    ['all captures of the repository through NAT, with another seed', own, [...gateway, '--seed', '7']],
+  );
+
   test.concurrent.each(cases)('%s', { timeout: 300_000 }, async (_name, captures, options) => {
     const first = await replay(captures, WORKERS[0]!, options);
     expect(first.exit).toBeGreaterThanOrEqual(0);

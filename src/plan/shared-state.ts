@@ -1,0 +1,13 @@
+// What does a firewall share between flows, so that they must meet in one lane?
+
+import type { Host } from '../host.ts';
+import { type CompiledRuleset, ruleName } from '../ruleset/index.ts';
+import type { SharedState } from './shard.ts';
+
+/** What rules share, and what entries that the host's table has from the start do to the key. */
+export function sharedState({ key }: CompiledRuleset, { conntrack }: Host): SharedState {
+  if (key.key !== 'tuple') return { oneLane: { rule: key.rule ? ruleName(key.rule) : '', reason: key.reason ?? '' } };
+  const entry = conntrack.find(({ translated }) => translated);
+  if (!entry) return {};
+  return { oneLane: { rule: '', reason: `NAT: the entry in line ${entry.line} of the host's conntrack table` } };
+}

@@ -1,4 +1,5 @@
-// Builds the engine: build/engine/release.wasm and debug.wasm, and src/engine/layout.ts on the way.
+// Builds the engine: build/engine/release.wasm and debug.wasm, and src/engine/layout.ts on the way; and format.wasm, which
+// writes reports.
 //
 // Options that both builds share stand in asconfig.json; the transform is named here because asconfig.json resolves
 // relative transform paths against the package, not the project.
@@ -11,22 +12,27 @@ process.chdir(root);
 mkdirSync('build/engine', { recursive: true });
 mkdirSync('src/engine', { recursive: true });
 
-for (const target of ['debug', 'release']) {
+const OUTPUTS = [
+  { name: 'debug', entry: 'assembly/index.ts', target: 'debug' },
+  { name: 'release', entry: 'assembly/index.ts', target: 'release' },
+  { name: 'format', entry: 'assembly/format/index.ts', target: 'release' },
+];
+
+for (const { name, entry, target } of OUTPUTS) {
   const { error, stderr } = await asc.main([
-    'assembly/index.ts',
+    entry,
     '--config',
     'asconfig.json',
     '--target',
     target,
-    '--transform',
-    './assembly/emit-layout.mjs',
+    ...(name === 'format' ? [] : ['--transform', './assembly/emit-layout.mjs']),
     '--outFile',
-    `build/engine/.${target}.wasm`,
+    `build/engine/.${name}.wasm`,
   ]);
   if (error) {
     process.stderr.write(stderr.toString());
     process.exit(1);
   }
   // Whoever starts an engine meanwhile finds the old one or the new one, never half of it.
-  renameSync(`build/engine/.${target}.wasm`, `build/engine/${target}.wasm`);
+  renameSync(`build/engine/.${name}.wasm`, `build/engine/${name}.wasm`);
 }

@@ -6,7 +6,7 @@ import { account_of } from "./account";
 import { Event, Flow, Packet, World } from "./layout";
 import { sysctl } from "./sysctl";
 import { is_announced } from "./template";
-import { EventBit, EventKind, Status, Sysctl } from "./vocabulary";
+import { EventBit, EventKind, Proto, Status, Sysctl } from "./vocabulary";
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -64,12 +64,18 @@ export function fill_event(w: World, event: Event, flow: Flow, now: u64): void {
   v128.store(target + offsetof<Event>("reply_2"), v128.load(reply, 16));
   event.reply_4 = load<u64>(reply, 32);
   event.id = flow.id;
+  if (flow.protonum == Proto.SCTP) {
+    event.vtag_original = flow.sctp().vtag_original;
+    event.vtag_reply = flow.sctp().vtag_reply;
+  }
   if (w.accounts == 0) {
     event.packets_original = 0;
     event.bytes_original = 0;
     event.packets_reply = 0;
     event.bytes_reply = 0;
     event.start = 0;
+    event.labels_lo = 0;
+    event.labels_hi = 0;
     return;
   }
   const account = account_of(w, flow);
@@ -78,4 +84,6 @@ export function fill_event(w: World, event: Event, flow: Flow, now: u64): void {
   event.packets_reply = account.packets_reply;
   event.bytes_reply = account.bytes_reply;
   event.start = sysctl(w, Sysctl.TIMESTAMP) ? account.start : 0;
+  event.labels_lo = account.labels_lo;
+  event.labels_hi = account.labels_hi;
 }

@@ -338,9 +338,12 @@ export const SLOT_REPLY: u32 = 2;
   bytes_reply: u64;
   /** Creation time of the entry, ns since 1970 (nf_conntrack_timestamp), 0 if not kept. */
   start: u64; // 160
-  pad_2: u64;
-  pad_3: u64;
-  pad_4: u64;
+  /** Labels, as in Account. */
+  labels_lo: u64;
+  labels_hi: u64;
+  /** SCTP: verification tags of both directions, as they lie in packets. */
+  vtag_original: u32;
+  vtag_reply: u32;
 }
 if (offsetof<Event>() != 192) ERROR("Event is 192 bytes");
 
@@ -442,8 +445,8 @@ if (offsetof<Route6>() != 24) ERROR("Route6 is 24 bytes");
   logs: u32; // 112
   logs_end: u32;
   logs_top: u32;
-  /** Totals (Totals record). */
-  totals: u32;
+  /** Counts of the lane's packets for the summary (TALLY_*), 0 if nobody wants one. */
+  tally: u32;
   /** Trace area: 0 when not tracing. */
   trace: u32; // 128
   trace_end: u32;
@@ -472,8 +475,11 @@ if (offsetof<Route6>() != 24) ERROR("Route6 is 24 bytes");
   nat: u32; // 200
   /** Slots of the index that are in use: an entry that NAT changed has two. */
   index_used: u32;
+  /** Entries that went so that others found room (nf_conntrack_stat.early_drop). */
+  early_dropped: u32; // 208
+  pad_0: u32;
 }
-if (offsetof<World>() != 208) ERROR("World is 208 bytes");
+if (offsetof<World>() != 216) ERROR("World is 216 bytes");
 
 /** Rules that one bit map spans, in words of 64, and fields that one Dispatch looks at. */
 export const DISPATCH_WORDS: u32 = 64;
@@ -693,6 +699,26 @@ if (offsetof<BucketNode>() != 8) ERROR("BucketNode is 8 bytes");
 
 export const STEPS_MAX: u32 = 16;
 
+// Tally: counts of the packets that a lane tracked, all u64 (tally.ts); offsets of its histograms
+/** By Verdict * 8 + CtState: packets, and entries that they made. */
+export const TALLY_PACKETS: u32 = 0;
+export const TALLY_FLOWS: u32 = 512;
+/** IP bytes by Verdict; packets by Path. */
+export const TALLY_BYTES: u32 = 1024;
+export const TALLY_PATHS: u32 = 1088;
+/** Packets with PacketFlag.OFFLOADED; packets with PacketFlag.STRANGER. */
+export const TALLY_OFFLOADED: u32 = 1120;
+export const TALLY_STRANGERS: u32 = 1128;
+/** Packets by Reason * 8 + CtState. */
+export const TALLY_REASONS: u32 = 1152;
+/** By L3 * 256 + protocol number: packets, and entries that they made. */
+export const TALLY_PROTOCOL_PACKETS: u32 = 17536;
+export const TALLY_PROTOCOL_FLOWS: u32 = 50304;
+/** Packets by state before * 32 + state after (Packet.tcp_before, Packet.tcp_state). */
+export const TALLY_TRANSITIONS: u32 = 83072;
+/** Packets by the rule that decided: as many as the world has rules. */
+export const TALLY_DECIDED: u32 = 91264;
+
 // TraceRecord: one step of the traced packet (64 bytes); TraceKind says which numbers mean what (trace.ts)
 @unmanaged export class TraceRecord {
   kind: u32;
@@ -849,3 +875,48 @@ if (offsetof<FragmentPeer>() != 16) ERROR("FragmentPeer is 16 bytes");
   reason: u32;
 }
 if (offsetof<FragmentEnd>() != 16) ERROR("FragmentEnd is 16 bytes");
+
+// FormatJob: lines to be written from records (32 bytes; assembly/format/). Addresses are in the formatter's memory.
+@unmanaged export class FormatJob {
+  /** Record[count], for packets. */
+  records: u32; // 0
+  /** Packet[count] or Event[count]. */
+  items: u32;
+  count: u32;
+  /** Next item; moves on as lines are written. */
+  index: u32;
+  /** Packets: the next PacketExtra, their list ends with index 0xffffffff. Flows: FlowExtra[count], 0 for none. */
+  extra: u32; // 16
+  /** Where the next line goes; moves on. */
+  out: u32;
+  /** No line begins at or behind this address: there is room for the longest one. */
+  out_limit: u32;
+  /** FlowMode bits. */
+  modes: u32;
+}
+if (offsetof<FormatJob>() != 32) ERROR("FormatJob is 32 bytes");
+
+// PacketExtra: texts of one packet's line that are made for it alone (24 bytes)
+@unmanaged export class PacketExtra {
+  /** Index of the packet. */
+  index: u32;
+  /** Address and length: `why` with its number ... */
+  why: u32;
+  why_length: u32;
+  /** ... and what comes last but the events: what logging rules recorded, what NAT changed. */
+  last: u32;
+  last_length: u32;
+  pad: u32;
+}
+if (offsetof<PacketExtra>() != 24) ERROR("PacketExtra is 24 bytes");
+
+// FlowExtra: words of one flow's line that are made for it alone, each with a space behind it (16 bytes)
+@unmanaged export class FlowExtra {
+  /** Address and length: start and stop ... */
+  times: u32;
+  times_length: u32;
+  /** ... and labels. */
+  labels: u32;
+  labels_length: u32;
+}
+if (offsetof<FlowExtra>() != 16) ERROR("FlowExtra is 16 bytes");

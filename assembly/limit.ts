@@ -103,6 +103,7 @@ function evict_bucket(w: World, head: usize, p: Packet): bool {
     if (next && (next - nodes) / (NODE * 2) == number) next = changetype<BucketNode>(next).next;
     if (!(flow.status & Status.ASSURED)) {
       evict_flow(w, flow, p);
+      w.early_dropped++;
       evicted++;
     }
     at = next;

@@ -12,6 +12,7 @@ import { BATCH_PACKETS, Event, Flow, LogRecord, Packet, Record, World } from "./
 import { NAT_EVENTS_MAX } from "./nat-tuple";
 import { decode, set_inner_scratch } from "./packet";
 import { set_error_scratch } from "./conntrack";
+import { tally } from "./tally";
 import { sweep } from "./timer";
 import { set_peer_scratch } from "./track/tcp";
 import { seed_hash } from "./tuple";
@@ -91,6 +92,7 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
     w.trace = w.number == w.trace_number ? w.trace_area : 0;
     judge(w, p);
     if (w.table_full) return i;
+    if (w.tally) tally(w, p);
   }
   w.trace = 0;
   return length;

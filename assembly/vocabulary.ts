@@ -192,6 +192,10 @@ export enum PacketFlag {
   ANSWER = 256,
   /** NAT has changed the packet: the record shows it as it was captured, its Translation as it left (assembly/nat.ts). */
   TRANSLATED = 512,
+  /** Counted by the lane that tracked it (assembly/tally.ts). */
+  TALLIED = 1024,
+  /** So counted, and it has no entry: reports still have to find out whether its conversation was seen before. */
+  STRANGER = 2048,
 }
 
 /** Targets of the nat table. */

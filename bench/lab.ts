@@ -79,8 +79,11 @@ export class Lab {
     return new Lab(await compileEngine(), await compileParts());
   }
 
-  /** A firewall with a table of at most `tableBytes`; `rules` is iptables-save text. Returns its World record. */
-  world(tableBytes: number, rules = ''): number {
+  /**
+   * A firewall with a table of at most `tableBytes`; `rules` is iptables-save text; `tally`: it counts for a summary.
+   * Returns its World record.
+   */
+  world(tableBytes: number, rules = '', tally = false): number {
     const host = new Host();
     if (rules !== '') host.rulesets.push({ file: 'bench', text: rules, family: 2 });
     const interfaceTable = this.allocator.take(INTERFACE_TABLE_BYTES);
@@ -89,7 +92,7 @@ export class Lab {
     // A host without a rule that asks for it is not tracked at all; here it always is.
     compiled.usesConntrack = new Set([2, 10]);
     const image = new WorldImage(this.memory, { host, rules: compiled, interfaceTable }, new InterfaceNames());
-    image.build(this.allocator, 1, { slotBase, trace: false });
+    image.build(this.allocator, 1, { slotBase, trace: false, tally });
     image.buildTables(this.allocator, tableBytes);
     image.nameInterfaces();
     instantiateRuleset(new WebAssembly.Module(compiled.wasm as Uint8Array<ArrayBuffer>), this.memory, this.engine);

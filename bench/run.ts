@@ -2,16 +2,20 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
+import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { memoryCopy, processBaseline } from './baselines.ts';
 import { captureFile } from './captures.ts';
 import { benchChecksum } from './checksum.bench.ts';
 import { benchDecode } from './decode.bench.ts';
 import { MODES, type Mode } from './generate.ts';
+import { benchLoad } from './load.bench.ts';
 import { benchLookup } from './lookup.bench.ts';
 import { FULL, type Measure, QUICK } from './measure.ts';
+import { benchOutput } from './output.bench.ts';
 import { ROOT } from './parts.ts';
 import { benchRules } from './rules.bench.ts';
+import { MIXED, ruleset } from './rulesets.ts';
 import { benchStages } from './stages.bench.ts';
 import { type Report, table } from './table.ts';
 import { benchTcp } from './tcp.bench.ts';
@@ -20,7 +24,8 @@ import { wholeRun } from './whole.ts';
 
 const HELP = `usage: npm run bench -- [options]
   --quick          ten times fewer packets, three runs instead of five, less time per stage
-  --only TEXT      groups whose name contains TEXT: checksum walk decode lookup tcp rules stage replay
+  --only TEXT      groups whose name contains TEXT: checksum walk decode lookup tcp rules output load ruleset stage
+                   replay
   --json FILE      also write the numbers to a file
   --against FILE   show the change against such a file
 `;
@@ -28,6 +33,9 @@ const HELP = `usage: npm run bench -- [options]
 const WORKERS = [1, 2];
 /** Captures whose stages are timed one by one. */
 const STAGED: readonly Mode[] = ['small', 'large'];
+/** Captures that are replayed with rulesets of these sizes. */
+const FILTERED: readonly Mode[] = ['small', 'synflood'];
+const RULES = [10, 1000, 10_000];
 
 interface Group {
   name: string;
@@ -46,6 +54,9 @@ function groups(quick: boolean): Group[] {
     { name: 'lookup', run: () => benchLookup(effort) },
     { name: 'tcp', run: () => benchTcp(effort) },
     { name: 'rules', run: () => benchRules(effort) },
+    { name: 'output', run: () => benchOutput(effort) },
+    { name: 'load', run: async () => benchLoad(repeats) },
+    ...FILTERED.map((mode) => ({ name: 'ruleset', run: () => filtered(mode, divisor, repeats) })),
     ...STAGED.map((mode) => ({
       name: 'stage',
       run: async () => benchStages(await captureFile(mode, divisor), rules, 3),
@@ -65,6 +76,18 @@ async function whole(mode: Mode, divisor: number, repeats: number): Promise<Meas
   const runs: Measure[] = [];
   for (const workers of WORKERS) runs.push(await wholeRun(capture, workers, repeats));
   return [...baselines, ...runs];
+}
+
+/** Whole runs with more and more rules that a new flow has to pass, the first of which accepts what has an entry. */
+async function filtered(mode: Mode, divisor: number, repeats: number): Promise<Measure[]> {
+  const capture = await captureFile(mode, divisor);
+  const measures: Measure[] = [];
+  for (const count of RULES) {
+    const path = join(dirname(capture.path), `mixed-${count}.iptables-save`);
+    writeFileSync(path, ruleset(count, MIXED, { stateful: true }));
+    measures.push(await wholeRun(capture, 1, repeats, { name: `${count} rules`, path }));
+  }
+  return measures;
 }
 
 async function main(): Promise<void> {

@@ -3,16 +3,15 @@
 import { open } from 'node:fs/promises';
 import { Checksums } from '../assembly/vocabulary.ts';
 import { BATCH_PACKETS } from '../src/engine/layout.ts';
-import { PacketTally } from '../src/report/tally.ts';
 import type { CaptureFile } from './captures.ts';
 import { Lab, tableBytes } from './lab.ts';
 import { type Measure, median, spreadOf } from './measure.ts';
 
 const FILE_HEADER = 24;
-const STAGES = ['read', 'walk', 'decode', 'track', 'summary'] as const;
+const STAGES = ['read', 'walk', 'decode', 'track'] as const;
 
 /**
- * Reads, walks, decodes (with checksums, as by default), tracks and counts; one median per stage over `repeats` passes.
+ * Reads, walks, decodes (with checksums, as by default), tracks and counts for the summary; one median per stage over `repeats` passes.
  * The first pass warms up and does not count.
  */
 export async function benchStages(capture: CaptureFile, rules: string, repeats: number): Promise<Measure[]> {
@@ -36,8 +35,7 @@ export async function benchStages(capture: CaptureFile, rules: string, repeats: 
 /** One pass with a firewall of its own; returns ms per stage. */
 async function pass(lab: Lab, capture: CaptureFile, rules: string): Promise<number[]> {
   const spent = STAGES.map(() => 0);
-  const world = lab.world(tableBytes(capture.flows), rules);
-  const tally = new PacketTally();
+  const world = lab.world(tableBytes(capture.flows), rules, true);
   const batches = lab.passing;
   const room = Math.ceil((capture.bytes / capture.packets) * BATCH_PACKETS * 1.05);
   const file = await open(capture.path);
@@ -54,8 +52,6 @@ async function pass(lab: Lab, capture: CaptureFile, rules: string): Promise<numb
       lab.decode(batches, 0, Checksums.AUTO, count);
       lap();
       lab.track(world, batches, 0, count);
-      lap();
-      tally.add(lab.view, lab.bytes, batches.records, batches.packets, count);
       lap();
       batches.first += count;
       spent.forEach((_, stage) => {

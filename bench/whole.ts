@@ -11,9 +11,15 @@ const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
 /** The ten-rule stateful firewall. */
 const HOST = `${ROOT}bench/host`;
 
-/** Median of `repeats` runs with a number of workers. */
-export async function wholeRun(capture: CaptureFile, workers: number, repeats: number): Promise<Measure> {
-  const args = [MAIN, 'replay', '--quiet', '--host', HOST, '--workers', String(workers), capture.path];
+/** Median of `repeats` runs with a number of workers, and with the ten rules or with those of a file. */
+export async function wholeRun(
+  capture: CaptureFile,
+  workers: number,
+  repeats: number,
+  rules?: { name: string; path: string },
+): Promise<Measure> {
+  const host = rules ? ['--rules', rules.path] : ['--host', HOST];
+  const args = [MAIN, 'replay', '--quiet', ...host, '--workers', String(workers), capture.path];
   const seconds: number[] = [];
   const cpu: number[] = [];
   let peak = 0;
@@ -24,7 +30,11 @@ export async function wholeRun(capture: CaptureFile, workers: number, repeats: n
     peak = Math.max(peak, run.usage?.peak ?? 0);
   }
   return {
-    ...asMeasure(`replay / ${capture.mode}, ${workers} worker${workers === 1 ? '' : 's'}`, capture, seconds),
+    ...asMeasure(
+      `${rules ? 'ruleset' : 'replay'} / ${capture.mode}, ${rules?.name ?? `${workers} worker${workers === 1 ? '' : 's'}`}`,
+      capture,
+      seconds,
+    ),
     cpuNsPerPacket: (median(cpu) * 1e9) / capture.packets,
     peakMiB: peak / 1024,
   };

@@ -47,6 +47,8 @@ export class Host {
   topology: Topology | undefined;
   /** The table to start from. */
   conntrack: ConntrackEntry[] = [];
+  /** Names of connection labels. */
+  labels: LabelNames = new Map();
   /** What was assumed, or left out, that a user should know. */
   readonly notes: string[] = [];
   /** Files of the host directory that are none of a host's, by name. */
@@ -102,6 +104,7 @@ class HostLoader {
   load(options: HostOptions): Host {
     if (options.host !== undefined) this.readHost(options.host);
     for (const file of options.rules ?? []) this.readRules(file);
+    if (this.labels) this.host.labels = this.labels;
     if (this.labels) for (const source of this.host.rulesets) source.labels = this.labels;
     for (const setting of options.sysctls ?? []) {
       if (setting.includes('=')) this.sysctls.set(setting);

@@ -5,12 +5,12 @@ import { InterfaceNames } from './capture/interfaces.ts';
 import type { CaptureSpec } from './capture/reader.ts';
 import { captureAreaBytes, type Walker } from './capture/walker.ts';
 import { compileEngine, instantiateEngine, SCRATCH_BYTES } from './engine/engine.ts';
-import { BATCH_BYTES, BATCH_PACKETS, PACKET, RECORD, TUPLE } from './engine/layout.ts';
+import { BATCH_BYTES, BATCH_PACKETS, RECORD } from './engine/layout.ts';
 import { Allocator, createMemory } from './engine/memory.ts';
 import { handOver } from './hand-over.ts';
 import { type Host, loadHost } from './host.ts';
 import { flowJson } from './report/conntrack-json.ts';
-import { eventText } from './report/conntrack-text.ts';
+import { ConntrackLines } from './report/conntrack-text.ts';
 import { DiffCollector, type DiffReport } from './report/diff.ts';
 import { PacketLines } from './report/packets.ts';
 import { type Summary, summarizeRun } from './report/summary.ts';
@@ -120,40 +120,28 @@ export async function* replay(options: ReplayOptions): AsyncGenerator<ReplayBatc
   const wantPackets = options.packets ?? true;
   const wantEvents = options.events ?? true;
   const tally = new PacketTally();
+  const eventLines = new ConntrackLines({ timestamp: true });
   let lines: PacketLines | undefined;
   const batches = handOver<ReplayBatch, RunResult>(options.signal, (signal, give) =>
     run(
       runOptions(options, [host], {
         wantEvents,
         wantFragments: true,
+        wantSummary: true,
         until: options.until === undefined ? undefined : { at: options.until },
         signal,
       }),
       async (batch) => {
         const { view, bytes, records, count } = batch;
         const world = batch.worlds[0]!;
-        tally.add(view, bytes, records, world.packets, count);
-        lines ??= new PacketLines({ rules: world.rules, interfaceName: (index) => batch.interfaces.name(index) });
-        const packets: PacketReport[] = [];
-        if (wantPackets) {
-          for (let i = 0; i < count; i++) {
-            const packet = world.packets + i * PACKET.size;
-            packets.push(
-              JSON.parse(
-                lines.line(
-                  view,
-                  bytes,
-                  records + i * RECORD.size,
-                  packet,
-                  world.logs,
-                  world.translations + i * TUPLE.size,
-                ),
-              ),
-            );
-          }
-        }
-        const events = world.events.map((event) => ({
-          line: eventText(event.view, event.bytes, event.at, { timestamp: true }),
+        if (world.uncounted) tally.add(view, bytes, records, world.packets, count);
+        lines ??= new PacketLines({ rules: world.rules, interfaces: batch.interfaces });
+        const packets: PacketReport[] = wantPackets
+          ? linesOf(lines.lines(batch, world)).map((line) => JSON.parse(line))
+          : [];
+        const texts = linesOf(eventLines.events(world.events));
+        const events = world.events.map((event, index) => ({
+          line: texts[index]!,
           ...JSON.parse(flowJson(event.view, event.bytes, event.at, false)),
         }));
         await give({ packets, events });
@@ -251,6 +239,13 @@ function capturedPacket(view: DataView, at: number, names: InterfaceNames): Capt
   };
 }
 
+/** Lines that were written as bytes. */
+function linesOf(pieces: Iterable<Uint8Array>): string[] {
+  const lines: string[] = [];
+  for (const piece of pieces) lines.push(...Buffer.from(piece).toString().split('\n').slice(0, -1));
+  return lines;
+}
+
 function spec(capture: string | CaptureSpec): CaptureSpec {
   return typeof capture === 'string' ? { path: capture } : capture;
 }
@@ -258,7 +253,7 @@ function spec(capture: string | CaptureSpec): CaptureSpec {
 function runOptions(
   options: CommonOptions,
   hosts: RunOptions['hosts'],
-  more: Pick<RunOptions, 'wantEvents' | 'wantFragments' | 'until' | 'signal'>,
+  more: Pick<RunOptions, 'wantEvents' | 'wantSummary' | 'wantFragments' | 'until' | 'signal'>,
 ): RunOptions {
   return {
     captures: options.captures.map(spec),

@@ -6,8 +6,10 @@ import { type FileHandle, open, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CtreplayError } from './errors.ts';
 
-/** Text gathered before it is written, in UTF-16 units. */
-const CHUNK = 1 << 18;
+/** Bytes gathered before they are written. */
+const CHUNK = 1 << 20;
+/** Text that is joined before it becomes bytes, in UTF-16 units. */
+const TEXT_MAX = 1 << 15;
 /** How long to wait when a non-blocking pipe is full, ms. */
 const FULL_PIPE_MS = 2;
 
@@ -21,11 +23,12 @@ export interface Output {
   /** True once the reader of a pipe has gone: what is written from then on is discarded. */
   readonly closed: boolean;
   /**
-   * Appends text. A returned promise must be awaited before the next write: it stands for a chunk on its way out.
+   * Appends text, or bytes, which are copied. A returned promise must be awaited before the next write: the chunk before
+   * the last is still on its way out.
    *
    * @throws OutputError (rejects)
    */
-  write(text: string): Promise<void> | undefined;
+  write(data: string | Uint8Array): Promise<void> | undefined;
   /** Writes the rest and makes the file appear under its name. @throws OutputError */
   finish(): Promise<void>;
   /** Gives up: a regular file leaves nothing behind. Never throws; harmless after finish(). */
@@ -101,13 +104,22 @@ function writeSome(fd: number, bytes: Buffer, offset: number): Promise<number> {
   });
 }
 
-/** Writes through a descriptor; subclasses say how it begins and ends. */
+/**
+ * Writes through a descriptor; subclasses say how it begins and ends. One chunk is filled while the other is on its way
+ * out, so that writing takes no time from who formats.
+ */
 abstract class DescriptorOutput implements Output {
   readonly path: string;
   closed = false;
   /** Set by finish() and discard(). */
   protected over = false;
-  #pending = '';
+  #chunk: Buffer = Buffer.allocUnsafe(CHUNK);
+  #spare: Buffer | undefined;
+  #filled = 0;
+  /** Text that is not in the chunk yet: short pieces are joined before they become bytes. */
+  #text = '';
+  #writing: Promise<void> | undefined;
+  #error: unknown;
 
   constructor(path: string) {
     this.path = path;
@@ -115,15 +127,75 @@ abstract class DescriptorOutput implements Output {
 
   protected abstract readonly fd: number;
 
-  write(text: string): Promise<void> | undefined {
+  write(data: string | Uint8Array): Promise<void> | undefined {
     if (this.closed || this.over) return undefined;
-    this.#pending += text;
-    return this.#pending.length < CHUNK ? undefined : this.flush();
+    if (typeof data === 'string') {
+      this.#text += data;
+      if (this.#text.length < TEXT_MAX) return undefined;
+      return this.#append(this.#textBytes());
+    }
+    if (this.#text === '') return this.#append(data);
+    return this.#append(Buffer.concat([this.#textBytes(), data]));
+  }
+
+  #textBytes(): Buffer {
+    const bytes = Buffer.from(this.#text, 'utf8');
+    this.#text = '';
+    return bytes;
+  }
+
+  #append(bytes: Uint8Array): Promise<void> | undefined {
+    if (bytes.length > CHUNK - this.#filled) return this.#appendLong(bytes);
+    this.#chunk.set(bytes, this.#filled);
+    this.#filled += bytes.length;
+    return undefined;
+  }
+
+  async #appendLong(bytes: Uint8Array): Promise<void> {
+    for (let from = 0; from < bytes.length; ) {
+      const some = Math.min(CHUNK - this.#filled, bytes.length - from);
+      this.#chunk.set(bytes.subarray(from, from + some), this.#filled);
+      this.#filled += some;
+      from += some;
+      if (this.#filled === CHUNK) await this.#send();
+    }
+  }
+
+  /** Sends the chunk on its way, once the one before has left. */
+  async #send(): Promise<void> {
+    await this.#sent();
+    const full = this.#chunk.subarray(0, this.#filled);
+    const next = this.#spare ?? Buffer.allocUnsafe(CHUNK);
+    this.#spare = this.#chunk;
+    this.#chunk = next;
+    this.#filled = 0;
+    this.#writing = this.#writeAll(full).catch((error) => {
+      this.#error = error;
+    });
+  }
+
+  /** Waits until nothing is on its way. @throws what went wrong there */
+  async #sent(): Promise<void> {
+    await this.settled();
+    if (this.#error === undefined) return;
+    await this.discard();
+    throw this.#error;
+  }
+
+  /** Waits until nothing is on its way, whatever became of it. */
+  protected async settled(): Promise<void> {
+    await this.#writing;
+    this.#writing = undefined;
   }
 
   protected async flush(): Promise<void> {
-    const bytes = Buffer.from(this.#pending, 'utf8');
-    this.#pending = '';
+    const rest = this.#append(this.#textBytes());
+    if (rest) await rest;
+    await this.#send();
+    await this.#sent();
+  }
+
+  async #writeAll(bytes: Buffer): Promise<void> {
     let offset = 0;
     while (offset < bytes.length && !this.closed) {
       try {
@@ -145,7 +217,6 @@ abstract class DescriptorOutput implements Output {
         await new Promise((resolve) => setTimeout(resolve, FULL_PIPE_MS));
         return;
     }
-    await this.discard();
     throw trouble(this.path, error);
   }
 
@@ -172,6 +243,7 @@ class StreamOutput extends DescriptorOutput {
 
   async discard(): Promise<void> {
     this.over = true;
+    await this.settled();
     await this.#handle?.close().catch(() => {});
   }
 }
@@ -208,6 +280,7 @@ class FileOutput extends DescriptorOutput {
   async discard(): Promise<void> {
     if (this.over) return;
     this.over = true;
+    await this.settled();
     await this.#handle.close().catch(() => {});
     await unlink(this.#temporary).catch(() => {});
     unwatch(this.#temporary);

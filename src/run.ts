@@ -46,6 +46,8 @@ export interface RunOptions {
   /** Replay time at which the run stops: later packets are not replayed. */
   until?: Moment | undefined;
   wantEvents: boolean;
+  /** Lanes count their packets (WorldResult.tallies). */
+  wantSummary?: boolean | undefined;
   /** Decides what is random in the kernel: the ports that NAT chooses. 0 if not given. */
   seed?: bigint | undefined;
   /**
@@ -86,6 +88,8 @@ export interface WorldView {
   logs(packetAddress: number): readonly LogEntry[];
   /** What Packet.rule counts by. */
   rules: readonly RuleInfo[];
+  /** Some packets were not counted by lanes, or not to the end (PacketTally.add). */
+  uncounted: boolean;
 }
 
 /** Judged packets in replay order, valid until the sink's promise resolves. */
@@ -106,8 +110,12 @@ export interface WorldResult {
   counters(rule: number): { packets: bigint; bytes: bigint };
   /** Entries at the end, oldest first, as EVENT records: each valid until the next is asked for. */
   table(): Iterable<EventPlace>;
+  /** Addresses of the lanes' counts (TALLY_*) in `view`; none unless a summary was wanted. */
+  tallies: { view: DataView; addresses: readonly number[] };
   /** Entries at the end. */
   flows: number;
+  /** Entries that went early so that others found room. */
+  earlyDropped: number;
   trace: readonly TraceEntry[];
 }
 
@@ -256,6 +264,7 @@ class Replay {
           trace,
           limited,
           seed: options.seed,
+          tally: options.wantSummary === true,
         });
       });
       const defrag = layOutDefrag(memory, allocator, options.hosts[0].sysctls, placesFor(lanes));
@@ -434,7 +443,11 @@ class Replay {
     const count = this.view.getUint32(place.header + BATCH.COUNT * 4, true);
     if (this.plan.lanes > 1 && this.limit.stated) this.checkLimit(place, count);
     const chunks = await lanes.chunks(batch, this.chunkCount(place));
+    const tracked = sum(this.plan.lanes, (lane) => this.view.getUint32(place.lengths + lane * 4, true));
     const worlds = this.images.map((image, world) => {
+      const strangers = sum(this.plan.lanes, (lane) =>
+        this.view.getUint32(place.left[lane]![world]! + LEFT.STRANGERS * 4, true),
+      );
       const own = chunks.filter((chunk) => chunk.world === world);
       const packets = place.packets[world]!;
       return {
@@ -443,6 +456,7 @@ class Replay {
         events: orderEvents(this.eventRuns(place, world, own)),
         logs: this.logIndex(place, world, own),
         rules: image.plan.rules.rules,
+        uncounted: tracked < count || strangers > 0,
       };
     });
     const { view, bytes } = this;
@@ -520,7 +534,12 @@ class Replay {
     return {
       rules: image.plan.rules.rules,
       counters: (rule) => image.counter(rule),
-      flows: image.lanes.reduce((sum, world) => sum + view.getUint32(world + WORLD.flow_count, true), 0),
+      flows: sum(image.lanes.length, (lane) => view.getUint32(image.lanes[lane]! + WORLD.flow_count, true)),
+      tallies: {
+        view,
+        addresses: image.lanes.map((world) => view.getUint32(world + WORLD.tally, true)).filter((at) => at !== 0),
+      },
+      earlyDropped: sum(image.lanes.length, (lane) => view.getUint32(image.lanes[lane]! + WORLD.early_dropped, true)),
       trace: image.lanes.flatMap((world) => readTrace(view, world, image.chainOf, this.names)),
       *table() {
         const addresses = image.lanes.flatMap((world) =>
@@ -538,6 +557,12 @@ class Replay {
       },
     };
   }
+}
+
+function sum(count: number, of: (index: number) => number): number {
+  let total = 0;
+  for (let index = 0; index < count; index++) total += of(index);
+  return total;
 }
 
 function flowAddresses(engine: EngineExports, world: number, start: number): { world: number; flow: number }[] {

@@ -5,10 +5,14 @@ import { Argument, Command, CommanderError, Option } from 'commander';
 import type { CaptureSpec } from '../capture/reader.ts';
 import { LANES_MAX } from '../engine/layout.ts';
 import { UsageError } from '../errors.ts';
-import type { EventFormat } from '../report/events.ts';
+import type { OutputMode } from '../report/events.ts';
+import type { FlowLogFormat } from '../report/flow-log.ts';
 import type { Moment } from '../run.ts';
+import { camelCase, type FilterValues, isNatTarget } from './filter.ts';
+import { FILTER_FLAGS } from './filter-flags.ts';
 import { CAPTURES_HELP, COMMAND_HELP, COMMANDS, type CommandName, EXIT_HELP, FLAGS, type Flag } from './flags.ts';
 import { parseMoment } from './moment.ts';
+import { type EventFormat, parseOutput } from './outputs.ts';
 
 /** Options of all commands; those that a command does not have stay at their defaults. */
 export interface Options {
@@ -27,6 +31,14 @@ export interface Options {
   table?: string;
   counters?: string;
   packets?: string;
+  flowLog?: string;
+  flowLogFormat: FlowLogFormat;
+  /** Modes of -o. */
+  output?: ReadonlySet<OutputMode>;
+  /** What flowFilter() makes a filter of, once the names of labels are known. */
+  filters: FilterValues;
+  count: boolean;
+  stats: boolean;
   json: boolean;
   quiet: boolean;
   workers?: number;
@@ -42,13 +54,57 @@ function usage(message: string): UsageError {
   return new UsageError('usage', message);
 }
 
-function option(flag: Flag): Option {
-  const made = new Option(flag.value === undefined ? `--${flag.name}` : `--${flag.name} <${flag.value}>`, flag.short);
+/** The option of a flag under one of its names. */
+function option(flag: Flag, name: string): Option {
+  const names = flag.letter !== undefined && name === flag.name ? `-${flag.letter}, --${name}` : `--${name}`;
+  const value = flag.optional ? `[${flag.value}]` : `<${flag.value}>`;
+  const made = new Option(flag.value === undefined ? names : `${names} ${value}`, flag.short);
+  if (name !== flag.name) made.hideHelp();
   if (flag.choices) made.choices([...flag.choices]);
   if (flag.default !== undefined) made.default(flag.default);
   if (flag.required) made.makeOptionMandatory();
   if (flag.repeat) made.argParser((value: string, before: string[] | undefined) => [...(before ?? []), value]);
+  else if (FILTER_FLAGS.includes(flag)) {
+    made.argParser((value: string, before: string | undefined) => {
+      if (before !== undefined) throw usage(`--${name} is given twice`);
+      return value;
+    });
+  }
   return made;
+}
+
+const NAT_FLAGS = FILTER_FLAGS.filter(({ optional }) => optional);
+
+/** The value of a NAT filter may be left out: the next argument is one only if it looks like one. */
+function joinNatTargets(argv: readonly string[]): readonly string[] {
+  if (!FILTER_FLAGS[0]!.commands.some((command) => command === argv[0])) return argv;
+  const joined: string[] = [];
+  for (let i = 0; i < argv.length; i++) {
+    const flag = NAT_FLAGS.find(({ name, letter }) => argv[i] === `--${name}` || argv[i] === `-${letter}`);
+    if (flag === undefined) {
+      joined.push(argv[i]!);
+      continue;
+    }
+    const next = argv[i + 1];
+    const target = next !== undefined && isNatTarget(next);
+    joined.push(`--${flag.name}=${target ? next : ''}`);
+    if (target) i++;
+  }
+  return joined;
+}
+
+/** What was given under the other names of a filter, under its own. */
+function filterValues(raw: Raw): FilterValues {
+  const values: Raw = { ...raw };
+  for (const { name, aliases } of FILTER_FLAGS) {
+    for (const alias of aliases ?? []) {
+      const value = raw[camelCase(alias)];
+      if (value === undefined) continue;
+      if (values[camelCase(name)] !== undefined) throw usage(`--${name} is given twice`);
+      values[camelCase(name)] = value;
+    }
+  }
+  return values;
 }
 
 /** The long help of a command's flags. */
@@ -112,8 +168,9 @@ function parseSeed(text: string): bigint {
 /** Two things written to standard output would be mixed up. */
 function checkOutputs(options: Options): void {
   const paths = new Map<string, string>();
-  for (const name of ['events', 'table', 'counters', 'packets'] as const) {
-    const path = options[name];
+  for (const name of ['events', 'table', 'counters', 'packets', 'flow-log'] as const) {
+    const key = camelCase(name) as 'events' | 'table' | 'counters' | 'packets' | 'flowLog';
+    const path = options[key];
     if (path === undefined) continue;
     const other = paths.get(path);
     const place = path === '-' ? 'standard output' : path;
@@ -125,7 +182,7 @@ function checkOutputs(options: Options): void {
 
 type Raw = Record<string, string | string[] | boolean | undefined>;
 
-function interpret(raw: Raw, captures: readonly CaptureSpec[]): Options {
+function interpret(raw: Raw, command: CommandName, captures: readonly CaptureSpec[]): Options {
   const list = (name: string) => (raw[name] as string[] | undefined) ?? [];
   const options = {
     ...raw,
@@ -136,13 +193,19 @@ function interpret(raw: Raw, captures: readonly CaptureSpec[]): Options {
     checksums: raw.checksums ?? 'auto',
     eventsFormat: raw.eventsFormat ?? 'text',
     seed: parseSeed((raw.seed as string | undefined) ?? '0'),
+    flowLogFormat: raw.flowLogFormat ?? 'conntrackd',
+    filters: filterValues(raw),
+    count: raw.count === true,
+    stats: raw.stats === true,
     json: raw.json === true,
+    ...(raw.output === undefined ? {} : { output: parseOutput(raw.output as string, command) }),
     quiet: raw.quiet === true,
     ...(raw.at === undefined ? {} : { at: parseMoment(raw.at as string) }),
     ...(raw.workers === undefined ? {} : { workers: parseWorkers(raw.workers as string) }),
     ...(raw.packet === undefined ? {} : { packet: parsePacket(raw.packet as string, captures) }),
   } as Options;
   checkOutputs(options);
+  if (options.json && options.output) throw usage('--json and --output cannot both be given');
   if (captures.filter(({ path }) => path === '-').length > 1) throw usage('standard input (-) can be read only once');
   return options;
 }
@@ -176,13 +239,16 @@ export function parseArguments(argv: readonly string[], version: string): Parsed
       .addHelpText('after', details(name))
       .action((paths: string[], raw: Raw) => {
         const captures = paths.map((path) => parseCapture(path));
-        parsed = { kind: 'command', command: name, options: interpret(raw, captures), captures };
+        parsed = { kind: 'command', command: name, options: interpret(raw, name, captures), captures };
       });
-    for (const flag of FLAGS) if (flag.commands.includes(name)) command.addOption(option(flag));
+    for (const flag of FLAGS) {
+      if (!flag.commands.includes(name)) continue;
+      for (const flagName of [flag.name, ...(flag.aliases ?? [])]) command.addOption(option(flag, flagName));
+    }
   }
   if (argv.length === 0) throw usage(`say a command: ${COMMANDS.join(', ')} (ctreplay --help)`);
   try {
-    program.parse(argv, { from: 'user' });
+    program.parse(joinNatTargets(argv), { from: 'user' });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return { kind: 'text', text };

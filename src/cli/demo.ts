@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import picocolors from 'picocolors';
 import { loadHost } from '../host.ts';
 import { writeStandardOutput } from '../output.ts';
-import { eventFormat } from '../report/events.ts';
+import { ConntrackLines } from '../report/conntrack-text.ts';
 import { run } from '../run.ts';
 import { parseArguments } from './args.ts';
 import { COMMAND_FUNCTIONS } from './commands.ts';
@@ -38,8 +38,9 @@ async function runLine(argv: string[], shown: string): Promise<ExitCode> {
 
 async function firstEvents(host: string, captures: string[], shown: string): Promise<void> {
   await title(`events ${shown} | head -n ${EVENTS_SHOWN}`);
-  const { line } = eventFormat('text');
-  const lines: string[] = [];
+  const lines = new ConntrackLines({ timestamp: true });
+  let text = '';
+  let count = 0;
   const options = {
     captures: captures.map((path) => ({ path })),
     hosts: [loadHost({ host })] as const,
@@ -47,11 +48,11 @@ async function firstEvents(host: string, captures: string[], shown: string): Pro
     wantEvents: true,
   } as const;
   await run(options, ({ worlds }) => {
-    for (const { view, bytes, at } of worlds[0]!.events) {
-      if (lines.length < EVENTS_SHOWN) lines.push(line(view, bytes, at));
-    }
+    const events = worlds[0]!.events.slice(0, EVENTS_SHOWN - count);
+    count += events.length;
+    for (const some of lines.events(events)) text += Buffer.from(some).toString('latin1');
   });
-  await writeStandardOutput(lines.join(''));
+  await writeStandardOutput(text);
 }
 
 async function demo(): Promise<ExitCode> {

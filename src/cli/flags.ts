@@ -1,6 +1,8 @@
 // Which options are there? One entry per flag; the parser, the help and the documentation come from this list.
 
-import { EVENT_FORMATS } from '../report/events.ts';
+import { FLOW_LOG_FORMATS } from '../report/flow-log.ts';
+import { FILTER_FLAGS } from './filter-flags.ts';
+import { EVENT_FORMATS } from './outputs.ts';
 
 export const COMMANDS = ['replay', 'events', 'list', 'trace', 'diff', 'plan'] as const;
 export type CommandName = (typeof COMMANDS)[number];
@@ -8,8 +10,14 @@ export type CommandName = (typeof COMMANDS)[number];
 export interface Flag {
   /** Name without dashes; its camel case is the property of the parsed options. */
   name: string;
+  /** Short name. */
+  letter?: string;
+  /** Other names that conntrack has for it. */
+  aliases?: readonly string[];
   /** What stands for the value in the help; without one the flag is a switch. */
   value?: string;
+  /** The value may be left out. */
+  optional?: true;
   /** May be given several times; the property is a list. */
   repeat?: true;
   /** Must be given. */
@@ -132,7 +140,58 @@ export const FLAGS: readonly Flag[] = [
     long:
       'text: conntrack -E -o timestamp; extended: -o timestamp,extended; xml: -o timestamp,xml (in UTC); ' +
       'json: one object per line.',
-    commands: ['replay', 'events'],
+    commands: ['replay'],
+  },
+  {
+    name: 'output',
+    letter: 'o',
+    value: 'MODE[,MODE]',
+    short: 'how lines are written: extended, id, ktimestamp, labels, save, timestamp, xml, json, proc',
+    long:
+      'As conntrack -o, several at once: extended says the layer 3 protocol, id the number of the packet that made the entry, ' +
+      'ktimestamp when the entry began and ended (nf_conntrack_timestamp), labels their names (connlabel.conf of the host), ' +
+      'save options that make the entry again, timestamp the moment of an event. Two are our own: json, one object per ' +
+      'line, and proc, lines of /proc/net/nf_conntrack (list only). events without this option shows timestamps. All ' +
+      'times are UTC.',
+    commands: ['events', 'list'],
+  },
+  {
+    name: 'event-mask',
+    letter: 'e',
+    value: 'KIND[,KIND]',
+    short: 'show only these events: NEW, UPDATES, DESTROY, ALL',
+    commands: ['events'],
+  },
+  ...FILTER_FLAGS,
+  {
+    name: 'count',
+    letter: 'C',
+    short: 'print only the number of entries, as conntrack -C',
+    commands: ['list'],
+  },
+  {
+    name: 'stats',
+    letter: 'S',
+    short: 'print what conntrack -S would have counted',
+    long:
+      'invalid, drop, early_drop and error are counted as the kernel does. The others stay 0: found and insert count what ' +
+      'user space or NAT looks up, the rest what processors do to each other and how long chains of the hash table are.',
+    commands: ['list'],
+  },
+  {
+    name: 'flow-log',
+    value: 'FILE',
+    short: 'write a line for every entry that ends, with its accounting',
+    long: 'Packets and bytes are known where net.netfilter.nf_conntrack_acct is 1 (--sysctl).',
+    commands: ['replay'],
+  },
+  {
+    name: 'flow-log-format',
+    value: 'FORMAT',
+    choices: FLOW_LOG_FORMATS,
+    default: 'conntrackd',
+    short: 'how these lines are written: as conntrackd (Stats LogFile) or ulogd (NFCT, PRINTFLOW, LOGEMU) does, in UTC',
+    commands: ['replay'],
   },
   {
     name: 'table',

@@ -1,19 +1,19 @@
 // What does `ctreplay replay` do? Runs captures through one firewall, writes what is asked for, prints the summary.
 
 import type { CaptureSpec } from '../capture/reader.ts';
-import { PACKET, RECORD, TUPLE } from '../engine/layout.ts';
 import { type Output, openOutput, writeStandardOutput } from '../output.ts';
 import { countText } from '../report/align.ts';
-import { eventFormat, type RecordFormat, tableFormat } from '../report/events.ts';
-import type { EventPlace } from '../report/order.ts';
+import { recordFormat } from '../report/events.ts';
+import { FlowLog } from '../report/flow-log.ts';
 import { PacketLines } from '../report/packets.ts';
 import { summarizeRun, summaryJson } from '../report/summary.ts';
 import { summaryText } from '../report/summary-text.ts';
 import { PacketTally } from '../report/tally.ts';
 import { parseRulesets, printCounters } from '../ruleset/index.ts';
-import type { BatchView, RunResult } from '../run.ts';
+import type { RunResult } from '../run.ts';
 import type { Options } from './args.ts';
 import { EXIT, type ExitCode } from './exit.ts';
+import { eventFormatModes, formatNames } from './outputs.ts';
 import { conclude, hostFrom, runCaptures, tell } from './start.ts';
 
 /** The outputs of one replay, all or none of which stay. */
@@ -36,29 +36,12 @@ class Outputs {
   }
 }
 
-/** Writes records in a format; stops early when the reader has gone. */
-export async function writeRecords(output: Output, format: RecordFormat, records: Iterable<EventPlace>): Promise<void> {
-  for (const { view, bytes, at } of records) {
-    const writing = output.write(format.line(view, bytes, at));
+/** Writes lines, a line or many at a time; stops early when the reader has gone. */
+export async function writeLines(output: Output, lines: Iterable<string | Uint8Array>): Promise<void> {
+  for (const some of lines) {
+    const writing = output.write(some);
     if (writing) await writing;
     if (output.closed) return;
-  }
-}
-
-async function writePackets(output: Output, lines: PacketLines, batch: BatchView): Promise<void> {
-  const { view, bytes, records, count } = batch;
-  const { packets, logs, translations } = batch.worlds[0]!;
-  for (let i = 0; i < count && !output.closed; i++) {
-    const line = lines.line(
-      view,
-      bytes,
-      records + i * RECORD.size,
-      packets + i * PACKET.size,
-      logs,
-      translations + i * TUPLE.size,
-    );
-    const writing = output.write(line);
-    if (writing) await writing;
   }
 }
 
@@ -83,25 +66,34 @@ export async function replayCommand(options: Options, captures: readonly Capture
     const packets = await outputs.open(options.packets);
     const table = await outputs.open(options.table);
     const counters = await outputs.open(options.counters);
-    const format = eventFormat(options.eventsFormat);
+    const flows = await outputs.open(options.flowLog);
+    const names = formatNames(host);
+    const format = recordFormat(eventFormatModes(options.eventsFormat), false, names);
+    const flowLog = new FlowLog(options.flowLogFormat);
     let lines: PacketLines | undefined;
     await events?.write(format.header);
     const result = await runCaptures(
       options,
       captures,
-      { hosts: [host], wantEvents: events !== undefined, wantFragments: true },
+      {
+        hosts: [host],
+        wantEvents: events !== undefined || flows !== undefined,
+        wantFragments: true,
+        wantSummary: true,
+      },
       async (batch) => {
         const world = batch.worlds[0]!;
-        tally.add(batch.view, batch.bytes, batch.records, world.packets, batch.count);
-        if (events) await writeRecords(events, format, world.events);
+        if (world.uncounted) tally.add(batch.view, batch.bytes, batch.records, world.packets, batch.count);
+        if (events) await writeLines(events, format.lines(world.events));
+        if (flows) await writeLines(flows, flowLog.lines(world.events));
         if (!packets) return;
-        lines ??= new PacketLines({ rules: world.rules, interfaceName: (index) => batch.interfaces.name(index) });
-        await writePackets(packets, lines, batch);
+        lines ??= new PacketLines({ rules: world.rules, interfaces: batch.interfaces });
+        await writeLines(packets, lines.lines(batch, world));
       },
     );
     const world = result.worlds[0]!;
     await events?.write(format.footer);
-    if (table) await writeRecords(table, tableFormat('extended'), world.table());
+    if (table) await writeLines(table, recordFormat(new Set(['extended']), true, names).lines(world.table()));
     await counters?.write(printCounters(parseRulesets(host.rulesets), world.counters));
     await outputs.finish();
     await report(options, result, tally);
@@ -115,7 +107,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
 /** Prints the summary: on standard output, or beside it if an output goes there. */
 async function report(options: Options, result: RunResult, tally: PacketTally): Promise<void> {
   const summary = summarizeRun(tally, result);
-  const taken = [options.events, options.packets, options.table, options.counters].includes('-');
+  const taken = [options.events, options.packets, options.table, options.counters, options.flowLog].includes('-');
   if (options.json) await writeStandardOutput(summaryJson(summary));
   else if (!options.quiet && taken) process.stderr.write(summaryText(summary, colorful(process.stderr)));
   else if (!options.quiet) await writeStandardOutput(summaryText(summary, colorful(process.stdout)));

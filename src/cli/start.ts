@@ -23,6 +23,7 @@ export interface CommandRun {
   hosts: RunOptions['hosts'];
   wantEvents: boolean;
   wantFragments?: boolean;
+  wantSummary?: boolean;
   trace?: RunOptions['trace'];
   signal?: AbortSignal;
 }

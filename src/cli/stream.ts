@@ -3,12 +3,27 @@
 import type { CaptureSpec } from '../capture/reader.ts';
 import { type Output, openOutput } from '../output.ts';
 import { countText } from '../report/align.ts';
-import { eventFormat, tableFormat } from '../report/events.ts';
+import { type OutputMode, recordFormat } from '../report/events.ts';
+import { type FlowFilter, flowMatches } from '../report/filter.ts';
+import type { EventPlace } from '../report/order.ts';
+import { ConntrackStatistics } from '../report/statistics.ts';
 import type { RunResult, Sink } from '../run.ts';
 import type { Options } from './args.ts';
 import { EXIT, type ExitCode } from './exit.ts';
-import { writeRecords } from './replay.ts';
+import { flowFilter } from './filter.ts';
+import { formatNames } from './outputs.ts';
+import { writeLines } from './replay.ts';
 import { conclude, hostFrom, runCaptures, tell } from './start.ts';
+
+const JSON_LINES: ReadonlySet<OutputMode> = new Set(['json']);
+const TIMESTAMPED: ReadonlySet<OutputMode> = new Set(['timestamp']);
+const PLAIN: ReadonlySet<OutputMode> = new Set();
+
+/** As the tool, who filters by labels sees them. */
+function modesOf({ json, output, filters }: Options, usual: ReadonlySet<OutputMode>): ReadonlySet<OutputMode> {
+  const modes = json ? JSON_LINES : (output ?? usual);
+  return filters.label === undefined ? modes : new Set([...modes, 'labels']);
+}
 
 function tellNotes(options: Options, result: RunResult): void {
   for (const note of result.notes) tell(options, note);
@@ -17,13 +32,16 @@ function tellNotes(options: Options, result: RunResult): void {
 export async function eventsCommand(options: Options, captures: readonly CaptureSpec[]): Promise<ExitCode> {
   const host = hostFrom(options, options.host);
   const output = await openOutput('-');
-  const format = eventFormat(options.json ? 'json' : options.eventsFormat);
+  const modes = modesOf(options, TIMESTAMPED);
+  const format = recordFormat(modes, false, formatNames(host));
+  const filter = flowFilter(options.filters, host.labels);
   const gone = new AbortController();
   let count = 0;
   const sink: Sink = async ({ worlds }) => {
-    const { events } = worlds[0]!;
+    const all = worlds[0]!.events;
+    const events = filter ? all.filter(({ view, bytes, at }) => flowMatches(view, bytes, at, false, filter)) : all;
     count += events.length;
-    await writeRecords(output, format, events);
+    await writeLines(output, format.lines(events));
     if (output.closed) gone.abort();
   };
   await output.write(format.header);
@@ -50,12 +68,43 @@ async function runUnlessClosed(output: Output, run: () => Promise<RunResult>): P
 
 export async function listCommand(options: Options, captures: readonly CaptureSpec[]): Promise<ExitCode> {
   const host = hostFrom(options, options.host);
-  const result = await runCaptures(options, captures, { hosts: [host], wantEvents: false }, () => {});
+  const filter = flowFilter(options.filters, host.labels);
+  const statistics = new ConntrackStatistics();
+  const sink: Sink = ({ bytes, worlds, count }) => {
+    if (options.stats) statistics.add(bytes, worlds[0]!.packets, count);
+  };
+  const result = await runCaptures(options, captures, { hosts: [host], wantEvents: false }, sink);
   const output = await openOutput('-');
   const world = result.worlds[0]!;
-  await writeRecords(output, tableFormat(options.json ? 'json' : 'text'), world.table());
+  const shown = new Shown(world.table(), filter);
+  if (options.stats) output.write(statistics.line(world.earlyDropped));
+  else if (options.count) output.write(`${world.flows}\n`);
+  else {
+    const format = recordFormat(modesOf(options, PLAIN), true, formatNames(host));
+    await output.write(format.header);
+    await writeLines(output, format.lines(shown));
+    await output.write(format.footer);
+  }
   await output.finish();
   tellNotes(options, result);
-  tell(options, `${countText(world.flows)} flow entries have been shown.`);
+  if (!options.stats && !options.count) tell(options, `${countText(shown.count)} flow entries have been shown.`);
   return conclude(result, EXIT.DONE);
+}
+
+/** The entries that a filter lets through, counted. */
+class Shown implements Iterable<EventPlace> {
+  count = 0;
+
+  constructor(
+    private readonly entries: Iterable<EventPlace>,
+    private readonly filter: FlowFilter | undefined,
+  ) {}
+
+  *[Symbol.iterator](): Generator<EventPlace> {
+    for (const entry of this.entries) {
+      if (this.filter && !flowMatches(entry.view, entry.bytes, entry.at, true, this.filter)) continue;
+      this.count++;
+      yield entry;
+    }
+  }
 }

@@ -23,6 +23,7 @@ import {
   SLOT,
   STEP,
   STEPS_MAX,
+  TALLY_DECIDED,
   TEMPLATE,
   TRACE_RECORD,
   WORLD,
@@ -39,7 +40,7 @@ const CONNTRACK_PRIORITY = -200;
 const CONNTRACK_HOOKS: readonly number[] = [Hook.PREROUTING, Hook.OUTPUT];
 
 /** The unconfirmed entry, its account, and an answer with its bytes (assembly/answer.ts): an ICMPv6 error at most. */
-const UNCONFIRMED_BYTES = FLOW.size + ACCOUNT.size + PACKET.size + 1280;
+export const UNCONFIRMED_BYTES = FLOW.size + ACCOUNT.size + PACKET.size + 1280;
 
 /** Kinds of base chains by table, where they are not plain ones. */
 const STEP_KINDS: Readonly<Record<string, StepKind>> = {
@@ -90,6 +91,7 @@ export class WorldImage {
       slotBase: number;
       trace: boolean;
       limited?: boolean;
+      tally?: boolean;
       seed?: bigint | undefined;
     },
   ): void {
@@ -131,6 +133,7 @@ export class WorldImage {
       set(WORLD.wheel, allocator.take(WHEEL_BYTES));
       set(WORLD.unconfirmed, allocator.take(UNCONFIRMED_BYTES));
       set(WORLD.logs_reserve, rules.logsPerPacket);
+      if (options.tally) set(WORLD.tally, allocator.take(TALLY_DECIDED + rules.rules.length * 8));
       set(WORLD.nat, nat ? nat.lane(allocator, options.seed ?? 0n) : 0);
       if (options.limited) set(WORLD.limits, this.limits(allocator));
       if (options.trace) {

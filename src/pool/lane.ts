@@ -5,7 +5,7 @@
 
 import type { DefragRegion } from '../engine/defrag.ts';
 import { type EngineExports, instantiateEngine } from '../engine/engine.ts';
-import { BATCH_PACKETS, DEFRAG, NAT, WORLD } from '../engine/layout.ts';
+import { BATCH_PACKETS, DEFRAG, NAT, TALLY_STRANGERS, WORLD } from '../engine/layout.ts';
 import { EngineError } from '../errors.ts';
 import { instantiateRuleset } from '../ruleset/index.ts';
 import { BATCH, type BatchPlace, CONTROL, EVENT_AREA, LEFT, LOG_AREA, type Ring } from './ring.ts';
@@ -176,6 +176,7 @@ export class Lane {
       const logs = place.logs[this.index]![number]!;
       this.u32.fill(0, left, left + LEFT.WORDS);
       this.u32[left + LEFT.FLOWS] = this.u32[(world + WORLD.flow_count) / 4]!;
+      const before = this.strangers(world);
       this.openAreas(world, events, logs);
       const nat = this.u32[(world + WORLD.nat) / 4]!;
       if (nat) {
@@ -192,7 +193,14 @@ export class Lane {
       while (!this.engine.sweep_world(world, clockLow, clockHigh)) this.sendAreas(number, left, events, logs);
       this.u32[left + LEFT.EVENT_BYTES] = this.u32[(world + WORLD.events_top) / 4]! - events;
       this.u32[left + LEFT.LOG_BYTES] = this.u32[(world + WORLD.logs_top) / 4]! - logs;
+      this.u32[left + LEFT.STRANGERS] = this.strangers(world) - before;
     });
+  }
+
+  /** Packets without an entry that this lane has counted so far: differences are exact. */
+  private strangers(world: number): number {
+    const tally = this.u32[(world + WORLD.tally) / 4]!;
+    return tally && this.u32[(tally + TALLY_STRANGERS) / 4]!;
   }
 
   private openAreas(world: number, events: number, logs: number): void {

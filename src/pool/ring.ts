@@ -52,7 +52,9 @@ export const LEFT = {
   LOG_CHUNKS: 3,
   /** Entries of the lane's table when the batch began. */
   FLOWS: 4,
-  WORDS: 5,
+  /** Packets that it counted with PacketFlag.STRANGER. */
+  STRANGERS: 5,
+  WORDS: 6,
 } as const;
 
 /** Room for the events and log records of one lane, world and batch; what does not fit is sent in chunks. */

@@ -11,13 +11,17 @@
 //
 // An entry is never without its first packet, so "counters are kept" is "a packet was counted".
 
-import { EventBit, EventKind, Proto, Status } from '../../assembly/vocabulary.ts';
+import { FlowMode, Piece, Table } from '../../assembly/format/text.ts';
+import { EventBit, EventKind, Proto } from '../../assembly/vocabulary.ts';
 import { EVENT, TUPLE } from '../engine/layout.ts';
-import { addressText } from './address.ts';
-import { conntrackProtocol, entryStateName, familyName } from './names.ts';
-import { microsText, nanosAt, secondsAt, u64At } from './time.ts';
+import type { LabelNames } from '../ruleset/source.ts';
+import { Formatter } from './format.ts';
+import { labelNames, tellsLabels } from './labels.ts';
+import { conntrackProtocol, familyName, sctpStateName, tcpStateName } from './names.ts';
+import type { EventPlace } from './order.ts';
+import { secondsAt, u64At } from './time.ts';
 
-/** Which of conntrack's `-o` modes a line is printed with. */
+/** Which of conntrack's `-o` modes lines are printed with. */
 export interface ConntrackModes {
   /** `-o extended`: the layer 3 protocol comes first. */
   extended?: boolean;
@@ -25,25 +29,43 @@ export interface ConntrackModes {
   timestamp?: boolean;
   /** `-o id`. */
   id?: boolean;
+  /** `-o ktimestamp`: when the entry began and ended, in UTC. */
+  ktimestamp?: boolean;
+  /** `-o labels`: names of the labels that are set. */
+  labels?: LabelNames;
 }
 
-/** Offsets within the 40 bytes of a tuple, which EVENT holds twice. */
-const SRC = 0;
-const DST = 16;
-const SPORT = 32;
-const DPORT = 34;
 const PROTONUM = EVENT.original_0 + 36;
-const L3NUM = EVENT.original_0 + 37;
 
-const EVENT_TAGS: Record<number, string> = {
+const PIECES: Partial<Record<Piece, string>> = {
+  [Piece.SRC]: 'src=',
+  [Piece.DST]: 'dst=',
+  [Piece.SPORT]: 'sport=',
+  [Piece.DPORT]: 'dport=',
+  [Piece.TYPE]: 'type=',
+  [Piece.CODE]: 'code=',
+  [Piece.ICMP_ID]: 'id=',
+  [Piece.SRCKEY]: 'srckey=0x',
+  [Piece.DSTKEY]: 'dstkey=0x',
+  [Piece.ZONE_ORIG]: 'zone-orig=',
+  [Piece.ZONE_REPLY]: 'zone-reply=',
+  [Piece.ZONE]: 'zone=',
+  [Piece.PACKETS]: 'packets=',
+  [Piece.BYTES]: 'bytes=',
+  [Piece.UNREPLIED]: '[UNREPLIED] ',
+  [Piece.ASSURED]: '[ASSURED] ',
+  [Piece.MARK]: 'mark=',
+  [Piece.DELTA_TIME]: 'delta-time=',
+  // Nothing else holds an entry while no packet is in the hooks.
+  [Piece.USE]: 'use=1 ',
+  [Piece.ID]: 'id=',
+};
+
+const KINDS: Record<number, string> = {
   [EventKind.NEW]: '    [NEW] ',
   [EventKind.UPDATE]: ' [UPDATE] ',
   [EventKind.DESTROY]: '[DESTROY] ',
 };
-
-/** `tcp      6 `: the name padded to eight columns, as every protocol begins a line. */
-const PROTOCOLS = Array.from({ length: 256 }, (_, n) => `${conntrackProtocol(n).padEnd(8)} ${n} `);
-const FAMILIES = Array.from({ length: 256 }, (_, n) => `${familyName(n).padEnd(8)} ${n} `);
 
 /** Which parts of an entry are in the message; see the table above. */
 export interface MessageParts {
@@ -95,72 +117,64 @@ export function deltaSeconds(view: DataView, at: number): number {
   return secondsAt(view, at + EVENT.time) - secondsAt(view, at + EVENT.start);
 }
 
-function tupleText(bytes: Uint8Array, at: number, l3num: number, protonum: number): string {
-  const addresses = `src=${addressText(bytes, at + SRC, l3num)} dst=${addressText(bytes, at + DST, l3num)} `;
-  switch (protonum) {
-    case Proto.TCP:
-    case Proto.UDP:
-    case Proto.UDPLITE:
-    case Proto.SCTP:
-    case Proto.DCCP:
-      return `${addresses}sport=${wordAt(bytes, at + SPORT)} dport=${wordAt(bytes, at + DPORT)} `;
-    case Proto.ICMP:
-    case Proto.ICMPV6:
-      return `${addresses}type=${bytes[at + DPORT]} code=${bytes[at + DPORT + 1]} id=${wordAt(bytes, at + SPORT)} `;
-    case Proto.GRE:
-      return (
-        `${addresses}srckey=0x${wordAt(bytes, at + SPORT).toString(16)} ` +
-        `dstkey=0x${wordAt(bytes, at + DPORT).toString(16)} `
-      );
-    default:
-      return addresses;
+/** `labels=` and the names of the labels that are set. The tool drops the `=` if none of them has a name. */
+function labelsText({ view, bytes, at }: EventPlace, names: LabelNames, listed: boolean): string {
+  if (!tellsLabels(view, bytes, at, listed)) return '';
+  const set = labelNames(view, at, names);
+  return set.length === 0 ? 'labels ' : `labels=${set.join(',')} `;
+}
+
+/** A moment as ctime(3) writes it, in UTC: `Sat Nov 21 04:52:11 2026`. */
+export function ctimeText(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  const [weekday, day, month, year, time] = date.toUTCString().replace(',', '').split(' ');
+  return `${weekday} ${month} ${String(Number(day)).padStart(2)} ${time} ${year}`;
+}
+
+/** `[start=...]`, and of what has ended `[stop=...]`. */
+function timesText({ view, bytes, at }: EventPlace, listed: boolean): string {
+  if (!messageParts(view, bytes, at, listed).start) return '';
+  const start = `[start=${ctimeText(secondsAt(view, at + EVENT.start))}] `;
+  return listed ? start : `${start}[stop=${ctimeText(secondsAt(view, at + EVENT.time))}] `;
+}
+
+/** Lines of `conntrack -E` or `conntrack -L`. */
+export class ConntrackLines {
+  readonly #formatter = new Formatter();
+  readonly #modes: ConntrackModes;
+
+  constructor(modes: ConntrackModes) {
+    this.#modes = modes;
+    const byNumber = (count: number, text: (number: number) => string) =>
+      Array.from({ length: count }, (_, n) => text(n));
+    const tables: [Table, string[]][] = [
+      [Table.PIECE, byNumber(Piece.COUNT, (piece) => PIECES[piece as Piece] ?? '')],
+      [Table.KIND, byNumber(256, (kind) => KINDS[kind] ?? '')],
+      [Table.FAMILY, byNumber(256, (l3num) => `${familyName(l3num).padEnd(8)} ${l3num} `)],
+      [Table.PROTOCOL, byNumber(256, (protonum) => `${conntrackProtocol(protonum).padEnd(8)} ${protonum} `)],
+      [Table.TCP_STATE, byNumber(256, (state) => `${tcpStateName(state)} `)],
+      [Table.SCTP_STATE, byNumber(256, (state) => `${sctpStateName(state)} `)],
+    ];
+    for (const [table, texts] of tables) this.#formatter.texts(table, texts);
   }
-}
 
-function countersText(view: DataView, packets: number, bytes: number): string {
-  return `packets=${u64At(view, packets)} bytes=${u64At(view, bytes)} `;
-}
+  /** Of events: the timestamp is the event's time, cut to microseconds. */
+  events(places: Iterable<EventPlace>): Generator<Uint8Array> {
+    return this.#lines(places, this.#modes.timestamp ? FlowMode.TIMESTAMP : 0, false);
+  }
 
-function entryText(view: DataView, bytes: Uint8Array, at: number, modes: ConntrackModes, listed: boolean): string {
-  const parts = messageParts(view, bytes, at, listed);
-  const protonum = bytes[at + PROTONUM]!;
-  const l3num = bytes[at + L3NUM]!;
-  const status = view.getUint32(at + EVENT.status, true);
-  let text = modes.extended ? FAMILIES[l3num]! + PROTOCOLS[protonum]! : PROTOCOLS[protonum]!;
-  if (parts.timeout) text += `${view.getUint32(at + EVENT.timeout_s, true)} `;
-  if (parts.state) text += `${entryStateName(protonum, bytes[at + EVENT.tcp_state]!)} `;
-  const zones = zonesAt(view, at);
-  text += tupleText(bytes, at + EVENT.original_0, l3num, protonum);
-  if (zones.original) text += `zone-orig=${zones.original} `;
-  if (parts.counters) text += countersText(view, at + EVENT.packets_original, at + EVENT.bytes_original);
-  if (!(status & Status.SEEN_REPLY)) text += '[UNREPLIED] ';
-  text += tupleText(bytes, at + EVENT.reply_0, l3num, protonum);
-  if (zones.reply) text += `zone-reply=${zones.reply} `;
-  if (parts.counters) text += countersText(view, at + EVENT.packets_reply, at + EVENT.bytes_reply);
-  if (status & Status.ASSURED) text += '[ASSURED] ';
-  if (parts.mark) text += `mark=${view.getUint32(at + EVENT.mark, true)} `;
-  if (zones.both) text += `zone=${zones.both} `;
-  if (parts.start) text += `delta-time=${deltaSeconds(view, at)} `;
-  if (parts.use) text += 'use=1 ';
-  if (modes.id) text += `id=${u64At(view, at + EVENT.id)} `;
-  return text.slice(0, -1);
-}
+  /** Of entries of the table, as EVENT-shaped records whose `time` is the moment of the listing. */
+  entries(places: Iterable<EventPlace>): Generator<Uint8Array> {
+    return this.#lines(places, FlowMode.LISTED, true);
+  }
 
-/**
- * A line of `conntrack -E` for the EVENT record at `at`, without its newline. The timestamp is the event's time, cut to
- * microseconds; conntrack pads its seconds to eight digits.
- */
-export function eventText(view: DataView, bytes: Uint8Array, at: number, modes: ConntrackModes): string {
-  const text = EVENT_TAGS[bytes[at + EVENT.kind]!]! + entryText(view, bytes, at, modes, false);
-  if (!modes.timestamp) return text;
-  const seconds = String(secondsAt(view, at + EVENT.time)).padStart(8, '0');
-  return `[${seconds}.${microsText(nanosAt(view, at + EVENT.time))}]\t${text}`;
-}
-
-/**
- * A line of `conntrack -L` for the EVENT-shaped record at `at`, whose `time` is the moment of the listing, without its
- * newline. `use=1`: nothing else holds an entry while no packet is in the hooks.
- */
-export function tableText(view: DataView, bytes: Uint8Array, at: number, modes: ConntrackModes): string {
-  return entryText(view, bytes, at, modes, true);
+  #lines(places: Iterable<EventPlace>, mode: number, listed: boolean): Generator<Uint8Array> {
+    const { extended, id, ktimestamp, labels } = this.#modes;
+    const modes = mode | (extended ? FlowMode.EXTENDED : 0) | (id ? FlowMode.ID : 0);
+    if (!ktimestamp && !labels) return this.#formatter.flows(places, modes);
+    return this.#formatter.flows(places, modes, (place) => ({
+      times: ktimestamp ? timesText(place, listed) : '',
+      labels: labels ? labelsText(place, labels, listed) : '',
+    }));
+  }
 }

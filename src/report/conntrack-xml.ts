@@ -5,9 +5,11 @@
 
 import { EventKind, Proto, Status } from '../../assembly/vocabulary.ts';
 import { EVENT } from '../engine/layout.ts';
+import type { LabelNames } from '../ruleset/source.ts';
 import { addressText } from './address.ts';
 import { deltaSeconds, messageParts, wordAt, zonesAt } from './conntrack-text.ts';
-import { conntrackProtocol, entryStateName, familyName } from './names.ts';
+import { labelNames, tellsLabels } from './labels.ts';
+import { conntrackProtocol, familyName, tcpStateName } from './names.ts';
 import { idAt, secondsAt, u64At } from './time.ts';
 
 /** What stands before the first and after the last flow. */
@@ -64,13 +66,40 @@ function whenXml(seconds: number): string {
   );
 }
 
+/** What `-o xml` is combined with. */
+export interface XmlModes {
+  /** `-o xml,timestamp`: append `<when>` (events only). */
+  timestamp?: boolean;
+  /** `-o xml,ktimestamp`: when the entry began and ended, ns since 1970. */
+  ktimestamp?: boolean;
+  /** `-o xml,labels`. */
+  labels?: LabelNames;
+}
+
+/**
+ * The state as the tool names it: it looks up those of SCTP among those of TCP (libnetfilter_conntrack
+ * snprintf_xml.c), so that an established association reads FIN_WAIT.
+ */
+function stateXml(state: number): string {
+  return `<state>${tcpStateName(state)}</state>`;
+}
+
+function timesXml(view: DataView, at: number, listed: boolean): string {
+  const start = `<start>${view.getBigUint64(at + EVENT.start, true)}</start>`;
+  const stop = listed ? '' : `<stop>${view.getBigUint64(at + EVENT.time, true)}</stop>`;
+  return `<timestamp>${start}${stop}</timestamp>`;
+}
+
+function labelsXml(names: readonly string[]): string {
+  return `<labels>${names.map((name) => `<label>${name}</label>`).join('')}</labels>`;
+}
+
 /**
  * The `<flow>` element of the EVENT record at `at`, without its newline.
  *
  * @param listed an entry of the table (`conntrack -L -o xml`), not an event
- * @param timestamp `-o xml,timestamp`: append `<when>` (events only)
  */
-export function flowXml(view: DataView, bytes: Uint8Array, at: number, listed: boolean, timestamp: boolean): string {
+export function flowXml(view: DataView, bytes: Uint8Array, at: number, listed: boolean, modes: XmlModes): string {
   const parts = messageParts(view, bytes, at, listed);
   const status = view.getUint32(at + EVENT.status, true);
   const original = parts.counters ? countersXml(view, at + EVENT.packets_original, at + EVENT.bytes_original) : '';
@@ -80,17 +109,19 @@ export function flowXml(view: DataView, bytes: Uint8Array, at: number, listed: b
   text += tupleXml(bytes, at + EVENT.original_0, 'original', zones.original, original);
   text += tupleXml(bytes, at + EVENT.reply_0, 'reply', zones.reply, reply);
   text += '<meta direction="independent">';
-  const state = entryStateName(bytes[at + EVENT.original_0 + 36]!, bytes[at + EVENT.tcp_state]!);
-  if (parts.state) text += `<state>${state}</state>`;
+  if (parts.state) text += stateXml(bytes[at + EVENT.tcp_state]!);
   if (parts.timeout) text += `<timeout>${view.getUint32(at + EVENT.timeout_s, true)}</timeout>`;
   if (parts.mark) text += `<mark>${view.getUint32(at + EVENT.mark, true)}</mark>`;
+  const { labels } = modes;
+  if (labels && tellsLabels(view, bytes, at, listed)) text += labelsXml(labelNames(view, at, labels));
   if (zones.both) text += `<zone>${zones.both}</zone>`;
   if (parts.use) text += '<use>1</use>';
   text += `<id>${idAt(view, at + EVENT.id)}</id>`;
   if (status & Status.ASSURED) text += '<assured/>';
   if (!(status & Status.SEEN_REPLY)) text += '<unreplied/>';
+  if (parts.start && modes.ktimestamp) text += timesXml(view, at, listed);
   if (parts.start) text += `<deltatime>${deltaSeconds(view, at)}</deltatime>`;
   text += '</meta>';
-  if (timestamp && !listed) text += whenXml(secondsAt(view, at + EVENT.time));
+  if (modes.timestamp && !listed) text += whenXml(secondsAt(view, at + EVENT.time));
   return `${text}</flow>`;
 }

@@ -1,54 +1,74 @@
-// In which format does an event stream or a table leave? One writer per format: what precedes, a line, what follows.
+// In which format does an event stream or a table leave? One writer per format: what precedes, lines, what follows.
 
+import type { LabelNames } from '../ruleset/source.ts';
 import { flowJson } from './conntrack-json.ts';
-import { eventText, tableText } from './conntrack-text.ts';
+import { flowSave } from './conntrack-save.ts';
+import { ConntrackLines } from './conntrack-text.ts';
 import { flowXml, XML_FOOTER, XML_HEADER } from './conntrack-xml.ts';
+import type { EventPlace } from './order.ts';
+import { type GreTimeouts, procText } from './proc-text.ts';
 
-/** `--events-format`. */
-export const EVENT_FORMATS = ['text', 'extended', 'xml', 'json'] as const;
-export type EventFormat = (typeof EVENT_FORMATS)[number];
+/** `-o`: how events and entries are printed. Those of conntrack 1.4.7, and two of our own (json, proc). */
+export const OUTPUT_MODES = [
+  'extended',
+  'id',
+  'ktimestamp',
+  'labels',
+  'save',
+  'timestamp',
+  'xml',
+  'json',
+  'proc',
+] as const;
+export type OutputMode = (typeof OUTPUT_MODES)[number];
 
-/** A format: text before, between and after; `line` ends with a newline. */
+/** A format: text before, between and after; what `lines` gives is valid until the next is asked for. */
 export interface RecordFormat {
   header: string;
-  line(view: DataView, bytes: Uint8Array, at: number): string;
+  lines(records: Iterable<EventPlace>): Iterable<string | Uint8Array>;
   footer: string;
 }
 
-/** Events: `conntrack -E -o timestamp`, `-o timestamp,extended`, `-o timestamp,xml` (in UTC), or JSON lines. */
-export function eventFormat(format: EventFormat): RecordFormat {
-  switch (format) {
-    case 'text':
-    case 'extended': {
-      const modes = { timestamp: true, extended: format === 'extended' };
-      return { header: '', line: (view, bytes, at) => `${eventText(view, bytes, at, modes)}\n`, footer: '' };
-    }
-    case 'xml':
-      return {
-        header: XML_HEADER,
-        line: (view, bytes, at) => `${flowXml(view, bytes, at, false, true)}\n`,
-        footer: XML_FOOTER,
-      };
-    case 'json':
-      return { header: '', line: (view, bytes, at) => `${flowJson(view, bytes, at, false)}\n`, footer: '' };
-  }
+/** What formats need to know of the host. */
+export interface FormatNames {
+  labels: LabelNames;
+  gre: GreTimeouts;
 }
 
-/** Entries of the table: `conntrack -L`, `-L -o extended`, `-L -o xml`, or JSON lines. */
-export function tableFormat(format: EventFormat): RecordFormat {
-  switch (format) {
-    case 'text':
-    case 'extended': {
-      const modes = { extended: format === 'extended' };
-      return { header: '', line: (view, bytes, at) => `${tableText(view, bytes, at, modes)}\n`, footer: '' };
-    }
-    case 'xml':
-      return {
-        header: XML_HEADER,
-        line: (view, bytes, at) => `${flowXml(view, bytes, at, true, false)}\n`,
-        footer: XML_FOOTER,
-      };
-    case 'json':
-      return { header: '', line: (view, bytes, at) => `${flowJson(view, bytes, at, true)}\n`, footer: '' };
+type Line = (view: DataView, bytes: Uint8Array, at: number) => string;
+
+function lineFormat(line: Line, header = '', footer = ''): RecordFormat {
+  return {
+    header,
+    footer,
+    *lines(records) {
+      for (const { view, bytes, at } of records) yield `${line(view, bytes, at)}\n`;
+    },
+  };
+}
+
+/**
+ * The format of events (`conntrack -E -o MODES`) or of entries (`conntrack -L -o MODES`).
+ *
+ * @param listed entries of the table, not events
+ */
+export function recordFormat(modes: ReadonlySet<OutputMode>, listed: boolean, names: FormatNames): RecordFormat {
+  const ktimestamp = modes.has('ktimestamp');
+  const timestamp = modes.has('timestamp');
+  const labels = modes.has('labels') ? { labels: names.labels } : {};
+  if (modes.has('json')) return lineFormat((view, bytes, at) => flowJson(view, bytes, at, listed));
+  if (modes.has('proc')) return lineFormat((view, bytes, at) => procText(view, bytes, at, names.gre));
+  if (modes.has('save')) return lineFormat((view, bytes, at) => flowSave(view, bytes, at, listed));
+  if (modes.has('xml')) {
+    const xml = { ktimestamp, timestamp, ...labels };
+    return lineFormat((view, bytes, at) => flowXml(view, bytes, at, listed, xml), XML_HEADER, XML_FOOTER);
   }
+  const text = new ConntrackLines({
+    extended: modes.has('extended'),
+    id: modes.has('id'),
+    timestamp,
+    ktimestamp,
+    ...labels,
+  });
+  return { header: '', lines: (records) => (listed ? text.entries(records) : text.events(records)), footer: '' };
 }

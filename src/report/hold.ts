@@ -155,6 +155,7 @@ function copyBatch(batch: BatchView): BatchView {
         ),
         logs: (address: number) => world.logs(address - packets + world.packets),
         rules: world.rules,
+        uncounted: world.uncounted,
       };
     }),
   };

@@ -1,45 +1,81 @@
 // What became of each captured packet? `--packets`: one JSON object per packet and line, in capture order.
 //
-// Millions of lines are normal, so a line is put together from cached pieces: names, states and rules are turned into
-// JSON text once and concatenated afterwards; only numbers are formatted per packet.
+// Millions of lines are normal, so they are written by assembly/format/: names, states and rules are turned into JSON text
+// once, here. Packets that need a text of their own (a number in `why`, log records) are few, and get it here, too.
 
-import { CtState, EventKind, PacketFlag, Proto, Reason } from '../../assembly/vocabulary.ts';
-import { PACKET, RECORD, TUPLE } from '../engine/layout.ts';
-import type { LogEntry } from '../run.ts';
+import { CT_STATUS_BITS, Piece, Table } from '../../assembly/format/text.ts';
+import {
+  CtState,
+  Dir,
+  EventKind,
+  PacketFlag,
+  Path,
+  Proto,
+  Reason,
+  RejectWith,
+  Verdict,
+} from '../../assembly/vocabulary.ts';
+import type { InterfaceNames } from '../capture/interfaces.ts';
+import { INTERFACES_MAX, PACKET, TUPLE } from '../engine/layout.ts';
+import type { BatchView, LogEntry, WorldView } from '../run.ts';
 import { addressText } from './address.ts';
 import { wordAt } from './conntrack-text.ts';
+import { Formatter, type PacketTexts } from './format.ts';
 import { ctStateName, dirName, packetState, pathName, rejectName, statusNames, verdictName } from './names.ts';
-import { whyText } from './reason.ts';
-import { NO_RULE, type ReportRule, ruleLabel } from './rules.ts';
-import { idAt, nanosAt, nanosText, secondsAt } from './time.ts';
+import { hasNumber, reasonWord, whyText } from './reason.ts';
+import { type ReportRule, ruleLabel } from './rules.ts';
 
 /** What the lines of one world need besides the packets. */
 export interface PacketNames {
   rules: readonly ReportRule[];
-  /** Name of an interface index; undefined for 0 and for interfaces without a name. */
-  interfaceName(index: number): string | undefined;
+  /** Names of interfaces, which may become more as captures go on. */
+  interfaces: Pick<InterfaceNames, 'count' | 'name'>;
 }
 
 /** A packet that the kernel lets reopen its connection destroys the old entry before it makes the new one. */
 const EVENT_ORDER = [EventKind.DESTROY, EventKind.NEW, EventKind.UPDATE];
 
-const EVENTS = Array.from({ length: 8 }, (_, kinds) => {
-  const names = EVENT_ORDER.filter((kind) => kinds & (1 << (kind - 1))).map((kind) => `"${EventKind[kind]}"`);
-  return names.length === 0 ? '' : `,"events":[${names.join(',')}]`;
-});
+const PIECES: Partial<Record<Piece, string>> = {
+  [Piece.FILE]: '{"file":',
+  [Piece.N]: ',"n":',
+  [Piece.TS]: ',"ts":"',
+  [Piece.QUOTE]: '"',
+  [Piece.CT]: ',"ct":{',
+  [Piece.CT_WITH_ID]: ',"ct":{"id":',
+  [Piece.COMMA]: ',',
+  [Piece.CT_INVALID]: ',"ct":{"state":"INVALID"}',
+  [Piece.CT_UNTRACKED]: ',"ct":{"state":"UNTRACKED"}',
+  [Piece.FRAG]: ',"frag":{"file":',
+  [Piece.CLOSE]: '}',
+  [Piece.LINE_END]: '}\n',
+};
 
-/** Values of `cache` by small index, made on first use. */
-function cached(cache: (string | undefined)[], index: number, make: (index: number) => string): string {
-  const known = cache[index];
-  if (known !== undefined) return known;
-  const made = make(index);
-  cache[index] = made;
-  return made;
+/** `count` texts, empty where `make` finds none. */
+function list(count: number, make: (index: number) => string | undefined): string[] {
+  return Array.from({ length: count }, (_, index) => make(index) ?? '');
 }
 
-/** Which fragment completed the packet: addresses of its file and frame number. */
-function fragmentOf(view: DataView, file: number, n: number): string {
-  return `,"frag":{"file":${view.getUint16(file, true)},"n":${view.getUint32(n, true)}}`;
+function eventsJson(kinds: number): string {
+  const names = EVENT_ORDER.filter((kind) => kinds & (1 << (kind - 1))).map((kind) => `"${EventKind[kind]}"`);
+  return names.length === 0 ? '' : `,"events":[${names.join(',')}]`;
+}
+
+function verdictJson(verdict: number, reject: number): string | undefined {
+  if (Verdict[verdict] === undefined || RejectWith[reject] === undefined) return undefined;
+  const name = rejectName(reject);
+  return `,"verdict":"${verdictName(verdict)}"${name === undefined ? '' : `,"with":"${name}"`}`;
+}
+
+function stateJson(dir: number, state: number): string | undefined {
+  return CtState[state] === undefined
+    ? undefined
+    : `"state":"${ctStateName(state)}","dir":"${dirName(dir)}","status":[`;
+}
+
+function protocolStateJson(state: number): string {
+  if (state === 0) return '],"mark":';
+  const [protocol, name] = packetState(state);
+  return `],"${protocol}":"${name}","mark":`;
 }
 
 /** Addresses, ports and ids that NAT changed; empty if it changed them back. */
@@ -68,101 +104,87 @@ function natText(bytes: Uint8Array, packet: number, translation: number): string
 /** Formats the packets of one world (one firewall). */
 export class PacketLines {
   readonly #names: PacketNames;
-  readonly #inbound: (string | undefined)[] = [];
-  readonly #outbound: (string | undefined)[] = [];
-  readonly #paths: (string | undefined)[] = [];
-  readonly #verdicts: (string | undefined)[] = [];
-  readonly #rules: (string | undefined)[] = [];
+  readonly #formatter = new Formatter();
   readonly #logs = new Map<number, string>();
-  readonly #states = new Map<number, string>();
-  #second = -1;
-  #secondText = '';
+  #interfaces = 0;
 
   constructor(names: PacketNames) {
     this.#names = names;
+    const formatter = this.#formatter;
+    formatter.texts(
+      Table.PIECE,
+      list(Piece.COUNT, (piece) => PIECES[piece as Piece]),
+    );
+    formatter.texts(
+      Table.PATH,
+      list(4, (path) => (Path[path] && pathName(path) ? `,"path":"${pathName(path)}"` : undefined)),
+    );
+    formatter.texts(
+      Table.VERDICT,
+      list(8 << 5, (both) => verdictJson(both >> 5, both & 31)),
+    );
+    formatter.texts(
+      Table.RULE,
+      names.rules.map((_, rule) => `,"rule":${this.#ruleJson(rule)}`),
+    );
+    formatter.texts(
+      Table.WHY,
+      list(256, (reason) => (reason === Reason.NONE || hasNumber(reason) ? '' : `,"why":"${reasonWord(reason)}"`)),
+    );
+    formatter.texts(
+      Table.CT_STATE,
+      list(16, (both) => stateJson(both >> 3 ? Dir.REPLY : Dir.ORIGINAL, both & 7)),
+    );
+    formatter.texts(
+      Table.CT_STATUS,
+      list(1 << CT_STATUS_BITS, (status) =>
+        statusNames(status)
+          .map((name) => `"${name}"`)
+          .join(','),
+      ),
+    );
+    formatter.texts(Table.CT_PROTOCOL_STATE, list(256, protocolStateJson));
+    formatter.texts(Table.EVENTS, list(8, eventsJson));
+    formatter.table(Table.IN, INTERFACES_MAX);
+    formatter.table(Table.OUT, INTERFACES_MAX);
   }
 
   /**
-   * The line of one packet, newline included.
-   *
-   * @param record address of its RECORD
-   * @param packet address of its PACKET in this world
-   * @param translation address of the TUPLE that NAT made of it, if it is TRANSLATED
-   * @param logs what LOG and NFLOG rules recorded about the packet at an address; asked only for packets that have some
+   * The lines of a batch, in pieces that are valid until the next is asked for.
    */
-  line(
-    view: DataView,
-    bytes: Uint8Array,
-    record: number,
-    packet: number,
-    logs: (packetAddress: number) => readonly LogEntry[],
-    translation: number,
-  ): string {
-    const second = secondsAt(view, record + RECORD.ts);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#secondText = `,"ts":"${second}.`;
-    }
-    let line =
-      `{"file":${view.getUint16(record + RECORD.file, true)},"n":${view.getUint32(record + RECORD.n, true)}` +
-      `${this.#secondText}${nanosText(nanosAt(view, record + RECORD.ts))}"`;
-    line += cached(this.#paths, bytes[packet + PACKET.path]!, (path) => {
-      const name = pathName(path);
-      return name === undefined ? '' : `,"path":"${name}"`;
-    });
-    line += cached(this.#inbound, view.getUint16(packet + PACKET.iif, true), (index) => this.#interface('in', index));
-    line += cached(this.#outbound, view.getUint16(packet + PACKET.oif, true), (index) => this.#interface('out', index));
-    line += this.#conntrack(view, bytes, packet);
-    line += cached(this.#verdicts, (bytes[packet + PACKET.verdict]! << 8) | bytes[packet + PACKET.reject]!, (both) => {
-      const reject = rejectName(both & 0xff);
-      return `,"verdict":"${verdictName(both >> 8)}"${reject === undefined ? '' : `,"with":"${reject}"`}`;
-    });
-    const rule = view.getUint32(packet + PACKET.rule, true);
-    if (rule !== NO_RULE) line += cached(this.#rules, rule, (index) => `,"rule":${this.#ruleJson(index)}`);
-    const reason = bytes[packet + PACKET.reason]!;
-    if (reason !== Reason.NONE) {
+  lines(
+    { view, bytes, records, count }: Pick<BatchView, 'view' | 'bytes' | 'records' | 'count'>,
+    { packets, translations, logs }: Pick<WorldView, 'packets' | 'translations' | 'logs'>,
+  ): Generator<Uint8Array> {
+    this.#nameInterfaces();
+    const extras: PacketTexts[] = [];
+    for (let index = 0; index < count; index++) {
+      const packet = packets + index * PACKET.size;
+      const reason = bytes[packet + PACKET.reason]!;
+      const numbered = reason !== Reason.NONE && hasNumber(reason);
+      const logged = view.getUint16(packet + PACKET.logs, true) !== 0;
+      const translated = (view.getUint16(packet + PACKET.flags, true) & PacketFlag.TRANSLATED) !== 0;
+      if (!numbered && !logged && !translated) continue;
       const [value, tag] = [PACKET.why_value, PACKET.ct_mark].map((field) => view.getUint32(packet + field, true));
-      line += `,"why":"${whyText(reason, value!, tag!)}"`;
+      extras.push({
+        index,
+        why: numbered ? `,"why":"${whyText(reason, value!, tag!)}"` : '',
+        last:
+          (logged ? this.#logged(logs(packet)) : '') +
+          (translated ? natText(bytes, packet, translations + index * TUPLE.size) : ''),
+      });
     }
-    const flags = view.getUint16(packet + PACKET.flags, true);
-    if (flags & PacketFlag.REASSEMBLED) line += fragmentOf(view, record + RECORD.file, record + RECORD.n);
-    else if (flags & PacketFlag.FRAGMENT_OF) line += fragmentOf(view, packet + PACKET.l4, packet + PACKET.hash);
-    if (view.getUint16(packet + PACKET.logs, true) !== 0) line += this.#logged(logs(packet));
-    if (flags & PacketFlag.TRANSLATED) line += natText(bytes, packet, translation);
-    return `${line}${EVENTS[bytes[packet + PACKET.events]! & 7]}}\n`;
+    return this.#formatter.packets(bytes, records, packets, count, extras);
   }
 
-  #interface(key: string, index: number): string {
-    const name = this.#names.interfaceName(index);
-    return name === undefined ? '' : `,"${key}":${JSON.stringify(name)}`;
-  }
-
-  #conntrack(view: DataView, bytes: Uint8Array, packet: number): string {
-    const state = bytes[packet + PACKET.ct_state]!;
-    switch (state) {
-      case CtState.NONE:
-        return '';
-      case CtState.INVALID:
-        return ',"ct":{"state":"INVALID"}';
-      case CtState.UNTRACKED:
-        return ',"ct":{"state":"UNTRACKED"}';
+  #nameInterfaces(): void {
+    const { interfaces } = this.#names;
+    while (this.#interfaces < interfaces.count) {
+      const index = ++this.#interfaces;
+      const name = JSON.stringify(interfaces.name(index));
+      this.#formatter.text(Table.IN, index, `,"in":${name}`);
+      this.#formatter.text(Table.OUT, index, `,"out":${name}`);
     }
-    const dir = bytes[packet + PACKET.dir]!;
-    const tcp = bytes[packet + PACKET.tcp_state]!;
-    const status = view.getUint16(packet + PACKET.status, true);
-    const key = (status << 10) | (tcp << 5) | (dir << 4) | state;
-    let text = this.#states.get(key);
-    if (text === undefined) {
-      const bits = statusNames(status).map((name) => `"${name}"`);
-      const [protocol, name] = packetState(tcp);
-      text =
-        `"state":"${ctStateName(state)}","dir":"${dirName(dir)}","status":[${bits.join(',')}]` +
-        (tcp === 0 ? ',"mark":' : `,"${protocol}":"${name}","mark":`);
-      this.#states.set(key, text);
-    }
-    const id = idAt(view, packet + PACKET.flow_id);
-    const mark = view.getUint32(packet + PACKET.ct_mark, true);
-    return id === 0 ? `,"ct":{${text}${mark}}` : `,"ct":{"id":${id},${text}${mark}}`;
   }
 
   #ruleJson(rule: number): string {

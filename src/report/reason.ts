@@ -150,6 +150,11 @@ export function reasonWord(reason: number): string {
   return words(reason)?.word ?? `reason-${reason}`;
 }
 
+/** Whether the text of a reason depends on the packet's number. */
+export function hasNumber(reason: number): boolean {
+  return words(reason)?.message !== undefined;
+}
+
 /**
  * `why` of a packet: the stable word, and the kernel's message with the packet's number where there is one:
  * `out-of-window: SEQ is over upper bound 12345 (over the window of the receiver)`.

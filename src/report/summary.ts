@@ -202,10 +202,11 @@ export function summarize(tally: PacketTally, source: SummarySource): Summary {
   };
 }
 
-/** Makes the summary of a run's first world. */
+/** Makes the summary of a run's first world, whose uncounted packets `tally` has; once per run. */
 export function summarizeRun(tally: PacketTally, result: RunResult): Summary {
   const { packets, first, last, notes, files } = result;
-  const { rules, counters } = result.worlds[0]!;
+  const { rules, counters, tallies } = result.worlds[0]!;
+  for (const at of tallies.addresses) tally.addLane(tallies.view, at, rules.length);
   return summarize(tally, { captures: files.map(({ path }) => path), packets, first, last, rules, counters, notes });
 }
 

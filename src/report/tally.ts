@@ -1,10 +1,24 @@
-// How many packets of each kind were there? Histograms for the summary, filled once per packet.
+// How many packets of each kind were there? Histograms for the summary.
 //
-// The loop runs for every packet of every capture on one thread, so it reads single bytes and adds to typed arrays:
-// no objects, no names. Counts are doubles, exact to 2^53.
+// Lanes count what they track (assembly/tally.ts); here their counts are added up, and counted is what is left: packets
+// that no lane tracked, fragments, and which packets without an entry belong to the same conversation. Counts are
+// doubles, exact to 2^53.
 
 import { CtState, PacketFlag, Proto, Reason, TcpConntrack, Verdict } from '../../assembly/vocabulary.ts';
-import { PACKET, RECORD } from '../engine/layout.ts';
+import {
+  PACKET,
+  RECORD,
+  TALLY_BYTES,
+  TALLY_DECIDED,
+  TALLY_FLOWS,
+  TALLY_OFFLOADED,
+  TALLY_PACKETS,
+  TALLY_PATHS,
+  TALLY_PROTOCOL_FLOWS,
+  TALLY_PROTOCOL_PACKETS,
+  TALLY_REASONS,
+  TALLY_TRANSITIONS,
+} from '../engine/layout.ts';
 import { FlowSet } from './flow-key.ts';
 
 /** First index of a verdict's or family's row in the histograms below. */
@@ -40,8 +54,26 @@ export class PacketTally {
   /** Conversations without an entry; `full` makes the counts of flows lower bounds. */
   readonly strangers = new FlowSet();
 
+  /** Adds what a lane counted, at `at` of linear memory, under `rules` rules. */
+  addLane(view: DataView, at: number, rules: number): void {
+    const add = (target: Float64Array, offset: number): void => {
+      for (let i = 0; i < target.length; i++) target[i]! += Number(view.getBigUint64(at + offset + i * 8, true));
+    };
+    if (this.decided.length < rules) this.#growDecided(rules);
+    add(this.packets, TALLY_PACKETS);
+    add(this.flows, TALLY_FLOWS);
+    add(this.bytes, TALLY_BYTES);
+    add(this.paths, TALLY_PATHS);
+    add(this.reasons, TALLY_REASONS);
+    add(this.protocolPackets, TALLY_PROTOCOL_PACKETS);
+    add(this.protocolFlows, TALLY_PROTOCOL_FLOWS);
+    add(this.transitions, TALLY_TRANSITIONS);
+    add(this.decided.subarray(0, rules), TALLY_DECIDED);
+    this.offloaded += Number(view.getBigUint64(at + TALLY_OFFLOADED, true));
+  }
+
   /**
-   * Counts a batch.
+   * Counts what lanes did not of a batch (WorldView.uncounted).
    *
    * @param records address of RECORD[count]
    * @param packets address of PACKET[count] of the world
@@ -53,18 +85,26 @@ export class PacketTally {
       const state = bytes[at + PACKET.ct_state]!;
       const kind = verdict * STATES + state;
       const protocol = (bytes[at + PACKET.l3num]! & 15) * PROTOCOLS + bytes[at + PACKET.protonum]!;
+      const flags = view.getUint16(at + PACKET.flags, true);
+      if (flags & PacketFlag.TALLIED) {
+        if (flags & PacketFlag.STRANGER) this.#stranger(view, bytes, record, at, kind, protocol);
+        continue;
+      }
       this.packets[kind]!++;
       this.protocolPackets[protocol]!++;
       this.paths[bytes[at + PACKET.path]! & 3]!++;
-      if (bytes[at + PACKET.flags]! & PacketFlag.OFFLOADED) this.offloaded++;
+      if (flags & PacketFlag.OFFLOADED) this.offloaded++;
       this.bytes[verdict]! += view.getUint32(at + PACKET.ip_len, true);
       const reason = bytes[at + PACKET.reason]!;
       if (reason !== Reason.NONE) this.reasons[reason * STATES + state]!++;
       // The packet that this is a fragment of is counted where it was completed.
-      if (view.getUint16(at + PACKET.flags, true) & PacketFlag.FRAGMENT_OF) continue;
+      if (flags & PacketFlag.FRAGMENT_OF) continue;
       const rule = view.getUint32(at + PACKET.rule, true);
       if (rule < this.decided.length) this.decided[rule]!++;
-      else if (rule !== 0xffffffff) this.#countRule(rule);
+      else if (rule !== 0xffffffff) {
+        this.#growDecided(Math.max(rule + 1, this.decided.length * 2));
+        this.decided[rule]!++;
+      }
       if (bytes[at + PACKET.events]! & MADE_ENTRY) {
         this.flows[kind]!++;
         this.protocolFlows[protocol]!++;
@@ -99,11 +139,10 @@ export class PacketTally {
     this.transitions[(before & 31) * STATE_CODES + (after & 31)]!++;
   }
 
-  #countRule(rule: number): void {
-    const decided = new Float64Array(Math.max(rule + 1, this.decided.length * 2));
+  #growDecided(length: number): void {
+    const decided = new Float64Array(length);
     decided.set(this.decided);
     this.decided = decided;
-    this.decided[rule]!++;
   }
 
   /** Sum of a histogram over one verdict (`row`) or one state (`column`). */

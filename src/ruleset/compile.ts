@@ -153,15 +153,16 @@ export function instantiateRuleset(
 }
 
 function ruleInfo({ table, chain, rule }: Entry): RuleInfo {
-  const where = { family: table.family, table: table.name, chain: chain.name };
+  const { family } = table;
   if (!rule) {
     const verdict = chain.policy?.verdict ?? 'ACCEPT';
     const { line } = chain;
-    const text = chain.at ? line.text.trim() : `:${chain.name} ${verdict}`;
     const info: RuleInfo = {
-      ...where,
+      family,
+      table: table.name,
+      chain: chain.name,
       number: 'policy',
-      text,
+      text: chain.at ? line.text.trim() : `:${chain.name} ${verdict}`,
       file: line.file,
       line: line.number,
       target: verdict,
@@ -172,7 +173,9 @@ function ruleInfo({ table, chain, rule }: Entry): RuleInfo {
   }
   const { line, target } = rule;
   const info: RuleInfo = {
-    ...where,
+    family,
+    table: table.name,
+    chain: chain.name,
     number: rule.number,
     text: rule.text,
     file: line.file,

@@ -21,6 +21,8 @@ export interface Allowed {
   intervals: readonly Interval[];
   /** The test says what the value must not be, so that it allows most. */
   invert: boolean;
+  /** Field and intervals, to compare by. */
+  key: string;
 }
 
 const U32_MAX = 0xffffffff;
@@ -51,7 +53,7 @@ export function greatest(field: DispatchField, program: Program): Value {
   }
 }
 
-const NUMBERS: ReadonlyMap<string, DispatchField> = new Map([
+const NUMBERS: ReadonlyMap<string, DispatchField> = new Map<string, DispatchField>([
   ['l4proto', DispatchField.L4PROTO],
   ['tcp flags', DispatchField.TCP_FLAGS],
   ['sport', DispatchField.SPORT],
@@ -69,6 +71,9 @@ const TRANSPORT: ReadonlySet<DispatchField> = new Set([
   DispatchField.TH_SPORT,
   DispatchField.TH_DPORT,
 ]);
+
+const FIELDS4 = { saddr: DispatchField.SADDR, daddr: DispatchField.DADDR } as const;
+const FIELDS6 = { saddr: DispatchField.SADDR6, daddr: DispatchField.DADDR6 } as const;
 
 /** Tests that do nothing but answer. A test that is not named here ends what a rule can be found by. */
 const PURE: ReadonlySet<string> = new Set<Test['op']>([
@@ -167,14 +172,13 @@ export class DispatchFields {
       }
       case 'address': {
         if (test.field !== 'saddr' && test.field !== 'daddr') return undefined;
-        const mask = bigEndian(test.mask);
-        const host = ~mask & ((1n << BigInt(test.mask.length * 8)) - 1n);
-        if ((host & (host + 1n)) !== 0n) return undefined;
-        const low = bigEndian(test.value);
-        return this.address(test.field, family, low, low | host, test.invert);
+        return family === L3.IPV4 ? this.network4(test.field, test) : this.network6(test.field, test);
       }
       case 'address range':
-        return this.address(test.field, family, bigEndian(test.low), bigEndian(test.high), test.invert);
+        if (family === L3.IPV4) {
+          return this.finish(FIELDS4[test.field], [[number4(test.low), number4(test.high)]], test.invert);
+        }
+        return this.finish(FIELDS6[test.field], [[number6(test.low), number6(test.high)]], test.invert);
       case 'ifname': {
         const field = test.field === 'iif' ? DispatchField.IIF : DispatchField.OIF;
         return this.finish(field, singles(this.classes[test.pattern] ?? []), test.invert);
@@ -189,17 +193,27 @@ export class DispatchFields {
     }
   }
 
-  private address(field: 'saddr' | 'daddr', family: Family, low: bigint, high: bigint, invert: boolean): Allowed {
-    if (family === L3.IPV4) {
-      const of = field === 'saddr' ? DispatchField.SADDR : DispatchField.DADDR;
-      return this.finish(of, [[Number(low), Number(high)]], invert);
-    }
-    return this.finish(field === 'saddr' ? DispatchField.SADDR6 : DispatchField.DADDR6, [[low, high]], invert);
+  /** A mask with holes allows too many intervals. */
+  private network4(field: 'saddr' | 'daddr', test: { mask: Uint8Array; value: Uint8Array; invert: boolean }) {
+    const host = ~number4(test.mask) >>> 0;
+    if ((host & (host + 1)) !== 0) return undefined;
+    const low = number4(test.value);
+    return this.finish(FIELDS4[field], [[low, (low | host) >>> 0]], test.invert);
+  }
+
+  private network6(field: 'saddr' | 'daddr', test: { mask: Uint8Array; value: Uint8Array; invert: boolean }) {
+    const host = ~number6(test.mask) & U128_MAX;
+    if ((host & (host + 1n)) !== 0n) return undefined;
+    const low = number6(test.value);
+    return this.finish(FIELDS6[field], [[low, low | host]], test.invert);
   }
 
   private finish(field: DispatchField, intervals: readonly Interval[], invert: boolean): Allowed {
     const joined = join(intervals);
-    return { field, invert, intervals: invert ? outside(joined, greatest(field, this.program)) : joined };
+    const kept = invert ? outside(joined, greatest(field, this.program)) : joined;
+    let key = `${field}`;
+    for (const [low, high] of kept) key += ` ${low}-${high}`;
+    return { field, intervals: kept, invert, key };
   }
 }
 
@@ -258,8 +272,13 @@ function outside(intervals: readonly Interval[], most: Value): Interval[] {
   return gaps;
 }
 
-function bigEndian(bytes: Uint8Array): bigint {
-  let value = 0n;
-  for (const byte of bytes) value = (value << 8n) | BigInt(byte);
+function number4(bytes: Uint8Array): number {
+  let value = 0;
+  for (let index = 0; index < 4; index++) value = value * 256 + (bytes[index] ?? 0);
   return value;
+}
+
+function number6(bytes: Uint8Array): bigint {
+  const view = new DataView(bytes.buffer, bytes.byteOffset);
+  return (view.getBigUint64(0) << 64n) | view.getBigUint64(8);
 }

@@ -20,6 +20,7 @@ import type { Program } from './expression.ts';
 
 /** Halves of the words of a bit map: 32 rules each. */
 const HALVES = DISPATCH_WORDS * 2;
+const RUN_BITS = DISPATCH_WORDS * 64;
 const PAGE_VALUES = 256;
 const CANDIDATES_BYTES = CANDIDATES.size + DISPATCH_WORDS * 8;
 
@@ -250,38 +251,66 @@ class Rows {
 
 /** Where the bit map changes over the field's values, the first at 0, and the row from there on. */
 function sweep(tests: Tests, rows: Rows, most: Value): { starts: Value[]; numbers: number[] } {
-  const events: { value: Value; bit: number }[] = [];
   const map = new Uint32Array(HALVES);
-  for (const [bit, test] of tests.entries()) {
-    if (!test) flip(map, bit);
-    for (const [low, high] of test?.intervals ?? []) events.push({ value: low, bit }, { value: after(high), bit });
-  }
-  events.sort((a, b) => (a.value < b.value ? -1 : Number(a.value > b.value)));
+  for (const [bit, test] of tests.entries()) if (!test) flip(map, bit);
   const starts: Value[] = [];
   const numbers: number[] = [];
-  let next = 0;
-  const zero: Value = typeof most === 'bigint' ? 0n : 0;
-  for (let value: Value | undefined = zero; value !== undefined && value <= most; value = events[next]?.value) {
-    for (; events[next]?.value === value; next++) flip(map, events[next]?.bit ?? 0);
+  const reach = (value: Value): void => {
     const number = rows.number(map);
-    if (numbers.at(-1) === number) continue;
+    if (numbers.at(-1) === number) return;
     starts.push(value);
     numbers.push(number);
+  };
+  let reached: Value = typeof most === 'bigint' ? 0n : 0;
+  for (const { value, bit } of changes(tests, most)) {
+    if (value !== reached) reach(reached);
+    reached = value;
+    flip(map, bit);
   }
+  reach(reached);
   return { starts, numbers };
 }
 
-function flip(map: Uint32Array, bit: number): void {
-  map[bit >> 5] = ((map[bit >> 5] ?? 0) ^ (1 << (bit & 31))) >>> 0;
+/** Every value at which a rule begins or ceases to be possible, in ascending order. */
+function* changes(tests: Tests, most: Value): Iterable<{ value: Value; bit: number }> {
+  if (typeof most === 'bigint') {
+    const found: { value: Value; bit: number }[] = [];
+    for (const [bit, test] of tests.entries()) {
+      for (const [low, high] of test?.intervals ?? []) found.push({ value: low, bit }, { value: after(high), bit });
+    }
+    yield* found
+      .filter(({ value }) => value <= most)
+      .sort((a, b) => (a.value < b.value ? -1 : Number(a.value > b.value)));
+    return;
+  }
+  // A value of 32 bits and a bit's number fit into the 53 bits of a double, which sorts without objects.
+  const count = tests.reduce((sum, test) => sum + (test?.intervals.length ?? 0) * 2, 0);
+  const packed = new Float64Array(count);
+  let next = 0;
+  for (const [bit, test] of tests.entries()) {
+    for (const [low, high] of test?.intervals ?? []) {
+      packed[next++] = Number(low) * RUN_BITS + bit;
+      packed[next++] = (Number(high) + 1) * RUN_BITS + bit;
+    }
+  }
+  for (const each of packed.sort()) {
+    const value = Math.floor(each / RUN_BITS);
+    if (value > most) return;
+    yield { value, bit: each % RUN_BITS };
+  }
 }
 
 /** The row of each value from 0 to `count` - 1. */
 function spread(starts: readonly Value[], rows: readonly number[], count: number): Uint16Array {
   const numbers = new Uint16Array(count);
   for (const [index, start] of starts.entries()) {
-    if (Number(start) < count) numbers.fill(rows[index] ?? 0, Number(start));
+    numbers.fill(rows[index] ?? 0, Number(start), Number(starts[index + 1] ?? count));
   }
   return numbers;
+}
+
+function flip(map: Uint32Array, bit: number): void {
+  map[bit >> 5] = ((map[bit >> 5] ?? 0) ^ (1 << (bit & 31))) >>> 0;
 }
 
 /** As interval() and interval16() of the engine do. */

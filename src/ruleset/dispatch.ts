@@ -6,7 +6,7 @@
 // because a rule that is passed over is one whose tests would have failed without doing anything.
 import { DispatchField } from '../../assembly/vocabulary.ts';
 import { DIMENSIONS_MAX, DISPATCH_WORDS } from '../engine/layout.ts';
-import { type Allowed, DispatchFields, type Value } from './dispatch-fields.ts';
+import { type Allowed, DispatchFields } from './dispatch-fields.ts';
 import type { ChainProgram, Program, RuleProgram } from './expression.ts';
 
 /** Rules in one word of a bit map. */
@@ -58,36 +58,42 @@ export class DispatchPlanner {
   }
 
   plan(chain: ChainProgram): Piece[] {
-    const { rules } = chain;
-    if (rules.length < HEAD + RUN_MIN) return [{ kind: 'linear', start: 0, rules }];
-    const allowed = rules.map((rule) => this.fields.allowed(rule, chain.family));
+    const { rules, family } = chain;
+    if (!isLong(chain)) return [{ kind: 'linear', start: 0, rules }];
     const pieces: Piece[] = [{ kind: 'linear', start: 0, rules: rules.slice(0, HEAD) }];
+    // Words of one kind that follow each other make a piece. What tests allow is kept no longer than that takes.
+    const word = (start: number): Allowed[][] =>
+      rules.slice(start, start + WORD).map((rule) => this.fields.allowed(rule, family));
+    let next = word(HEAD);
     for (let start = HEAD; start < rules.length; ) {
-      const found = selective(allowed, start);
-      let end = Math.min(start + WORD, rules.length);
-      while (end < rules.length && (!found || end - start < RUN_MAX) && selective(allowed, end) === found) {
-        end = Math.min(end + WORD, rules.length);
+      const found = selective(next);
+      const allowed = next;
+      let end = start + next.length;
+      next = word(end);
+      while (next.length > 0 && (!found || end - start < RUN_MAX) && selective(next) === found) {
+        if (found) allowed.push(...next);
+        end += next.length;
+        next = word(end);
       }
-      const run = found && end - start >= RUN_MIN ? this.run(rules, allowed, start, end) : undefined;
+      const own = rules.slice(start, end);
       const before = pieces.at(-1);
-      if (run) pieces.push(run);
-      else if (before?.kind === 'linear') before.rules.push(...rules.slice(start, end));
-      else pieces.push({ kind: 'linear', start, rules: rules.slice(start, end) });
+      if (found && own.length >= RUN_MIN) pieces.push(this.run(own, allowed, start));
+      else if (before?.kind === 'linear') before.rules = before.rules.concat(own);
+      else pieces.push({ kind: 'linear', start, rules: own });
       start = end;
     }
     return pieces;
   }
 
-  private run(rules: readonly RuleProgram[], allowed: readonly Allowed[][], start: number, end: number): Run {
-    const run: Run = { kind: 'run', start, rules: rules.slice(start, end), dimensions: [], order: [] };
+  private run(rules: RuleProgram[], allowed: readonly Allowed[][], start: number): Run {
     const byField = new Map<DispatchField, { allowed: (Allowed | undefined)[]; tested: number; intervals: number }>();
     const changed = new Set<DispatchField>();
-    for (const [place, rule] of run.rules.entries()) {
-      for (const each of allowed[start + place] ?? []) {
+    for (const [place, rule] of rules.entries()) {
+      for (const each of allowed[place] ?? []) {
         if (changed.has(each.field)) continue;
         let dimension = byField.get(each.field);
         if (!dimension) {
-          dimension = { allowed: new Array<undefined>(run.rules.length).fill(undefined), tested: 0, intervals: 0 };
+          dimension = { allowed: new Array<undefined>(rules.length).fill(undefined), tested: 0, intervals: 0 };
           byField.set(each.field, dimension);
         }
         if (dimension.intervals + each.intervals.length > INTERVALS_MAX) continue;
@@ -99,32 +105,35 @@ export class DispatchPlanner {
       for (const field of fields === 'all' ? ALL_FIELDS : fields) changed.add(field);
     }
     // The field with the most different tests comes first: it leaves the fewest rules over.
-    run.dimensions = [...byField]
-      .filter(([, { tested }]) => tested >= run.rules.length * TESTED_PART)
+    const dimensions = [...byField]
+      .filter(([, { tested }]) => tested >= rules.length * TESTED_PART)
       .map(([field, dimension]) => ({ field, allowed: dimension.allowed, different: different(dimension.allowed) }))
       .sort((a, b) => b.different - a.different || a.field - b.field)
       .slice(0, DIMENSIONS_MAX)
       .map(({ field, allowed: tests }) => ({ field, allowed: tests }));
-    run.order = alike(run.dimensions, run.rules.length);
-    return run;
+    return { kind: 'run', start, rules, dimensions, order: alike(dimensions, rules.length) };
   }
+}
+
+/** Whether a chain has enough rules for a run behind its head. */
+export function isLong({ rules }: ChainProgram): boolean {
+  return rules.length >= HEAD + RUN_MIN;
 }
 
 /** Brings rules together that test the same fields, and among them those that allow near values. */
 function alike(dimensions: readonly RunDimension[], rules: number): number[] {
-  const lowest = (dimension: RunDimension, place: number): Value | undefined => {
-    const test = dimension.allowed[place];
-    return test && !test.invert ? (test.intervals[0]?.[0] ?? 0) : undefined;
-  };
+  const lowest = dimensions.map(({ allowed }) =>
+    allowed.map((test) => (test && !test.invert ? test.intervals[0]?.[0] : undefined)),
+  );
   const tested = Array.from({ length: rules }, (_, place) =>
-    dimensions.reduce((bits, dimension, bit) => bits | (lowest(dimension, place) === undefined ? 0 : 1 << bit), 0),
+    lowest.reduce((bits, values, bit) => bits | (values[place] === undefined ? 0 : 1 << bit), 0),
   );
   const compare = (a: number, b: number): number => {
     const fields = (tested[a] ?? 0) - (tested[b] ?? 0);
     if (fields !== 0) return fields;
-    for (const dimension of dimensions) {
-      const first = lowest(dimension, a);
-      const second = lowest(dimension, b);
+    for (const values of lowest) {
+      const first = values[a];
+      const second = values[b];
       if (first !== undefined && second !== undefined && first !== second) return first < second ? -1 : 1;
     }
     return a - b;
@@ -134,26 +143,22 @@ function alike(dimensions: readonly RunDimension[], rules: number): number[] {
 
 function different(allowed: readonly (Allowed | undefined)[]): number {
   const keys = new Set<string>();
-  for (const each of allowed) if (each) keys.add(keyOf(each));
+  for (const each of allowed) if (each) keys.add(each.key);
   return keys.size;
 }
 
 const ALL_FIELDS = Object.values(DispatchField).filter((each) => typeof each === 'number') as DispatchField[];
 
-/** Whether most rules of the word that begins at `start` have a test that few of the others share. */
-function selective(allowed: readonly Allowed[][], start: number): boolean {
-  const word = allowed.slice(start, start + WORD);
-  const tests = word.map((each) => each.filter(({ invert }) => !invert).map(keyOf));
+/** Whether most rules of a word have a test that few of the others share. */
+function selective(word: readonly Allowed[][]): boolean {
   const shared = new Map<string, number>();
-  for (const key of tests.flat()) shared.set(key, (shared.get(key) ?? 0) + 1);
-  const broad = tests.filter((keys) => !keys.some((key) => (shared.get(key) ?? 0) <= SHARED_MAX)).length;
-  return broad <= word.length * BROAD_PART;
-}
-
-function keyOf({ field, intervals }: Allowed): string {
-  let key = `${field}`;
-  for (const [low, high] of intervals) key += ` ${low}-${high}`;
-  return key;
+  for (const tests of word) {
+    for (const { key, invert } of tests) if (!invert) shared.set(key, (shared.get(key) ?? 0) + 1);
+  }
+  const broad = word.filter(
+    (tests) => !tests.some(({ key }) => (shared.get(key) ?? Number.POSITIVE_INFINITY) <= SHARED_MAX),
+  );
+  return broad.length <= word.length * BROAD_PART;
 }
 
 const FIELD_NAMES: Readonly<Record<DispatchField, string>> = {

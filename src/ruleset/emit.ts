@@ -5,7 +5,7 @@
 // into locals once. Runs of rules that dispatch.ts found have a form of their own (emit-dispatch.ts).
 import { ChainVerdict, L3 } from '../../assembly/vocabulary.ts';
 import { PACKET } from '../engine/layout.ts';
-import { DispatchPlanner, type LinearPiece, type Piece } from './dispatch.ts';
+import { DispatchPlanner, isLong, type LinearPiece, type Piece } from './dispatch.ts';
 import { DispatchTables } from './dispatch-table.ts';
 import { RunEmitter } from './emit-dispatch.ts';
 import { type Ending, RETURNED, RuleWriter } from './emit-rule.ts';
@@ -51,20 +51,18 @@ class Emitter {
   private readonly functions: RuleFunctions;
   private readonly tables: DispatchTables;
   private readonly runs: RunEmitter;
-  private readonly pieces: readonly (readonly Piece[])[];
+  private readonly planner: DispatchPlanner;
 
   constructor(
     private readonly program: Program,
     private readonly options: EmitOptions,
   ) {
-    const planner = new DispatchPlanner(program);
-    // A trace names every rule that is looked at.
-    this.pieces = program.chains.map((chain) => (options.trace ? [wholeChain(chain)] : planner.plan(chain)));
-    const dispatched = this.pieces.some((each) => each.some(({ kind }) => kind === 'run'));
+    this.planner = new DispatchPlanner(program);
+    const long = !options.trace && program.chains.some(isLong);
     this.functions = {
       engine: importFunctions(this.module, program, [
         ...(options.trace ? ['trace_rule'] : []),
-        ...(dispatched ? ['rule_candidates', 'rule_more_candidates'] : []),
+        ...(long ? ['rule_candidates', 'rule_more_candidates'] : []),
       ]),
       helpers: defineHelpers(this.module),
       chains: program.chains.map(() => this.module.reserve()),
@@ -78,7 +76,7 @@ class Emitter {
     const bases: number[] = [];
     for (const [number, chain] of this.program.chains.entries()) {
       const index = this.functions.chains[number] ?? 0;
-      this.chain(chain, this.pieces[number] ?? [], index);
+      this.chain(chain, index);
       if (chain.base) {
         slots.push(chain);
         bases.push(index);
@@ -96,7 +94,9 @@ class Emitter {
   }
 
   /** The chain's function has its first rules; what is behind them are parts that it calls. */
-  private chain(chain: ChainProgram, pieces: readonly Piece[], index: number): void {
+  private chain(chain: ChainProgram, index: number): void {
+    // A trace names every rule that is looked at.
+    const pieces = this.options.trace ? [wholeChain(chain)] : this.planner.plan(chain);
     const name = `${chain.family === L3.IPV6 ? 'ip6' : 'ip'} ${chain.table} ${chain.name}`;
     const ending: Ending = chain.base ? 'policy' : 'continue';
     const [first, ...others] = pieces.flatMap((piece): Piece[] => (piece.kind === 'run' ? [piece] : cut(piece)));

@@ -15,46 +15,6 @@ export interface FunctionType {
 /** Pages of the shared memory that the engine imports: 1 to 65536 (4 GiB). */
 const MEMORY_PAGES = { minimum: 1, maximum: 65536 };
 
-function unsigned(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  do {
-    const low = rest & 0x7f;
-    rest = Math.floor(rest / 128);
-    bytes.push(rest > 0 ? low | 0x80 : low);
-  } while (rest > 0);
-  return bytes;
-}
-
-function signed(value: bigint): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  for (;;) {
-    const low = Number(rest & 0x7fn);
-    rest >>= 7n;
-    const done = (rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0);
-    bytes.push(done ? low : low | 0x80);
-    if (done) return bytes;
-  }
-}
-
-function signed32(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value | 0;
-  for (;;) {
-    const low = rest & 0x7f;
-    rest >>= 7;
-    const done = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0);
-    bytes.push(done ? low : low | 0x80);
-    if (done) return bytes;
-  }
-}
-
-function text(value: string): number[] {
-  const bytes = new TextEncoder().encode(value);
-  return [...unsigned(bytes.length), ...bytes];
-}
-
 /** Opcodes without immediate operands. */
 const OPCODES = {
   unreachable: 0x00,
@@ -112,92 +72,182 @@ const MEMORY_OPCODES = {
   'i32.store16': 0x3b,
 } as const;
 
-/** The instructions of one function, written in order. */
-export class Code {
-  readonly bytes: number[] = [];
+/** Bytes that grow at their end. Large rulesets make tens of millions of them: no array of numbers holds them. */
+class Bytes {
+  private buffer = new Uint8Array(256);
+  private length = 0;
 
+  get content(): Uint8Array {
+    return this.buffer.subarray(0, this.length);
+  }
+
+  protected byte(value: number): void {
+    if (this.length === this.buffer.length) this.grow(1);
+    this.buffer[this.length++] = value;
+  }
+
+  protected unsigned(value: number): void {
+    let rest = value;
+    for (; rest > 0x7f; rest = Math.floor(rest / 128)) this.byte((rest & 0x7f) | 0x80);
+    this.byte(rest);
+  }
+
+  protected signed32(value: number): void {
+    let rest = value | 0;
+    for (;;) {
+      const low = rest & 0x7f;
+      rest >>= 7;
+      const done = (rest === 0 && (low & 0x40) === 0) || (rest === -1 && (low & 0x40) !== 0);
+      this.byte(done ? low : low | 0x80);
+      if (done) return;
+    }
+  }
+
+  protected signed64(value: bigint): void {
+    let rest = value;
+    for (;;) {
+      const low = Number(rest & 0x7fn);
+      rest >>= 7n;
+      const done = (rest === 0n && (low & 0x40) === 0) || (rest === -1n && (low & 0x40) !== 0);
+      this.byte(done ? low : low | 0x80);
+      if (done) return;
+    }
+  }
+
+  protected all(bytes: Uint8Array): void {
+    if (this.length + bytes.length > this.buffer.length) this.grow(bytes.length);
+    this.buffer.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
+  private grow(count: number): void {
+    const larger = new Uint8Array(2 ** Math.ceil(Math.log2(this.length + count)));
+    larger.set(this.content);
+    this.buffer = larger;
+  }
+}
+
+/** The instructions of one function, written in order. */
+export class Code extends Bytes {
   op(...names: (keyof typeof OPCODES)[]): this {
-    for (const name of names) this.bytes.push(OPCODES[name]);
+    for (const name of names) this.byte(OPCODES[name]);
     return this;
   }
 
   memory(name: keyof typeof MEMORY_OPCODES, offset: number): this {
-    this.bytes.push(MEMORY_OPCODES[name], 0, ...unsigned(offset));
+    this.byte(MEMORY_OPCODES[name]);
+    this.byte(0);
+    this.unsigned(offset);
     return this;
   }
 
   i32(value: number): this {
-    this.bytes.push(0x41, ...signed32(value));
+    this.byte(0x41);
+    this.signed32(value);
     return this;
   }
 
   i64(value: bigint): this {
-    this.bytes.push(0x42, ...signed(BigInt.asIntN(64, value)));
+    this.byte(0x42);
+    this.signed64(BigInt.asIntN(64, value));
     return this;
   }
 
   get(local: number): this {
-    this.bytes.push(0x20, ...unsigned(local));
-    return this;
+    return this.indexed(0x20, local);
   }
 
   set(local: number): this {
-    this.bytes.push(0x21, ...unsigned(local));
-    return this;
+    return this.indexed(0x21, local);
   }
 
   tee(local: number): this {
-    this.bytes.push(0x22, ...unsigned(local));
-    return this;
+    return this.indexed(0x22, local);
   }
 
   call(index: number): this {
-    this.bytes.push(0x10, ...unsigned(index));
-    return this;
+    return this.indexed(0x10, index);
   }
 
   block(): this {
-    this.bytes.push(0x02, EMPTY_BLOCK);
-    return this;
+    return this.indexed(0x02, EMPTY_BLOCK);
   }
 
   loop(): this {
-    this.bytes.push(0x03, EMPTY_BLOCK);
-    return this;
+    return this.indexed(0x03, EMPTY_BLOCK);
   }
 
   if(result?: ValueType): this {
-    this.bytes.push(0x04, result ?? EMPTY_BLOCK);
-    return this;
+    return this.indexed(0x04, result ?? EMPTY_BLOCK);
   }
 
   br(depth: number): this {
-    this.bytes.push(0x0c, ...unsigned(depth));
-    return this;
+    return this.indexed(0x0c, depth);
   }
 
   brIf(depth: number): this {
-    this.bytes.push(0x0d, ...unsigned(depth));
-    return this;
+    return this.indexed(0x0d, depth);
   }
 
   /** Branches by the number on the stack: to the depth of that place, beyond the last one to the last one. */
   brTable(depths: readonly number[]): this {
-    this.bytes.push(0x0e, ...unsigned(depths.length - 1));
-    for (const depth of depths) this.bytes.push(...unsigned(depth));
+    this.indexed(0x0e, depths.length - 1);
+    for (const depth of depths) this.unsigned(depth);
     return this;
   }
 
   append(code: Code): this {
-    for (const byte of code.bytes) this.bytes.push(byte);
+    this.all(code.content);
+    return this;
+  }
+
+  private indexed(opcode: number, index: number): this {
+    this.byte(opcode);
+    this.unsigned(index);
+    return this;
+  }
+}
+
+/** The parts of a module that are not instructions. */
+class Section extends Bytes {
+  /** Bytes as they are. */
+  raw(...bytes: number[]): this {
+    for (const byte of bytes) this.byte(byte);
+    return this;
+  }
+
+  number(value: number): this {
+    this.unsigned(value);
+    return this;
+  }
+
+  /** An i32.const expression's operand. */
+  constant(value: number): this {
+    this.signed32(value);
+    return this;
+  }
+
+  text(value: string): this {
+    return this.sized(new TextEncoder().encode(value));
+  }
+
+  /** Bytes behind their number. */
+  sized(bytes: Uint8Array): this {
+    this.unsigned(bytes.length);
+    this.all(bytes);
+    return this;
+  }
+
+  append(bytes: Uint8Array): this {
+    this.all(bytes);
     return this;
   }
 }
 
 interface DefinedFunction {
   type: number;
-  locals: readonly ValueType[];
-  code: Code;
+  /** Locals and instructions. */
+  body: Uint8Array;
   name: string;
 }
 
@@ -230,7 +280,10 @@ export class ModuleBuilder {
   }
 
   define(index: number, type: FunctionType, locals: readonly ValueType[], code: Code, name: string): void {
-    this.functions[index - this.imports.length] = { type: this.type(type), locals, code, name };
+    const body = new Section().number(locals.length);
+    for (const local of locals) body.number(1).raw(local);
+    body.append(code.content).raw(OPCODES.end);
+    this.functions[index - this.imports.length] = { type: this.type(type), body: body.content.slice(), name };
   }
 
   /** Adds a custom section, for whoever loads the module. */
@@ -244,43 +297,47 @@ export class ModuleBuilder {
       if (!each) throw new Error(`function ${index} has no body`);
       return each;
     });
-    const vector = (items: number[][]): number[] => [...unsigned(items.length), ...items.flat()];
-    const { minimum, maximum } = MEMORY_PAGES;
-    const imports = [
-      [...text(this.from), ...text('memory'), 0x02, 0x03, ...unsigned(minimum), ...unsigned(maximum)],
-      [...text(this.from), ...text('table'), 0x01, FUNCREF, 0x00, ...unsigned(base + slots.length)],
-      ...this.imports.map(({ name, type }) => [...text(this.from), ...text(name), 0x00, ...unsigned(type)]),
-    ];
-    const types = this.types.map(({ parameters, result }) => [
-      0x60,
-      ...vector(parameters.map((each) => [each])),
-      ...vector(result === undefined ? [] : [[result]]),
-    ]);
-    const element = [0x00, 0x41, ...signed32(base), 0x0b, ...vector(slots.map((slot) => unsigned(slot)))];
-    const names = functions.map(({ name }, index) => [...unsigned(index + this.imports.length), ...text(name)]);
-    const nameMap = vector(names);
-    const output: number[] = [0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00];
-    const section = (id: number, content: number[]): void => {
-      output.push(id, ...unsigned(content.length));
-      for (const byte of content) output.push(byte);
-    };
-    section(1, vector(types));
-    section(2, vector(imports));
-    section(3, vector(functions.map(({ type }) => unsigned(type))));
-    if (slots.length > 0) section(9, vector([element]));
-    section(10, vector(functions.map((each) => this.body(each))));
-    for (const { name, content } of this.customs) section(0, [...text(name), ...content]);
-    section(0, [...text('name'), 0x01, ...unsigned(nameMap.length), ...nameMap]);
-    return Uint8Array.from(output);
-  }
+    const output = new Section().raw(0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00);
+    const section = (id: number, content: Section): Section => output.raw(id).sized(content.content);
 
-  private body({ locals, code }: DefinedFunction): number[] {
-    const declarations = locals.flatMap((type) => [1, type]);
-    const size = [...unsigned(locals.length), ...declarations];
-    const length = size.length + code.bytes.length + 1;
-    const body = [...unsigned(length), ...size];
-    for (const byte of code.bytes) body.push(byte);
-    body.push(OPCODES.end);
-    return body;
+    const types = new Section().number(this.types.length);
+    for (const { parameters, result } of this.types) {
+      types
+        .raw(0x60)
+        .number(parameters.length)
+        .raw(...parameters);
+      if (result === undefined) types.number(0);
+      else types.number(1).raw(result);
+    }
+    section(1, types);
+
+    const { minimum, maximum } = MEMORY_PAGES;
+    const imports = new Section().number(2 + this.imports.length);
+    imports.text(this.from).text('memory').raw(0x02, 0x03).number(minimum).number(maximum);
+    imports.text(this.from).text('table').raw(0x01, FUNCREF, 0x00);
+    imports.number(base + slots.length);
+    for (const { name, type } of this.imports) imports.text(this.from).text(name).raw(0x00).number(type);
+    section(2, imports);
+
+    const declarations = new Section().number(functions.length);
+    for (const { type } of functions) declarations.number(type);
+    section(3, declarations);
+
+    if (slots.length > 0) {
+      const elements = new Section().number(1).raw(0x00, 0x41).constant(base).raw(OPCODES.end).number(slots.length);
+      for (const slot of slots) elements.number(slot);
+      section(9, elements);
+    }
+
+    const bodies = new Section().number(functions.length);
+    for (const { body } of functions) bodies.sized(body);
+    section(10, bodies);
+
+    for (const { name, content } of this.customs) section(0, new Section().text(name).append(content));
+
+    const names = new Section().number(functions.length);
+    for (const [index, { name }] of functions.entries()) names.number(index + this.imports.length).text(name);
+    section(0, new Section().text('name').raw(0x01).sized(names.content));
+    return output.content.slice();
   }
 }

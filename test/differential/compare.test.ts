@@ -119,6 +119,18 @@ describe('comparison', () => {
     ).toEqual(['verdict']);
   });
 
+  it("takes the host's own ICMP error that is tied to nothing for one from a raw socket, no other", () => {
+    const { kernel, ours } = agreement();
+    kernel.packets[1] = { ...kernel.packets[1]!, ct: { state: 'INVALID' }, entry: undefined, events: [] } as never;
+    Object.assign(ours.packets[1]!, { ct: { state: 'RELATED', dir: 'reply' }, events: [] });
+    kernel.events = kernel.events.filter(({ n }) => n !== 2);
+    ours.events = ours.events.slice(0, 1);
+    const what = (isOwnError: (n: number) => boolean): string[] =>
+      compare(kernel, ours, { ...NO_FACTS, isOwnError }).differences.map((difference) => difference.what);
+    expect(what((n) => n === 2)).not.toContain('ct.state');
+    expect(what((n) => n === 1)).toContain('ct.state');
+  });
+
   it('lets what the raw table untracked and then dropped be unseen, no other', () => {
     const dropped = (rule: string, state: string) => (both: { kernel: KernelAnswers; ours: OurAnswers }) => {
       const { ct: _ct, entry: _entry, ...unseen } = both.kernel.packets[1]!;

@@ -8,10 +8,11 @@ import { drawSettings } from '../model/settings.ts';
 import type { ModelSettings } from '../model/tracker.ts';
 import { ModelTracker } from '../model/tracker.ts';
 import { Traffic } from '../model/traffic.ts';
-import { forwardable } from './frames.ts';
+import { addresses, forwardable } from './frames.ts';
 import { drawNat } from './generate-nat.ts';
 import { drawRules } from './generate-rules.ts';
-import { wordSum } from './packet.ts';
+import { type LocalAddress, plainAddress } from './host.ts';
+import { isIcmpError, wordSum } from './packet.ts';
 import { ruleset } from './sequences.ts';
 
 /** Seeds that share settings: 1 to 10, 11 to 20, ... */
@@ -23,6 +24,8 @@ export interface Settings {
   sysctls: Record<string, string>;
   rules4: string[];
   rules6: string[];
+  /** Addresses of the router's own: packets to and from it are among the generated ones. */
+  locals?: LocalAddress[];
   /** The rules translate: what outside hosts answer goes to OUTSIDE. */
   translates: boolean;
 }
@@ -57,11 +60,53 @@ export function settingsOf(group: number): { settings: Settings; model: ModelSet
     'net.netfilter.nf_conntrack_checksum': random.chance(0.2) ? '0' : '1',
     'net.netfilter.nf_conntrack_acct': random.chance(0.3) ? '1' : '0',
   };
+  const sysctls = { ...sysctlsOf(model), ...extra };
+  const locals = localsOf(group);
+  if (locals.length > 0) {
+    const around = { rules4: rules.rules4.map(aroundHost), rules6: rules.rules6.map(aroundHost) };
+    return { settings: { ...around, sysctls, locals, translates: false }, model };
+  }
   const nat = drawNat(new Random(0x4a7 + group));
   const all = nat
     ? { rules4: [...rules.rules4, nat.rules4], rules6: [...rules.rules6, nat.rules6], translates: true }
     : { ...rules, translates: false };
-  return { settings: { ...all, sysctls: { ...sysctlsOf(model), ...extra } }, model };
+  return { settings: { ...all, sysctls }, model };
+}
+
+/** Every third group has hosts of the generator's networks for addresses of the router. Drawn apart from the rest. */
+function localsOf(group: number): LocalAddress[] {
+  if (group % 3 !== 1) return [];
+  const random = new Random(0x105a + group);
+  return Array.from({ length: GROUP }, (_, network) => network).flatMap((network): LocalAddress[] => {
+    const side = random.pick([0, 1] as const);
+    const host = 1 + random.below(3);
+    return [
+      { address: `10.0.${network}.${host}`, length: 24, side },
+      { address: plainAddress(`2001:db8:0:${network.toString(16)}::${host}`), length: 64, side },
+    ];
+  });
+}
+
+/** The chains that packets to and from the host meet, where a ruleset names those of forwarded packets. */
+const BESIDE: Record<string, string[]> = {
+  'raw/PREROUTING': ['OUTPUT'],
+  'mangle/PREROUTING': ['OUTPUT'],
+  'mangle/FORWARD': ['INPUT', 'OUTPUT'],
+  'filter/FORWARD': ['INPUT', 'OUTPUT'],
+};
+
+/** What a ruleset says of forwarded packets, it says of the host's, too; only conditions on interfaces are not repeated. */
+function aroundHost(text: string): string {
+  let table = '';
+  return text
+    .split('\n')
+    .flatMap((line) => {
+      table = /^\*(\w+)/.exec(line)?.[1] ?? table;
+      const chain = /^-A (\S+) (?!.*-[io] )/.exec(line)?.[1];
+      const beside = BESIDE[`${table}/${chain}`] ?? [];
+      return [line, ...beside.map((other) => line.replace(`-A ${chain}`, `-A ${other}`))];
+    })
+    .join('\n');
 }
 
 function sysctlsOf({ timeouts, ...model }: ModelSettings): Record<string, string> {
@@ -90,7 +135,10 @@ function sysctlsOf({ timeouts, ...model }: ModelSettings): Record<string, string
 
 /** Packets of one seed, in order. */
 export function packetsOf(seed: number, count: number): Generated[] {
-  const { model: settings } = settingsOf(groupOf(seed));
+  const { model: settings, settings: given } = settingsOf(groupOf(seed));
+  // Where our side takes the host's own ICMP errors for answers and the kernel does not, no counter can be compared.
+  const own = new Set(groupOf(seed) % 2 ? given.locals?.map(({ address }) => address) : []);
+  const isLeftOut = (packet: Buffer): boolean => own.has(addresses(packet)[0]) && isIcmpError(packet);
   const random = new Random(seed);
   const model = new ModelTracker(settings);
   const traffic = new Traffic(random, model, { steps: { us: 1 }, network: networkOf(seed) });
@@ -104,7 +152,7 @@ export function packetsOf(seed: number, count: number): Generated[] {
     if (random.chance(damage)) packet = damaged(packet, random);
     if (random.chance(hops)) packet = dying(packet);
     const whole = forwardable(packet);
-    if (typeof whole !== 'string') packets.push({ seed, packet: whole });
+    if (typeof whole !== 'string' && !isLeftOut(whole)) packets.push({ seed, packet: whole });
   }
   return packets;
 }

@@ -2,7 +2,7 @@
 // a capture or given, and the place of every packet around them: from outside, from the host to a link, from the host to
 // itself over loopback.
 
-import { addressBytes, parseAddress } from '../../src/topology/addresses.ts';
+import { addressBytes, contains, parseAddress, parsePrefix } from '../../src/topology/addresses.ts';
 import { addresses, addressText, type Frame, forwardable, type Skipped, type Traffic, whole } from './frames.ts';
 import { wordSum } from './packet.ts';
 import { type CapturedFrame, ipPacket } from './read-capture.ts';
@@ -104,6 +104,12 @@ export function placedAround(
   const own = new Map([...locals, ...LINK_LOCALS].map(({ address, side }) => [address, side]));
   const anycast = new Set(locals.map(anycastOf));
   const isHere = (address: string): boolean => own.has(address) || isLoopback(address) || anycast.has(address);
+  // Who shares a network with the router lives on that link.
+  const networks = locals.map(({ address, length, side }) => ({ prefix: parsePrefix(`${address}/${length}`)!, side }));
+  const neighbour = (address: string): 0 | 1 | undefined => {
+    const parsed = parseAddress(address);
+    return parsed && networks.find(({ prefix }) => contains(prefix, parsed))?.side;
+  };
   const broadcasts = new Set(locals.map(broadcastOf));
   const isElsewhere = (address: string): boolean => !isHere(address) && isRoutable(address) && !broadcasts.has(address);
   const sides = new Map<string, 0 | 1>();
@@ -123,14 +129,17 @@ export function placedAround(
         continue;
       }
       if (!sent.equals(packet)) changed.push({ origin, why: 'IPv4 header checksum' });
-      const side = isElsewhere(target) ? sideOf(sides, target) : (own.get(source) ?? 0);
+      const side = isElsewhere(target)
+        ? (sides.get(target) ?? neighbour(target) ?? parity(target))
+        : (own.get(source) ?? 0);
+      if (isElsewhere(target)) sides.set(target, side);
       frames.push({ ...common, side, packet: sent, own: isHere(target) ? 'loopback' : 'link' });
       continue;
     }
     const opposite = isElsewhere(target) ? sides.get(target) : undefined;
-    const side = sides.get(source) ?? (opposite === undefined ? parity(source) : flip(opposite));
+    const side = sides.get(source) ?? neighbour(source) ?? (opposite === undefined ? parity(source) : flip(opposite));
     if (isElsewhere(source)) sides.set(source, side);
-    if (isElsewhere(target) && !sides.has(target)) sides.set(target, flip(side));
+    if (isElsewhere(target) && !sides.has(target)) sides.set(target, neighbour(target) ?? flip(side));
     frames.push({ ...common, side, packet });
   }
   return { frames, sides, skipped, changed };
@@ -144,12 +153,6 @@ function flip(side: 0 | 1): 0 | 1 {
 function parity(address: string): 0 | 1 {
   const last = /[0-9a-f]$/.exec(address)?.[0] ?? '0';
   return Number.parseInt(last, 16) % 2 === 0 ? 0 : 1;
-}
-
-function sideOf(sides: Map<string, 0 | 1>, address: string): 0 | 1 {
-  const side = sides.get(address) ?? parity(address);
-  sides.set(address, side);
-  return side;
 }
 
 /** May there be a route to the address? Not to groups, to everybody, to nobody and to what is on each link. */

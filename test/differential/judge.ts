@@ -2,12 +2,11 @@
 
 import { answersOf, type KernelAnswers } from './answers.ts';
 import { type Comparison, compare } from './compare.ts';
-import type { Frame } from './frames.ts';
 import { isForMany } from './host.ts';
 import { askKernel, type Question } from './kernel.ts';
 import { compareMoments, kernelExpiries, ourExpiries } from './moments.ts';
 import { OurRun } from './ours.ts';
-import { isSilentReject, parse, quoted } from './packet.ts';
+import { isIcmpError, isSilentReject } from './packet.ts';
 import { story } from './story.ts';
 
 /**
@@ -35,7 +34,10 @@ export async function compareTraffic(
   };
   try {
     const answers = await ours.replay(options.workers);
-    const isOwnError = (n: number): boolean => isError(question.frames[n - 1]!);
+    const isOwnError = (n: number): boolean => {
+      const { own, packet } = question.frames[n - 1]!;
+      return own !== undefined && isIcmpError(packet);
+    };
     const comparison = compare(kernel, answers, { isSilent, isOwnError }, rules);
     const tolerance = BigInt(STAMP_JIFFIES * record.tick);
     const moments = compareMoments(kernelExpiries(kernel, record), ourExpiries(answers.events), tolerance);
@@ -48,12 +50,6 @@ export async function compareTraffic(
   } finally {
     ours.close();
   }
-}
-
-/** An ICMP error of the host's own. */
-function isError({ own, packet }: Frame): boolean {
-  const parsed = own && parse(packet);
-  return parsed !== undefined && quoted(parsed) !== undefined;
 }
 
 function indent(text: string): string {

@@ -1,6 +1,6 @@
 // Does the running kernel agree with ctreplay about this capture? The program behind `npm run kernel`.
 //
-//   npm run kernel -- [--rules FILE]... [--sysctl KEY=VALUE]... [--workers N] [--lan NAME] [--wan NAME]
+//   npm run kernel -- [--host HOST] [--rules FILE]... [--sysctl KEY=VALUE]... [--workers N] [--lan NAME] [--wan NAME]
 //                     [--limit N] [--kernel-only] CAPTURE...
 //   npm run kernel -- --matrix [--workers N] [--limit N] CAPTURE|DIR...
 //   npm run kernel -- --seeds FIRST-LAST [--packets N] [--jobs N] [--limit N]
@@ -12,6 +12,8 @@ import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { answersOf, type KernelAnswers } from './answers.ts';
 import { framesOf } from './frames.ts';
+import { framesAround, type LocalAddress, plainAddress } from './host.ts';
+import { readHostDirectory } from './host-directory.ts';
 import { compareTraffic } from './judge.ts';
 import { askKernel, missing, type Question } from './kernel.ts';
 import { chanceNote, leftOut, runMatrix } from './matrix.ts';
@@ -22,13 +24,16 @@ import { runSeeds } from './seeds.ts';
 const HELP = `usage: npm run kernel -- [options] CAPTURE...
        npm run kernel -- --matrix [options] CAPTURE|DIR...
        npm run kernel -- --seeds FIRST-LAST [options]
+  --host HOST           a host as for ctreplay --host: its iptables rules, sysctls and addresses (addr.json)
+  --local ADDR/LEN      an address of the router itself (repeatable)
   --rules FILE          iptables-save or ip6tables-save text (repeatable)
   --sysctl KEY=VALUE    for example net.netfilter.nf_conntrack_tcp_loose=0 (repeatable)
   --lan NAME --wan NAME interfaces of the router (default lan, wan)
   --workers N           lanes of our side (default 2)
   --limit N             differences to tell in full per capture (default 5)
   --kernel-only         print the kernel's answers as JSON lines; compare nothing
-  --matrix              each capture with a conntrack rule, behind a gateway, without tcp_loose, with tcp_be_liberal
+  --matrix              each capture with a conntrack rule, behind a gateway, with a host in it, without tcp_loose,
+                        with tcp_be_liberal
   --seeds FIRST-LAST    generated traffic, rules and sysctls of these seeds
   --packets N           packets per seed (default 2000)
   --jobs N              groups of ten seeds under way at a time (default 2)
@@ -45,11 +50,13 @@ async function main(): Promise<number> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {
+      host: { type: 'string' },
+      local: { type: 'string', multiple: true, default: [] },
       rules: { type: 'string', multiple: true, default: [] },
       sysctl: { type: 'string', multiple: true, default: [] },
       workers: { type: 'string', default: '2' },
-      lan: { type: 'string', default: 'lan' },
-      wan: { type: 'string', default: 'wan' },
+      lan: { type: 'string' },
+      wan: { type: 'string' },
       limit: { type: 'string', default: '5' },
       'kernel-only': { type: 'boolean', default: false },
       matrix: { type: 'boolean', default: false },
@@ -82,16 +89,26 @@ async function main(): Promise<number> {
     return result.failing.length ? 1 : 0;
   }
   if (values.matrix) return (await runMatrix(positionals, { workers, limit, print })) ? 1 : 0;
+  const host = values.host === undefined ? undefined : readHostDirectory(values.host);
+  for (const note of host?.notes ?? []) print(note);
   const texts = values.rules.map((file) => readFileSync(file, 'utf8'));
+  const rules4 = [...texts.filter((text) => !isIpv6Rules(text)), ...(host?.rules4 ?? [])];
+  const rules6 = [...texts.filter(isIpv6Rules), ...(host?.rules6 ?? [])];
+  const locals = [...values.local.map(localAddress), ...(host?.locals ?? [])];
+  const [lan, wan] = host?.interfaces ?? ['lan', 'wan'];
   let differs = false;
   for (const file of positionals) {
-    const traffic = framesOf(readCapture(file), !texts.some(namesInterfaces));
+    const capture = readCapture(file);
+    const traffic = locals.length
+      ? framesAround(capture, locals)
+      : framesOf(capture, ![...rules4, ...rules6].some(namesInterfaces));
     const question: Question = {
       ...traffic,
-      rules4: texts.filter((text) => !isIpv6Rules(text)),
-      rules6: texts.filter(isIpv6Rules),
-      sysctls: Object.fromEntries(values.sysctl.map(keyAndValue)),
-      interfaces: [values.lan, values.wan],
+      rules4,
+      rules6,
+      sysctls: { ...host?.sysctls, ...Object.fromEntries(values.sysctl.map(keyAndValue)) },
+      interfaces: [values.lan ?? lan, values.wan ?? wan],
+      ...(locals.length > 0 && { locals }),
     };
     if (values['kernel-only']) {
       printAnswers(answersOf(traffic.frames, await askKernel(question)), print);
@@ -104,6 +121,13 @@ async function main(): Promise<number> {
     differs ||= differences.length > 0;
   }
   return differs ? 1 : 0;
+}
+
+/** Without a length the address stands alone, as for ctreplay --local. */
+function localAddress(text: string): LocalAddress {
+  const [address = '', length] = text.split('/');
+  const plain = plainAddress(address);
+  return { address: plain, length: Number(length ?? (plain.includes(':') ? 128 : 32)), side: 0 };
 }
 
 function keyAndValue(text: string): [string, string] {

@@ -55,8 +55,7 @@ export class OurRun {
     if (host) {
       mkdirSync(this.#path('host'));
       for (const [name, text] of Object.entries(host)) writeFileSync(join(this.#path('host'), name), text);
-      const forwarding = ['net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1'];
-      this.#options.push('--host', this.#path('host'), ...forwarding.flatMap((word) => ['--sysctl', word]));
+      this.#options.push('--host', this.#path('host'));
     }
     const texts = [...question.rules4, ...question.rules6];
     if (!host && texts.some(namesInterfaces)) this.#options.push(...networks(question));

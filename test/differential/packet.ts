@@ -70,6 +70,12 @@ export function quoted(parsed: Parsed): Buffer | undefined {
   return isError ? parsed.transport.subarray(8) : undefined;
 }
 
+/** Is the packet an ICMP or ICMPv6 error? */
+export function isIcmpError(packet: Buffer): boolean {
+  const parsed = parse(packet);
+  return parsed !== undefined && quoted(parsed) !== undefined;
+}
+
 /** The tuple by which conntrack looks up the packet's flow: its own, or that of the packet it quotes. */
 export function flowOf(packet: Buffer): TupleQuery | undefined {
   const parsed = parse(packet);

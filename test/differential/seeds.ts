@@ -4,6 +4,7 @@
 import type { Difference } from './compare.ts';
 import { placed } from './frames.ts';
 import { type Generated, groupOf, interleaved, networkOf, packetsOf, settingsOf } from './generate.ts';
+import { placedAround } from './host.ts';
 import { compareTraffic } from './judge.ts';
 import type { Question } from './kernel.ts';
 import { OUTSIDE, seenThrough } from './nat-view.ts';
@@ -61,7 +62,8 @@ export async function runSeeds(options: SeedOptions): Promise<SeedResult> {
 
 function question(packets: Generated[]): Question {
   const { translates, ...settings } = settingsOf(groupOf(packets[0]!.seed)).settings;
-  const traffic = placed(packets.map(({ packet }, index) => ({ origin: index + 1, packet, wait: 0 })));
+  const plain = packets.map(({ packet }, index) => ({ origin: index + 1, packet, wait: 0 }));
+  const traffic = settings.locals ? placedAround(plain, settings.locals) : placed(plain);
   const frames = translates ? seenThrough(traffic.frames, traffic.sides, OUTSIDE) : traffic.frames;
   return { ...traffic, frames, ...settings, interfaces: ['lan', 'wan'] };
 }
@@ -70,14 +72,15 @@ function question(packets: Generated[]): Question {
 async function runGroup(seeds: number[], options: SeedOptions, result: SeedResult): Promise<Map<number, Difference>> {
   const packets = interleaved(seeds, options.packets);
   const quiet = { workers: options.workers, limit: 0, print: () => {} };
-  let { comparison } = await compareTraffic(question(packets), quiet);
+  const asked = question(packets);
+  let { comparison } = await compareTraffic(asked, quiet);
   for (let again = 0; again < RERUNS && isChance(comparison.differences); again++) {
-    ({ comparison } = await compareTraffic(question(packets), quiet));
+    ({ comparison } = await compareTraffic(asked, quiet));
     result.excused.rerun = (result.excused.rerun ?? 0) + 1;
   }
   const found = new Map<number, Difference>();
   for (const difference of comparison.differences) {
-    const seed = packets[difference.n - 1]?.seed ?? seedByAddress(seeds, difference) ?? seeds[0]!;
+    const seed = packets[originOf(asked, difference) - 1]?.seed ?? seedByAddress(seeds, difference) ?? seeds[0]!;
     if (!found.has(seed)) found.set(seed, difference);
   }
   result.seeds += seeds.length;
@@ -87,6 +90,11 @@ async function runGroup(seeds: number[], options: SeedOptions, result: SeedResul
     result.excused[why] = (result.excused[why] ?? 0) + times;
   }
   return found;
+}
+
+/** Place of a difference in the list of packets, from 1; 0 if it belongs to none. */
+function originOf({ frames }: Question, { n }: Difference): number {
+  return frames[n - 1]?.origin ?? 0;
 }
 
 /** Is this a difference that may be gone when the same packets are sent again? */
@@ -134,8 +142,10 @@ async function tell(seed: number, difference: Difference, options: SeedOptions):
   const quiet = { workers: 1, limit: 0, print: () => {} };
   /** The first packet that differs in the same way, 0 if the difference belongs to none, undefined without any. */
   const place = async (packets: Generated[]): Promise<number | undefined> => {
-    const { comparison } = await compareTraffic(question(packets), quiet);
-    return comparison.differences.find(({ what }) => what === difference.what)?.n;
+    const asked = question(packets);
+    const { comparison } = await compareTraffic(asked, quiet);
+    const same = comparison.differences.find(({ what }) => what === difference.what);
+    return same && originOf(asked, same);
   };
   const differs = async (packets: Generated[]): Promise<boolean> => (await place(packets)) !== undefined;
   const all = packetsOf(seed, options.packets);

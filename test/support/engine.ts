@@ -33,6 +33,7 @@ import {
   WORLD,
 } from '../../src/engine/layout.ts';
 import { createMemory } from '../../src/engine/memory.ts';
+import { UNCONFIRMED_BYTES } from '../../src/engine/world.ts';
 import { type EventView, type PacketView, Records } from './engine-records.ts';
 
 export type { EventView, PacketView, TupleView } from './engine-records.ts';
@@ -376,7 +377,7 @@ export class TestWorld {
     this.set(WORLD.sysctls, values);
     this.set(WORLD.steps, steps);
     this.set(WORLD.wheel, engine.take(WHEEL_BYTES));
-    this.set(WORLD.unconfirmed, engine.take(FLOW.size + ACCOUNT.size + PACKET.size + 64));
+    this.set(WORLD.unconfirmed, engine.take(UNCONFIRMED_BYTES));
     this.set(WORLD.flows, pool);
     this.set(WORLD.flows_top, pool);
     this.set(WORLD.flows_end, pool + flows * FLOW.size);

@@ -228,9 +228,11 @@ class SourceReader {
           return refuse('RULESET_INVALID', message, position(line, command.chain));
         }
         const counters = command.counters ?? before;
-        const rules = command.rules.map(
-          (parsed): Rule => ({ ...parsed, line, number: 0, index: 0, reachable: false, ...(counters && { counters }) }),
-        );
+        const rules = command.rules.map(({ header, matches, target, text }): Rule => {
+          const rule: Rule = { header, matches, target, text, line, number: 0, index: 0, reachable: false };
+          if (counters) rule.counters = counters;
+          return rule;
+        });
         if (command.kind === 'append') {
           chain.rules.push(...rules);
         } else {

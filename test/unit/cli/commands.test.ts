@@ -72,6 +72,7 @@ vi.mock('../../../src/run.ts', () => ({
         events: options.wantEvents ? [{ view, bytes, at: EVENTS }] : [],
         logs: () => [],
         rules: RULES,
+        uncounted: true,
       })),
     } as unknown as BatchView;
     await sink(batch);
@@ -82,6 +83,7 @@ vi.mock('../../../src/run.ts', () => ({
         rules: RULES,
         counters: () => ({ packets: 1n, bytes: 60n }),
         table: () => [{ view, bytes, at: TABLE }],
+        tallies: { view, addresses: [] },
         flows: 1,
         trace: [],
       })),

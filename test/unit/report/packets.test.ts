@@ -12,6 +12,7 @@ import {
   TcpConntrack,
   Verdict,
 } from '../../../assembly/vocabulary.ts';
+import { InterfaceNames } from '../../../src/capture/interfaces.ts';
 import { PACKET } from '../../../src/engine/layout.ts';
 import { PacketLines } from '../../../src/report/packets.ts';
 import { reasonLabel, reasonWord, whyText } from '../../../src/report/reason.ts';
@@ -33,17 +34,18 @@ const RULES: ReportRule[] = [
   { family: L3.IPV4, table: 'filter', chain: 'FORWARD', number: 'policy', text: ':FORWARD DROP', file: 'r', line: 2 },
 ];
 
-const NAMES = ['', 'lan', 'wan'];
+const INTERFACES = new InterfaceNames();
+INTERFACES.index('lan');
+INTERFACES.index('wan');
 
 function line(fields: PacketFields, logs: number[] = []): string {
   const place = memory(4096);
   captureRecord(place, 64, 1, 7, 1_700_000_000_000_123_456n, 7n);
   packetRecord(place, 512, fields);
-  const lines = new PacketLines({
-    rules: RULES,
-    interfaceName: (index) => NAMES[index] || undefined,
-  });
-  return lines.line(place.view, place.bytes, 64, 512, () => logs.map((rule) => ({ rule })) as never, 0);
+  const lines = new PacketLines({ rules: RULES, interfaces: INTERFACES });
+  const batch = { view: place.view, bytes: place.bytes, records: 64, count: 1 };
+  const pieces = lines.lines(batch, { packets: 512, translations: 0, logs: () => logs.map((rule) => ({ rule })) });
+  return Buffer.concat([...pieces]).toString();
 }
 
 describe('a line', () => {
@@ -119,10 +121,12 @@ describe('a line', () => {
 test('a second that repeats is cached, one that changes is not', () => {
   const place = memory(4096);
   packetRecord(place, 512, {});
-  const lines = new PacketLines({ rules: [], interfaceName: () => undefined });
+  const lines = new PacketLines({ rules: [], interfaces: new InterfaceNames() });
   const stamps = [1_000_000_000n, 1_500_000_000n, 2_000_000_000n, 1_000_000_001n].map((ts) => {
     captureRecord(place, 64, 1, 1, ts, 1n);
-    return JSON.parse(lines.line(place.view, place.bytes, 64, 512, () => [], 0)).ts;
+    const batch = { view: place.view, bytes: place.bytes, records: 64, count: 1 };
+    const [piece] = lines.lines(batch, { packets: 512, translations: 0, logs: () => [] });
+    return JSON.parse(Buffer.from(piece!).toString()).ts;
   });
   expect(stamps).toEqual(['1.000000000', '1.500000000', '2.000000000', '1.000000001']);
 });

@@ -2,8 +2,8 @@
 
 import { existsSync, readFileSync } from 'node:fs';
 import { isIPv4 } from 'node:net';
-import { EventBit, EventKind, L3, Proto, Status, TcpConntrack } from '../../../assembly/vocabulary.ts';
-import { EVENT, PACKET, RECORD } from '../../../src/engine/layout.ts';
+import { EventBit, EventKind, L3, Proto, SctpConntrack, Status, TcpConntrack } from '../../../assembly/vocabulary.ts';
+import { EVENT, PACKET, RECORD, TUPLE } from '../../../src/engine/layout.ts';
 
 /** Golden files of the real tools; undefined (with a warning) where they are not at hand. */
 export function golden(name: string): string[] | undefined {
@@ -91,8 +91,15 @@ function directions(line: string): [Record<string, number | string>, Record<stri
  * the line is filled with what must not show: a state without PROTOINFO, counters in events that carry none.
  *
  * @param second seconds since 1970 that the record's `time` falls into where the line does not say
+ * @param labels bits of labels by name
  */
-export function eventRecord(memory: Memory, at: number, line: string, second = 1795236740): void {
+export function eventRecord(
+  memory: Memory,
+  at: number,
+  line: string,
+  second = 1795236740,
+  labels: ReadonlyMap<string, number> = new Map(),
+): void {
   const { view, bytes } = memory;
   bytes.fill(0, at, at + EVENT.size);
   const stamp = /^\[(\d+)\.(\d+)\]\t/.exec(line);
@@ -111,12 +118,25 @@ export function eventRecord(memory: Memory, at: number, line: string, second = 1
   let bits = 0;
   if (state !== undefined) {
     bits |= EventBit.PROTOINFO;
-    bytes[at + EVENT.tcp_state] = TcpConntrack[state as keyof typeof TcpConntrack];
+    const states: Record<string, unknown> = number === Proto.SCTP ? SctpConntrack : TcpConntrack;
+    bytes[at + EVENT.tcp_state] = states[state] as number;
+    // What `conntrack -I --orig-vtag 1 --reply-vtag 2` makes.
+    view.setUint32(at + EVENT.vtag_original, 1);
+    view.setUint32(at + EVENT.vtag_reply, 2);
   } else if (number === Proto.TCP) bytes[at + EVENT.tcp_state] = TcpConntrack.ESTABLISHED;
   let status = Status.CONFIRMED as number;
   if (!line.includes('[UNREPLIED]')) status |= Status.SEEN_REPLY;
   if (line.includes('[ASSURED]')) status |= Status.ASSURED;
+  if (original.src !== reply.dst || (number !== Proto.ICMP && original.sport !== reply.dport)) status |= Status.SRC_NAT;
+  if (original.dst !== reply.src || (number !== Proto.ICMP && original.dport !== reply.sport)) status |= Status.DST_NAT;
   view.setUint32(at + EVENT.status, status, true);
+  const zone = (name: string) => Number(new RegExp(` ${name}=(\\d+)`).exec(line)?.[1] ?? 0);
+  view.setUint16(at + EVENT.original_0 + TUPLE.zone, zone('zone') || zone('zone-orig'), true);
+  view.setUint16(at + EVENT.reply_0 + TUPLE.zone, zone('zone') || zone('zone-reply'), true);
+  for (const name of / labels=(\S+)/.exec(line)?.[1]?.split(',') ?? []) {
+    const bit = labels.get(name)!;
+    bytes[at + EVENT.labels_lo + (bit >> 3)]! |= 1 << (bit & 7);
+  }
   const mark = / mark=(\d+)/.exec(line)?.[1];
   if (mark !== undefined) {
     bits |= EventBit.MARK;
@@ -136,7 +156,7 @@ export function eventRecord(memory: Memory, at: number, line: string, second = 1
   if (delta !== undefined)
     view.setBigUint64(at + EVENT.start, (time / 1_000_000_000n - BigInt(delta)) * 1_000_000_000n, true);
   else if (!complete) view.setBigUint64(at + EVENT.start, time, true);
-  const id = /use=\d+ id=(\d+)$| id=(\d+)$/.exec(line);
+  const id = /use=\d+ id=(\d+)(?: labels=\S+)?$| id=(\d+)$/.exec(line);
   if (id !== null) view.setBigUint64(at + EVENT.id, BigInt(id[1] ?? id[2]!), true);
 }
 

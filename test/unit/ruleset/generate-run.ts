@@ -41,7 +41,7 @@ class LongChain {
   private chain(name: string, rules: number, below: readonly string[]): string[] {
     const lines: string[] = [];
     while (lines.length < rules) {
-      const forms = Array.from({ length: this.pick([1, 1, 2, 4]) }, () => this.next() % 12);
+      const forms = Array.from({ length: this.pick([1, 1, 2, 4]) }, () => this.next() % 13);
       // Some stretches change what others test.
       const marking = this.one(4);
       for (let left = this.pick([5, 40, 90, 200]); left > 0 && lines.length < rules; left--) {
@@ -79,6 +79,8 @@ class LongChain {
         return `-s ${this.address()} -d ${this.network()} -p udp -m udp --dport ${this.ports()} -m mark --mark ${this.pick(MARKS)} ${this.target(below, marking)}`;
       case 10:
         return `-p tcp -m tcp --dport ${this.port()} --tcp-flags ${this.pick(['SYN,ACK SYN', 'ALL NONE', 'ACK ACK'])} ${this.target(below, marking)}`;
+      case 11:
+        return `-s ${this.address()} -m conntrack ${not} --ctstate ${this.pick(STATES)} ${this.target(below, marking)}`;
       default: {
         // Anything that a rule may be; most of what would end the packet's way is left out.
         const rule = generateRule(this.family, this.next, 'filter');

@@ -15,8 +15,9 @@ import {
 import { DispatchField, PacketFlag, Proto } from "../vocabulary";
 
 const PAGE: usize = 512;
-const TCP_HEADER: u32 = 20;
-const PORTS_HEADER: u32 = 8;
+/** The longest transport header that any match asks for, and that of UDP, whose packets may well be shorter. */
+const HEADER_MAX: u32 = 20;
+const UDP_HEADER: u32 = 8;
 
 /** A multiplier that spreads all bits of an address into the upper ones (2^64 divided by the golden ratio). */
 const SPREAD: u64 = 0x9e3779b97f4a7c15;
@@ -143,10 +144,10 @@ function row_number(p: Packet, tables: usize, dimension: Dimension): u32 {
 
 /**
  * Whether a match on the transport header may not look at it: it drops the packet then, or does not match, whatever the
- * value. The longest header that any match of the protocol asks for decides; to be odd in vain costs time only.
+ * value. To be odd in vain costs time only.
  */
 function odd(p: Packet): bool {
-  const need = p.protonum == Proto.TCP ? TCP_HEADER : PORTS_HEADER;
+  const need = p.protonum == Proto.UDP ? UDP_HEADER : HEADER_MAX;
   return p.l4_len < need || (p.flags & PacketFlag.LATER_FRAGMENT) != 0;
 }
 

@@ -75,6 +75,9 @@ const TRANSPORT: ReadonlySet<DispatchField> = new Set([
 const FIELDS4 = { saddr: DispatchField.SADDR, daddr: DispatchField.DADDR } as const;
 const FIELDS6 = { saddr: DispatchField.SADDR6, daddr: DispatchField.DADDR6 } as const;
 
+/** The longest header that a guard may ask for (HEADER_MAX of assembly/rules/dispatch.ts). */
+const GUARDED_MAX = 20;
+
 /** Tests that do nothing but answer. A test that is not named here ends what a rule can be found by. */
 const PURE: ReadonlySet<string> = new Set<Test['op']>([
   'cmp',
@@ -117,7 +120,10 @@ export class DispatchFields {
     let guarded = false;
     for (const test of rule.tests) {
       if (!PURE.has(test.op)) break;
-      if (test.op === 'guard') guarded = true;
+      if (test.op === 'guard') {
+        if (test.need > GUARDED_MAX) break;
+        guarded = true;
+      }
       const allowed = this.test(test, family);
       if (guarded && allowed && !TRANSPORT.has(allowed.field)) continue;
       if (allowed && !found.some(({ field }) => field === allowed.field)) found.push(allowed);

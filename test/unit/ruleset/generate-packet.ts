@@ -47,7 +47,7 @@ export function generatePacket(family: 2 | 10, next: () => number, clock: bigint
   const dport = pick(PORTS);
   const generated = generateTransport(protocol, sport, dport, pick);
   const transport = protocol === Proto.SCTP ? sctpChunks(sport, dport, next) : generated;
-  const cut = pick([0, 0, 0, 0, 0, 0, 3, 12]);
+  const cut = pick([0, 0, 0, 0, 0, 0, 3, 9, 12]);
   const tracked = pick([true, true, false]);
   const packet: TestPacket = {
     family,

@@ -61,7 +61,7 @@ class LongChain {
       case 2:
         return `-p tcp -m tcp ${not} --dport ${this.ports()} ${this.target(below, marking)}`;
       case 3:
-        return `-p udp -m udp ${not} --sport ${this.ports()} ${this.target(below, marking)}`;
+        return `${this.pick(['-p udp -m udp', '-p sctp -m sctp'])} ${not} --sport ${this.ports()} ${this.target(below, marking)}`;
       case 4: {
         const protocol = this.pick(['tcp', 'udp', 'udplite', 'sctp']);
         const list = [this.port(), this.port(), this.ports()].join(',');

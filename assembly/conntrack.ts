@@ -6,7 +6,9 @@
 
 import { account_of, account_packet } from "./account";
 import { expiry_event, packet_event } from "./event";
+import { has_room } from "./expect";
 import { allocate_flow, find_flow, found_dir, insert_flow, release_flow, remove_flow } from "./flow-table";
+import { adopt_help, begin_help, drop_begun, end_help, expectations_at_stake, has_help } from "./help";
 import { Account, Flow, Packet, Tuple, World } from "./layout";
 import { early_drop } from "./limit";
 import { quoted_tuple, redirect_fault } from "./packet";
@@ -48,6 +50,11 @@ export function conntrack_in(w: World, p: Packet): void {
     if (w.limits && known == 0 && !early_drop(w, flow, p)) {
       p.reason = <u8>Reason.TABLE_FULL;
       p.ct_state = <u8>CtState.NONE;
+      return;
+    }
+    if (w.helping && known == 0 && !begin_help(w, flow, p)) {
+      p.reason = <u8>Reason.TABLE_FULL;
+      w.table_full = 1;
       return;
     }
     const dir = known ? found_dir() : <u32>Dir.ORIGINAL;
@@ -204,7 +211,8 @@ export function confirm(w: World, p: Packet): bool {
     flow = adopt(w, flow);
     if (changetype<usize>(flow) == 0) return false;
     p.flow = <u32>changetype<usize>(flow);
-    flow.pending_events |= <u16>EventBit.NEW;
+    flow.pending_events |= <u16>(flow.status & Status.EXPECTED ? EventBit.RELATED : EventBit.NEW);
+    if (flow.status & Status.HELPER) flow.pending_events |= <u16>EventBit.HELPER;
   }
   announce(w, flow, p);
   return true;
@@ -215,7 +223,7 @@ export function announce(w: World, flow: Flow, p: Packet): void {
   const bits: u32 = flow.pending_events;
   if (bits == 0 || flow.status & Status.DYING) return;
   flow.pending_events = 0;
-  packet_event(w, flow, p, bits & EventBit.NEW ? EventKind.NEW : EventKind.UPDATE, bits);
+  packet_event(w, flow, p, bits & (EventBit.NEW | EventBit.RELATED) ? EventKind.NEW : EventKind.UPDATE, bits);
 }
 
 /** Moves the unconfirmed entry into the table. */
@@ -233,6 +241,7 @@ function adopt(w: World, unconfirmed: Flow): Flow {
   flow.status |= <u32>Status.CONFIRMED;
   flow.expires = w.now + max<u64>(unconfirmed.expires, 1);
   flow.id = w.number;
+  if (has_help(flow)) adopt_help(w, flow);
   if (w.accounts) {
     memory.copy(changetype<usize>(account_of(w, flow)), source + offsetof<Flow>(), offsetof<Account>());
     account_of(w, flow).start = w.now;
@@ -277,6 +286,7 @@ export function kill_flow(w: World, flow: Flow, p: Packet): void {
   packet_event(w, flow, p, EventKind.DESTROY, EventBit.DESTROY);
   remove_flow(w, flow);
   disarm(flow);
+  if (has_help(flow)) end_help(w, flow, w.now, true);
   flow.status |= <u32>Status.DYING;
   w.dying = <u32>changetype<usize>(flow);
 }
@@ -286,11 +296,13 @@ export function evict_flow(w: World, flow: Flow, p: Packet): void {
   packet_event(w, flow, p, EventKind.DESTROY, EventBit.DESTROY);
   remove_flow(w, flow);
   disarm(flow);
+  if (has_help(flow)) end_help(w, flow, w.now, true);
   release_flow(w, flow);
 }
 
-/** Forgets the entry that the packet killed. */
+/** Forgets the entries that the packet killed, or began in vain. */
 export function bury(w: World): void {
+  if (w.helping) drop_begun(w);
   if (w.dying == 0) return;
   release_flow(w, changetype<Flow>(<usize>w.dying));
   w.dying = 0;
@@ -298,9 +310,12 @@ export function bury(w: World): void {
 
 /** Removes an entry whose time has come. False if its death could not be reported for want of room. */
 export function expire_flow(w: World, flow: Flow): bool {
+  const helped = has_help(flow);
+  if (helped && !has_room(w, 1 + expectations_at_stake(w, flow))) return false;
   if (!expiry_event(w, flow)) return false;
   remove_flow(w, flow);
   disarm(flow);
+  if (helped) end_help(w, flow, flow.expires, false);
   release_flow(w, flow);
   return true;
 }

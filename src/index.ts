@@ -136,7 +136,9 @@ export async function* replay(options: ReplayOptions): AsyncGenerator<ReplayBatc
         if (wantPackets) {
           for (let i = 0; i < count; i++) {
             const packet = world.packets + i * PACKET.size;
-            packets.push(JSON.parse(lines.line(view, bytes, records + i * RECORD.size, packet, world.logs)));
+            packets.push(
+              JSON.parse(lines.line(view, bytes, records + i * RECORD.size, packet, world.logs, world.master)),
+            );
           }
         }
         const events = world.events.map((event) => ({

@@ -24,6 +24,8 @@ export interface Options {
   packet?: { file: number; n: number };
   events?: string;
   eventsFormat: EventFormat;
+  expectations?: string;
+  expected: boolean;
   table?: string;
   counters?: string;
   packets?: string;
@@ -105,7 +107,7 @@ function parseWorkers(text: string): number {
 /** Two things written to standard output would be mixed up. */
 function checkOutputs(options: Options): void {
   const paths = new Map<string, string>();
-  for (const name of ['events', 'table', 'counters', 'packets'] as const) {
+  for (const name of ['events', 'expectations', 'table', 'counters', 'packets'] as const) {
     const path = options[name];
     if (path === undefined) continue;
     const other = paths.get(path);
@@ -129,6 +131,7 @@ function interpret(raw: Raw, captures: readonly CaptureSpec[]): Options {
     checksums: raw.checksums ?? 'auto',
     eventsFormat: raw.eventsFormat ?? 'text',
     json: raw.json === true,
+    expected: raw.expected === true,
     quiet: raw.quiet === true,
     ...(raw.at === undefined ? {} : { at: parseMoment(raw.at as string) }),
     ...(raw.workers === undefined ? {} : { workers: parseWorkers(raw.workers as string) }),

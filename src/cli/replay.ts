@@ -5,6 +5,7 @@ import { PACKET, RECORD } from '../engine/layout.ts';
 import { type Output, openOutput, writeStandardOutput } from '../output.ts';
 import { countText } from '../report/align.ts';
 import { eventFormat, type RecordFormat, tableFormat } from '../report/events.ts';
+import { EXPECTATION_EVENTS } from '../report/expect-text.ts';
 import type { EventPlace } from '../report/order.ts';
 import { PacketLines } from '../report/packets.ts';
 import { summarizeRun, summaryJson } from '../report/summary.ts';
@@ -36,20 +37,27 @@ class Outputs {
   }
 }
 
-/** Writes records in a format; stops early when the reader has gone. */
-export async function writeRecords(output: Output, format: RecordFormat, records: Iterable<EventPlace>): Promise<void> {
+/** Writes records in a format; stops early when the reader has gone. Returns how many there were. */
+export async function writeRecords(
+  output: Output,
+  format: RecordFormat,
+  records: Iterable<EventPlace>,
+): Promise<number> {
+  let count = 0;
   for (const { view, bytes, at } of records) {
+    count++;
     const writing = output.write(format.line(view, bytes, at));
     if (writing) await writing;
-    if (output.closed) return;
+    if (output.closed) break;
   }
+  return count;
 }
 
 async function writePackets(output: Output, lines: PacketLines, batch: BatchView): Promise<void> {
   const { view, bytes, records, count } = batch;
-  const { packets, logs } = batch.worlds[0]!;
+  const { packets, logs, master } = batch.worlds[0]!;
   for (let i = 0; i < count && !output.closed; i++) {
-    const line = lines.line(view, bytes, records + i * RECORD.size, packets + i * PACKET.size, logs);
+    const line = lines.line(view, bytes, records + i * RECORD.size, packets + i * PACKET.size, logs, master);
     const writing = output.write(line);
     if (writing) await writing;
   }
@@ -74,6 +82,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
   try {
     const events = await outputs.open(options.events);
     const packets = await outputs.open(options.packets);
+    const expectations = await outputs.open(options.expectations);
     const table = await outputs.open(options.table);
     const counters = await outputs.open(options.counters);
     const format = eventFormat(options.eventsFormat);
@@ -82,11 +91,12 @@ export async function replayCommand(options: Options, captures: readonly Capture
     const result = await runCaptures(
       options,
       captures,
-      { hosts: [host], wantEvents: events !== undefined, wantFragments: true },
+      { hosts: [host], wantEvents: events !== undefined || expectations !== undefined, wantFragments: true },
       async (batch) => {
         const world = batch.worlds[0]!;
         tally.add(batch.view, batch.bytes, batch.records, world.packets, batch.count);
         if (events) await writeRecords(events, format, world.events);
+        if (expectations) await writeRecords(expectations, EXPECTATION_EVENTS, world.expectations);
         if (!packets) return;
         lines ??= new PacketLines({ rules: world.rules, interfaceName: (index) => batch.interfaces.name(index) });
         await writePackets(packets, lines, batch);
@@ -108,7 +118,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
 /** Prints the summary: on standard output, or beside it if an output goes there. */
 async function report(options: Options, result: RunResult, tally: PacketTally): Promise<void> {
   const summary = summarizeRun(tally, result);
-  const taken = [options.events, options.packets, options.table, options.counters].includes('-');
+  const taken = [options.events, options.expectations, options.packets, options.table, options.counters].includes('-');
   if (options.json) await writeStandardOutput(summaryJson(summary));
   else if (!options.quiet && taken) process.stderr.write(summaryText(summary, colorful(process.stderr)));
   else if (!options.quiet) await writeStandardOutput(summaryText(summary, colorful(process.stdout)));

@@ -4,6 +4,7 @@ import type { CaptureSpec } from '../capture/reader.ts';
 import { type Output, openOutput } from '../output.ts';
 import { countText } from '../report/align.ts';
 import { eventFormat, tableFormat } from '../report/events.ts';
+import { EXPECTATION_TABLE } from '../report/expect-text.ts';
 import type { RunResult, Sink } from '../run.ts';
 import type { Options } from './args.ts';
 import { EXIT, type ExitCode } from './exit.ts';
@@ -53,9 +54,11 @@ export async function listCommand(options: Options, captures: readonly CaptureSp
   const result = await runCaptures(options, captures, { hosts: [host], wantEvents: false }, () => {});
   const output = await openOutput('-');
   const world = result.worlds[0]!;
-  await writeRecords(output, tableFormat(options.json ? 'json' : 'text'), world.table());
+  const listed = options.expected
+    ? await writeRecords(output, EXPECTATION_TABLE, world.expectations())
+    : await writeRecords(output, tableFormat(options.json ? 'json' : 'text'), world.table());
   await output.finish();
   tellNotes(options, result);
-  tell(options, `${countText(world.flows)} flow entries have been shown.`);
+  tell(options, `${countText(listed)} ${options.expected ? 'expectations' : 'flow entries'} have been shown.`);
   return conclude(result, EXIT.DONE);
 }

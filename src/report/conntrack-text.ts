@@ -9,10 +9,13 @@
 //   DESTROY           if not 0       always              if kept           as above           never
 //   table (-L)        always         always              if kept           always             always
 //
+// The name of the entry's helper is in all but DESTROY.
+//
 // An entry is never without its first packet, so "counters are kept" is "a packet was counted".
 
-import { EventBit, EventKind, Proto, Status } from '../../assembly/vocabulary.ts';
+import { EventBit, EventKind, Helper, Proto, Status } from '../../assembly/vocabulary.ts';
 import { EVENT, TUPLE } from '../engine/layout.ts';
+import { helperName } from '../ruleset/helpers.ts';
 import { addressText } from './address.ts';
 import { conntrackProtocol, entryStateName, familyName } from './names.ts';
 import { microsText, nanosAt, secondsAt, u64At } from './time.ts';
@@ -52,6 +55,7 @@ export interface MessageParts {
   counters: boolean;
   start: boolean;
   mark: boolean;
+  helper: boolean;
   use: boolean;
 }
 
@@ -70,6 +74,7 @@ export function messageParts(view: DataView, bytes: Uint8Array, at: number, list
     counters: complete && u64At(view, at + EVENT.packets_original) !== 0,
     start: complete && u64At(view, at + EVENT.start) !== 0,
     mark: listed || (bits & EventBit.MARK) !== 0 || view.getUint32(at + EVENT.mark, true) !== 0,
+    helper: !destroy && bytes[at + EVENT.helper] !== Helper.NONE,
     use: listed,
   };
 }
@@ -95,7 +100,7 @@ export function deltaSeconds(view: DataView, at: number): number {
   return secondsAt(view, at + EVENT.time) - secondsAt(view, at + EVENT.start);
 }
 
-function tupleText(bytes: Uint8Array, at: number, l3num: number, protonum: number): string {
+export function tupleText(bytes: Uint8Array, at: number, l3num: number, protonum: number): string {
   const addresses = `src=${addressText(bytes, at + SRC, l3num)} dst=${addressText(bytes, at + DST, l3num)} `;
   switch (protonum) {
     case Proto.TCP:
@@ -141,6 +146,7 @@ function entryText(view: DataView, bytes: Uint8Array, at: number, modes: Conntra
   if (parts.mark) text += `mark=${view.getUint32(at + EVENT.mark, true)} `;
   if (zones.both) text += `zone=${zones.both} `;
   if (parts.start) text += `delta-time=${deltaSeconds(view, at)} `;
+  if (parts.helper) text += `helper=${helperName(bytes[at + EVENT.helper]!)} `;
   if (parts.use) text += 'use=1 ';
   if (modes.id) text += `id=${u64At(view, at + EVENT.id)} `;
   return text.slice(0, -1);

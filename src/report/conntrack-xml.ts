@@ -5,6 +5,7 @@
 
 import { EventKind, Proto, Status } from '../../assembly/vocabulary.ts';
 import { EVENT } from '../engine/layout.ts';
+import { helperName } from '../ruleset/helpers.ts';
 import { addressText } from './address.ts';
 import { deltaSeconds, messageParts, wordAt, zonesAt } from './conntrack-text.ts';
 import { conntrackProtocol, entryStateName, familyName } from './names.ts';
@@ -91,6 +92,7 @@ export function flowXml(view: DataView, bytes: Uint8Array, at: number, listed: b
   if (!(status & Status.SEEN_REPLY)) text += '<unreplied/>';
   if (parts.start) text += `<deltatime>${deltaSeconds(view, at)}</deltatime>`;
   text += '</meta>';
+  if (parts.helper) text += `<helper>${helperName(bytes[at + EVENT.helper]!)}</helper>`;
   if (timestamp && !listed) text += whenXml(secondsAt(view, at + EVENT.time));
   return `${text}</flow>`;
 }

@@ -3,9 +3,10 @@
 // Millions of lines are normal, so a line is put together from cached pieces: names, states and rules are turned into
 // JSON text once and concatenated afterwards; only numbers are formatted per packet.
 
-import { CtState, EventKind, PacketFlag, Reason } from '../../assembly/vocabulary.ts';
+import { CtState, EventKind, Helper, PacketFlag, Reason, Status } from '../../assembly/vocabulary.ts';
 import { PACKET, RECORD } from '../engine/layout.ts';
-import type { LogEntry } from '../run.ts';
+import { helperName } from '../ruleset/helpers.ts';
+import type { WorldView } from '../run.ts';
 import { ctStateName, dirName, packetState, pathName, rejectName, statusNames, verdictName } from './names.ts';
 import { whyText } from './reason.ts';
 import { NO_RULE, type ReportRule, ruleLabel } from './rules.ts';
@@ -63,13 +64,15 @@ export class PacketLines {
    * @param record address of its RECORD
    * @param packet address of its PACKET in this world
    * @param logs what LOG and NFLOG rules recorded about the packet at an address; asked only for packets that have some
+   * @param master the entry that expected the packet's; asked only where one did
    */
   line(
     view: DataView,
     bytes: Uint8Array,
     record: number,
     packet: number,
-    logs: (packetAddress: number) => readonly LogEntry[],
+    logs: WorldView['logs'],
+    master: WorldView['master'] = () => undefined,
   ): string {
     const second = secondsAt(view, record + RECORD.ts);
     if (second !== this.#second) {
@@ -85,7 +88,7 @@ export class PacketLines {
     });
     line += cached(this.#inbound, view.getUint16(packet + PACKET.iif, true), (index) => this.#interface('in', index));
     line += cached(this.#outbound, view.getUint16(packet + PACKET.oif, true), (index) => this.#interface('out', index));
-    line += this.#conntrack(view, bytes, packet);
+    line += this.#conntrack(view, bytes, packet, master);
     line += cached(this.#verdicts, (bytes[packet + PACKET.verdict]! << 8) | bytes[packet + PACKET.reject]!, (both) => {
       const reject = rejectName(both & 0xff);
       return `,"verdict":"${verdictName(both >> 8)}"${reject === undefined ? '' : `,"with":"${reject}"`}`;
@@ -106,7 +109,7 @@ export class PacketLines {
     return name === undefined ? '' : `,"${key}":${JSON.stringify(name)}`;
   }
 
-  #conntrack(view: DataView, bytes: Uint8Array, packet: number): string {
+  #conntrack(view: DataView, bytes: Uint8Array, packet: number, master: WorldView['master']): string {
     const state = bytes[packet + PACKET.ct_state]!;
     switch (state) {
       case CtState.NONE:
@@ -129,16 +132,20 @@ export class PacketLines {
         (tcp === 0 ? ',"mark":' : `,"${protocol}":"${name}","mark":`);
       this.#states.set(key, text);
     }
+    const helper = bytes[packet + PACKET.template]!;
+    const helped = helper === Helper.NONE ? '' : `,"helper":"${helperName(helper)}"`;
     const id = idAt(view, packet + PACKET.flow_id);
     const mark = view.getUint32(packet + PACKET.ct_mark, true);
-    return id === 0 ? `,"ct":{${text}${mark}}` : `,"ct":{"id":${id},${text}${mark}}`;
+    const number = status & Status.EXPECTED ? master(packet) : undefined;
+    const expected = number === undefined ? '' : `,"master":${number}`;
+    return id === 0 ? `,"ct":{${text}${mark}${helped}}` : `,"ct":{"id":${id},${text}${mark}${expected}${helped}}`;
   }
 
   #ruleJson(rule: number): string {
     return JSON.stringify(ruleLabel(this.#names.rules, rule));
   }
 
-  #logged(entries: readonly LogEntry[]): string {
+  #logged(entries: ReturnType<WorldView['logs']>): string {
     const texts = entries.map(({ rule }) => {
       let text = this.#logs.get(rule);
       if (text === undefined) {

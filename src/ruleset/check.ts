@@ -6,6 +6,7 @@
 import { AddrType, Hook, L3, Proto, RejectWith } from '../../assembly/vocabulary.ts';
 import type { TextPosition } from '../errors.ts';
 import type { Chain, Match, Rule, Ruleset, SourceTree, Table } from './ast.ts';
+import { findHelper } from './helpers.ts';
 import { hookName } from './iptables/parse.ts';
 import { position, refuse } from './source.ts';
 
@@ -224,6 +225,9 @@ class TableCheck {
         refuse('RULESET_INVALID', "--reject-with tcp-reset needs '-p tcp' in the same rule", target.at);
       }
     }
+    if (target.kind === 'template' && target.helperAt !== undefined) {
+      this.checkHelper(rule, target.template.helper ?? '', target.helperAt);
+    }
     if (target.name === 'TCPMSS') {
       if (this.protocol(rule) !== Proto.TCP) {
         refuse('RULESET_INVALID', "target 'TCPMSS' needs '-p tcp' in the same rule", target.at);
@@ -231,6 +235,15 @@ class TableCheck {
       if (target.kind === 'mangle' && target.clamp)
         this.needHooks('--clamp-mss-to-pmtu', target.at, hooks, CLAMP_HOOKS);
     }
+  }
+
+  /** xt_ct_set_helper() */
+  private checkHelper(rule: Rule, name: string, at: TextPosition): void {
+    const protocol = this.protocol(rule);
+    if (protocol === 0) refuse('RULESET_INVALID', '--helper needs -p with one protocol in the same rule', at);
+    const helper = findHelper(name, this.table.family, protocol);
+    if (helper === 'unsupported') refuse('RULESET_UNSUPPORTED', `helper '${name}' is not supported`, at);
+    if (helper === undefined) refuse('RULESET_INVALID', `the kernel has no helper '${name}' for this protocol`, at);
   }
 }
 

@@ -202,9 +202,29 @@ function initState(program: Program, bytes: Uint8Array, startClockNs: bigint): v
 /** Every limit bucket counts all packets that come to its rule, of whatever flow. */
 function shardKey(program: Program, rules: RuleInfo[]): RulesetKey {
   const [limit] = program.limits;
-  const rule = limit && rules[limit.rule];
+  const limited = limit && rules[limit.rule];
+  if (limited) {
+    return {
+      key: 'one-lane',
+      rule: limited,
+      reason: `${ruleName(limited)} has -m limit, whose tokens all flows share`,
+    };
+  }
+  const helping = helpingRule(program);
+  const rule = helping === undefined ? undefined : rules[helping];
   if (!rule) return { key: 'tuple' };
-  return { key: 'one-lane', rule, reason: `${ruleName(rule)} has -m limit, whose tokens all flows share` };
+  return { key: 'one-lane', rule, reason: `${ruleName(rule)} gives a helper, whose expectations any flow may fulfil` };
+}
+
+/** The first rule that gives a helper to connections. */
+function helpingRule({ chains, templates }: Program): number | undefined {
+  for (const { rules } of chains) {
+    for (const { index, actions } of rules) {
+      if (actions.some((action) => action.op === 'template' && templates[action.template]?.helper !== undefined))
+        return index;
+    }
+  }
+  return undefined;
 }
 
 function usesInterfaceAddresses(program: Program): boolean {
@@ -219,7 +239,7 @@ function conntrackFamilies(ruleset: Ruleset): Set<Family> {
   for (const { table, rule } of ruleset.entries) {
     if (!rule) continue;
     const matched = rule.matches.some(
-      ({ kind }) => kind === 'conntrack' || kind === 'connmark' || kind === 'connlabel',
+      ({ kind }) => kind === 'conntrack' || kind === 'connmark' || kind === 'connlabel' || kind === 'helper',
     );
     const { kind, name } = rule.target;
     if (matched || kind === 'connmark' || (name === 'CT' && kind !== 'notrack')) families.add(table.family);

@@ -37,6 +37,7 @@ const FRAGMENT_OFFSET_ONE = 0x0100;
 const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_route_types: engineType(4, true),
   rule_connlabel: engineType(4, true),
+  rule_helper: engineType(3, true),
   rule_limit: engineType(5, true),
   rule_log: engineType(3, false),
   rule_set_ct_mark: engineType(3, false),
@@ -50,6 +51,7 @@ const TRACE_FUNCTION = engineType(4, false);
 export type EngineFunction =
   | 'rule_route_types'
   | 'rule_connlabel'
+  | 'rule_helper'
   | 'rule_limit'
   | 'rule_log'
   | 'rule_set_ct_mark'
@@ -108,6 +110,7 @@ class Emitter {
     const byTest = new Map<string, EngineFunction>([
       ['fib', 'rule_route_types'],
       ['ct label', 'rule_connlabel'],
+      ['ct helper', 'rule_helper'],
       ['limit', 'rule_limit'],
       ['tcp option', 'rule_tcp_option'],
       ['tcp mss', 'rule_tcp_mss'],
@@ -361,6 +364,12 @@ class RuleWriter {
           .i32(test.bit)
           .i32(test.set ? 1 : 0);
         this.call('rule_connlabel');
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
+      case 'ct helper':
+        code.get(P).get(W).i32(test.helpers);
+        this.call('rule_helper');
         if (!test.invert) code.op('i32.eqz');
         code.brIf(0);
         return;

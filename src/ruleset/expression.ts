@@ -80,6 +80,8 @@ export type Test =
   | { op: 'tcp mss'; low: number; high: number; invert: boolean }
   /** The connection has the label, or gets it with `set`. */
   | { op: 'ct label'; bit: number; set: boolean; invert: boolean }
+  /** The connection was expected by one with one of these helpers (bits by Helper). */
+  | { op: 'ct helper'; helpers: number; invert: boolean }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */
   | { op: 'limit'; state: number; cost: number; cap: number }
   /**

@@ -79,6 +79,7 @@ export class Fields {
     switch (test.op) {
       case 'limit':
       case 'ct label':
+      case 'ct helper':
       case 'fib':
       case 'tcp option':
       case 'tcp mss':

@@ -150,6 +150,8 @@ class Lowering {
         ];
       case 'connlabel':
         return [{ op: 'ct label', bit: match.bit, set: match.set, invert: match.invert }];
+      case 'helper':
+        return [{ op: 'ct helper', helpers: match.helpers, invert: match.invert }];
       case 'addrtype': {
         const { source, destination, limit } = match.test;
         const tests: Test[] = [];

@@ -1,5 +1,5 @@
 // How is a ruleset printed: as iptables-save -c with the counters of the replay, and as its expression list?
-import { AddrType, CtState, L3, RejectWith, TemplateFlag } from '../../assembly/vocabulary.ts';
+import { AddrType, CtState, Helper, L3, RejectWith, TemplateFlag } from '../../assembly/vocabulary.ts';
 import type { Chain, Counters, Item, Ruleset, SourceTree, Table, TrackingTemplate } from './ast.ts';
 import type { Action, ChainProgram, Program, Test } from './expression.ts';
 import { lowerRuleset } from './lower.ts';
@@ -185,6 +185,11 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
       const set = test.set ? ', set' : '';
       return [`ct load label ${test.bit}${set} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
     }
+    case 'ct helper':
+      return [
+        'ct load master helper => reg 1',
+        `lookup reg 1 ${test.invert ? 'not in' : 'in'} { ${names(test.helpers, Helper)} }`,
+      ];
     case 'limit':
       return [`limit cost ${test.cost} cap ${test.cap} state ${test.state}`];
     case 'guard':
@@ -193,14 +198,14 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
 }
 
 function templateLine(template: TrackingTemplate | undefined): string {
-  const { zone = 0, flags = 0, events } = template ?? {};
+  const { zone = 0, flags = 0, events, helper } = template ?? {};
   const directions: Record<number, string> = {
     [TemplateFlag.ZONE_ORIGINAL]: ' original',
     [TemplateFlag.ZONE_REPLY]: ' reply',
   };
   const direction = directions[flags & (TemplateFlag.ZONE_ORIGINAL | TemplateFlag.ZONE_REPLY)] ?? '';
   const masks = events ? ` events ${hex(events.entries)} expectations ${hex(events.expectations)}` : '';
-  return `ct set zone${direction} ${flags & TemplateFlag.ZONE_MARK ? 'mark' : zone}${masks}`;
+  return `ct set zone${direction} ${flags & TemplateFlag.ZONE_MARK ? 'mark' : zone}${masks}${helper === undefined ? '' : ` helper ${helper}`}`;
 }
 
 function actionLine(program: Program, action: Action): string {

@@ -52,7 +52,6 @@ describe('errors', () => {
 
   for (const [what, rule, code, column] of [
     ["target 'DNAT' is not supported", '-A INPUT -j DNAT --to-destination 1.2.3.4', 'RULESET_UNSUPPORTED', 13],
-    ["option '--helper' of target 'CT' is not supported", '-A INPUT -j CT --helper ftp', 'RULESET_UNSUPPORTED', 16],
     ["option '--timeout' of target 'CT' is not supported", '-A INPUT -j CT --timeout slow', 'RULESET_UNSUPPORTED', 16],
     [
       'names of labels (connlabel.conf) are not supported',

@@ -36,10 +36,10 @@ function chunksMessage(value: number): string {
 
 /** What the kernel says when a helper drops a packet (nf_ct_helper_log()). */
 const HELPER_FAULTS: Record<HelperFault, string> = {
-  [HelperFault.PARTIAL_PORT]: 'partial matching of PORT',
-  [HelperFault.PARTIAL_EPRT]: 'partial matching of EPRT',
-  [HelperFault.PARTIAL_227]: 'partial matching of 227',
-  [HelperFault.PARTIAL_229]: 'partial matching of 229',
+  [HelperFault.PARTIAL_PORT]: "partial matching of `PORT'",
+  [HelperFault.PARTIAL_EPRT]: "partial matching of `EPRT'",
+  [HelperFault.PARTIAL_227]: "partial matching of `227 '",
+  [HelperFault.PARTIAL_229]: "partial matching of `229 '",
   [HelperFault.CANNOT_ADD_EXPECTATION]: 'cannot add expectation',
 };
 

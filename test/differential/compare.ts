@@ -9,13 +9,24 @@
 //              one second for what was cut off, is the same.
 
 import type { EventLine, KernelAnswer, KernelAnswers } from './answers.ts';
+import { compareExpectations } from './compare-expectations.ts';
 import { sameWhy } from './why.ts';
 
 /** One line of `ctreplay replay --packets`, as far as it is compared. */
 export interface OurPacket {
   n: number;
   path?: string;
-  ct?: { id?: number; state: string; dir?: string; status?: string[]; tcp?: string; sctp?: string; mark?: number };
+  ct?: {
+    id?: number;
+    state: string;
+    dir?: string;
+    status?: string[];
+    tcp?: string;
+    sctp?: string;
+    mark?: number;
+    helper?: string;
+    master?: number;
+  };
   verdict: string;
   with?: string;
   rule?: string;
@@ -29,6 +40,9 @@ export interface OurAnswers {
   packets: OurPacket[];
   /** `conntrack -E -o timestamp` lines. */
   events: string[];
+  /** Lines of `--expectations`, and of `list --expected`. */
+  expectations: string[];
+  pending: string[];
   table?: string[];
   counters4?: string;
   counters6?: string;
@@ -84,6 +98,7 @@ export function compare(
     comparePacket(answer, own, report);
   }
   compareEvents(kernel, ours, result, report);
+  compareExpectations(kernel, ours, result, report);
   if (ours.table) compareTable(kernel.table, ours.table, kernel.tableDelay, result, report);
   const { counters4, counters6 } = ours;
   if (counters4 !== undefined) compareCounters('iptables', kernel.counters4, counters4, report);
@@ -92,7 +107,7 @@ export function compare(
   return result;
 }
 
-type Report = (n: number, what: string, kernel: unknown, ours: unknown) => void;
+export type Report = (n: number, what: string, kernel: unknown, ours: unknown) => void;
 
 function show(value: unknown): string {
   if (value === undefined) return 'nothing';
@@ -130,6 +145,8 @@ function comparePacket(kernel: KernelAnswer, ours: OurPacket, report: Report): v
     check('ct.tcp', entry.tcp, ours.ct?.tcp);
     check('ct.sctp', entry.sctp, ours.ct?.sctp);
     check('ct.mark', entry.mark, ours.ct?.mark ?? 0);
+    check('ct.helper', entry.helper, ours.ct?.helper);
+    check('has a master', entry.expected, ours.ct?.master !== undefined);
   }
   // What is said of a packet that conntrack never saw is not conntrack's.
   // The kernel's message about a packet put together from fragments bears no frame's number.

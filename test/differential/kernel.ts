@@ -23,6 +23,7 @@ import {
   logInfo,
   messages,
   type NetlinkMessage,
+  NFNL_SUBSYS_CTNETLINK_EXP,
   NLMSG_ERROR,
 } from './netlink.ts';
 import { flowOf } from './packet.ts';
@@ -57,8 +58,13 @@ export interface KernelRecord {
   events: { n: number; message: NetlinkMessage; entry: EntryInfo }[];
   /** The entry of each frame's flow right after the frame, by frame number - 1; undefined if there is none. */
   entries: (EntryInfo | undefined)[];
+  /** Frame of each event of an expectation. */
+  expectations: number[];
   /** `conntrack -E` lines. */
   eventLines: string[];
+  /** `conntrack -E expect` lines, and those of `conntrack -L expect` after the last frame. */
+  expectationLines: string[];
+  pending: string[];
   /** `conntrack -L -o extended` lines, read right after the last frame; seconds from the last frame to then. */
   table: string[];
   tableDelay: number;
@@ -98,6 +104,7 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
   const path = (name: string): string => join(folder, name);
   let router: Router | undefined;
   let listener: Listener | undefined;
+  let expecting: Listener | undefined;
   try {
     writeFileSync(path('frames'), frameFile(question.frames));
     const job = {
@@ -110,11 +117,16 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
     router = new Router(path('job.json'));
     const tick = Number((await router.line('ready'))[1]);
     await setUp(router, question, path);
-    listener = await listen(router, path('events'));
-    router.say(`go ${listener.child.pid}`);
+    listener = await listen(router, path('events'), []);
+    expecting = await listen(router, path('expectations'), ['expect']);
+    router.say(`go ${listener.child.pid} ${expecting.child.pid}`);
     await router.line('sent');
     const table = (await router.inside('conntrack', ['-L', '-o', 'extended'])).stdout;
     const readAt = process.hrtime.bigint();
+    let pending = '';
+    for (const family of ['ipv4', 'ipv6']) {
+      pending += (await router.inside('conntrack', ['-L', 'expect', '-f', family])).stdout;
+    }
     const counters4 = (await router.inside('iptables-legacy-save', ['-c'])).stdout;
     const counters6 = (await router.inside('ip6tables-legacy-save', ['-c'])).stdout;
     router.say('end');
@@ -123,9 +135,21 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
     // Both are CLOCK_MONOTONIC; the word "sent" may wait for a busy process.
     const tableDelay = Number(readAt - (record.sent.at(-1)?.before ?? readAt)) / 1e9;
     const eventLines = await lines(listener, path('events'), record.events.length);
-    return { tick, ...record, eventLines, table: table.split('\n').filter(Boolean), tableDelay, counters4, counters6 };
+    const expectationLines = await lines(expecting, path('expectations'), record.expectations.length);
+    return {
+      tick,
+      ...record,
+      eventLines,
+      expectationLines,
+      pending: pending.split('\n').filter(Boolean),
+      table: table.split('\n').filter(Boolean),
+      tableDelay,
+      counters4,
+      counters6,
+    };
   } finally {
     listener?.child.kill();
+    expecting?.child.kill();
     router?.kill();
     rmSync(folder, { recursive: true, force: true });
   }
@@ -261,13 +285,14 @@ const SYSCTLS: Record<string, string> = {
 
 /**
  * Points of observation, told apart by prefix: R received; `ct STATE DIRECTION` right after connection tracking; F, I,
- * O first in FORWARD, INPUT, OUTPUT; i the end of INPUT, S the end of POSTROUTING (confirm comes after both). `ct` in a
+ * O first in FORWARD, INPUT, OUTPUT; i the end of INPUT, S the end of POSTROUTING. `ct` in a
  * rule is what makes the kernel track connections at all.
  */
 function watchRules(): string {
   const log = (letter: string, bytes = 1): string => `log prefix "${letter}" group ${WATCH_GROUP} snaplen ${bytes}`;
   const first = -2_000_000_000;
-  const last = 2_000_000_000;
+  // Behind confirm, where helpers drop: of hooks with one priority, the one that was registered last comes first.
+  const last = 2_147_483_647;
   const chain = (name: string, hook: string, priority: number, ...rules: string[]): string =>
     `  chain ${name} {\n    type filter hook ${hook} priority ${priority}; policy accept;\n    ${rules.join('\n    ')}\n  }`;
   const tracked = [
@@ -351,8 +376,8 @@ interface Listener {
 }
 
 /** Starts `conntrack -E` and waits until it listens. */
-async function listen(router: Router, output: string): Promise<Listener> {
-  const { all, options } = router.command('conntrack', ['-E']);
+async function listen(router: Router, output: string, table: string[]): Promise<Listener> {
+  const { all, options } = router.command('conntrack', ['-E', ...table]);
   const before = listeners(router);
   const child = spawn('nsenter', all, {
     env: options.env,
@@ -392,11 +417,15 @@ async function lines(listener: Listener, output: string, count: number): Promise
 const KIND = { NFLOG: 1, EVENT: 2, SENT: 3, ENTRY: 5 } as const;
 
 /** What kernel.py kept, for a run of these frames. Throws when a record was lost or belongs to another frame. */
-export function readAnswers(data: Buffer, frames: Frame[]): Pick<KernelRecord, 'sent' | 'logs' | 'events' | 'entries'> {
+export function readAnswers(
+  data: Buffer,
+  frames: Frame[],
+): Pick<KernelRecord, 'sent' | 'logs' | 'events' | 'entries' | 'expectations'> {
   const count = frames.length;
   const sent: KernelRecord['sent'] = [];
   const logs: KernelRecord['logs'] = [];
   const events: KernelRecord['events'] = [];
+  const expectations: number[] = [];
   const entries: KernelRecord['entries'] = new Array(count).fill(undefined);
   const next = new Map<number, number>();
   for (let at = 0; at + 9 <= data.length; ) {
@@ -410,8 +439,12 @@ export function readAnswers(data: Buffer, frames: Frame[]): Pick<KernelRecord, '
       const [answer] = messages(bytes);
       if (answer && answer.type !== NLMSG_ERROR) entries[n - 1] = entryInfo(answer.body);
     }
-    if (kind === KIND.EVENT)
-      for (const message of messages(bytes)) events.push({ n, message, entry: entryInfo(message.body) });
+    if (kind === KIND.EVENT) {
+      for (const message of messages(bytes)) {
+        if (message.type >> 8 === NFNL_SUBSYS_CTNETLINK_EXP) expectations.push(n);
+        else events.push({ n, message, entry: entryInfo(message.body) });
+      }
+    }
     if (kind === KIND.NFLOG) {
       for (const message of messages(bytes)) {
         const log = logInfo(message);
@@ -429,5 +462,5 @@ export function readAnswers(data: Buffer, frames: Frame[]): Pick<KernelRecord, '
     }
   }
   if (sent.length !== count) throw new Error(`${sent.length} of ${count} frames were sent`);
-  return { sent, logs, events, entries };
+  return { sent, logs, events, entries, expectations };
 }

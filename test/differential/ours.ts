@@ -29,6 +29,8 @@ export class OurRun {
   readonly #folder: string;
   readonly #options: string[];
   readonly #program: string;
+  /** Some rule gives a helper. */
+  readonly #helped: boolean;
 
   constructor(question: Question, times: bigint[]) {
     const program = commandLine();
@@ -52,12 +54,14 @@ export class OurRun {
       this.#options.push('--sysctl', `${key}=${value}`);
     }
     const texts = [...question.rules4, ...question.rules6];
+    this.#helped = texts.some((text) => text.includes('--helper '));
     if (texts.some(namesInterfaces)) this.#options.push(...networks(question));
   }
 
   /** Replays and reads everything that is compared. */
   async replay(workers: number): Promise<OurAnswers> {
-    const files = ['--packets', 'packets', '--events', 'events', '--table', 'table', '--counters', 'counters'];
+    const names = ['packets', 'events', 'expectations', 'table', 'counters'];
+    const files = names.flatMap((name) => [`--${name}`, name]);
     const outputs = files.map((word, index) => (index % 2 ? this.#path(word) : word));
     await this.#run('replay', [...outputs, '--workers', String(workers)]);
     const lines = (name: string): string[] => readFileSync(this.#path(name), 'utf8').split('\n').filter(Boolean);
@@ -65,6 +69,8 @@ export class OurRun {
     return {
       packets: lines('packets').map((line) => JSON.parse(line) as OurPacket),
       events: lines('events'),
+      expectations: lines('expectations'),
+      pending: this.#helped ? (await this.#run('list', ['--expected'])).split('\n').filter(Boolean) : [],
       table: lines('table'),
       ...countersByTool(counters),
     };

@@ -330,7 +330,9 @@ def main():
     table = []
     for name in ("ipv4", "ipv6"):
         table.extend(run("conntrack", "-L", "-f", name, "-o", "extended").splitlines())
-    pending = run("conntrack", "-L", "expect").splitlines()
+    pending = []
+    for name in ("ipv4", "ipv6"):
+        pending.extend(run("conntrack", "-L", "expect", "-f", name).splitlines())
     listener.stop()
     expecting.stop()
     json.dump({"packets": packets, "expiries": expiries, "table": table, "pending": pending}, sys.stdout)

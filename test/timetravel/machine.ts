@@ -138,6 +138,8 @@ function readJob(folder: string, { name, question }: Job, console: string): Virt
     ...record,
     tick: Number(JIFFY),
     eventLines,
+    expectationLines: [],
+    pending: [],
     table,
     tableDelay: 0,
     counters4: text('counters4'),

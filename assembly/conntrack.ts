@@ -5,10 +5,11 @@
 // has passed every hook (confirm), so a flow whose first packet the rules drop leaves no trace.
 
 import { account_of, account_packet } from "./account";
-import { expiry_event, packet_event } from "./event";
+import { death_event, packet_event } from "./event";
 import { has_room } from "./expect";
 import { allocate_flow, find_flow, found_dir, insert_flow, release_flow, remove_flow } from "./flow-table";
-import { adopt_help, begin_help, drop_begun, end_help, expectations_at_stake, has_help } from "./help";
+import { adopt_help, begin_help, drop_begun, end_help, events_at_stake, has_help } from "./help";
+import { gre_quoted_key, gre_source_key } from "./helper/pptp";
 import { Account, Flow, Packet, Tuple, World } from "./layout";
 import { early_drop } from "./limit";
 import { quoted_tuple, redirect_fault } from "./packet";
@@ -39,6 +40,9 @@ export function conntrack_in(w: World, p: Packet): void {
     return invalid(p, Reason.TRUNCATED_L4);
   } else if (p.protonum == Proto.GRE && !gre_has_tuple(p.l4, p.l4_len)) {
     return invalid(p, Reason.GRE_NOT_PPP);
+  }
+  if (w.helping && p.protonum == Proto.GRE && gre_source_key(w, changetype<Tuple>(p), p.l4, p.l4_len)) {
+    p.hash = tuple_hash(changetype<Tuple>(p));
   }
   while (true) {
     const known = find_live(w, changetype<Tuple>(p), p.hash);
@@ -140,6 +144,7 @@ function relate_error(w: World, p: Packet): void {
   const quoted = quoted_tuple(inner, p);
   if (quoted != Reason.NONE) return invalid(p, quoted);
   inner.zone = p.zone;
+  if (w.helping && inner.protonum == Proto.GRE) gre_quoted_key(w, inner);
   const found = find_live(w, inner, tuple_hash(inner));
   if (found == 0) {
     if (p.path != Path.OUTPUT || p.flags & PacketFlag.ANSWER) return invalid(p, Reason.ICMP_ERROR_NO_FLOW);
@@ -286,7 +291,7 @@ export function kill_flow(w: World, flow: Flow, p: Packet): void {
   packet_event(w, flow, p, EventKind.DESTROY, EventBit.DESTROY);
   remove_flow(w, flow);
   disarm(flow);
-  if (has_help(flow)) end_help(w, flow, w.now, true);
+  if (has_help(flow)) end_help(w, flow, w.now, p);
   flow.status |= <u32>Status.DYING;
   w.dying = <u32>changetype<usize>(flow);
 }
@@ -296,7 +301,7 @@ export function evict_flow(w: World, flow: Flow, p: Packet): void {
   packet_event(w, flow, p, EventKind.DESTROY, EventBit.DESTROY);
   remove_flow(w, flow);
   disarm(flow);
-  if (has_help(flow)) end_help(w, flow, w.now, true);
+  if (has_help(flow)) end_help(w, flow, w.now, p);
   release_flow(w, flow);
 }
 
@@ -310,12 +315,16 @@ export function bury(w: World): void {
 
 /** Removes an entry whose time has come. False if its death could not be reported for want of room. */
 export function expire_flow(w: World, flow: Flow): bool {
-  const helped = has_help(flow);
-  if (helped && !has_room(w, 1 + expectations_at_stake(w, flow))) return false;
-  if (!expiry_event(w, flow)) return false;
+  if (has_help(flow) && !has_room(w, events_at_stake(w, flow))) return false;
+  return end_flow(w, flow, flow.expires);
+}
+
+/** Removes an entry that ends at `when` without a packet that would have caused it. */
+export function end_flow(w: World, flow: Flow, when: u64): bool {
+  if (!death_event(w, flow, when)) return false;
   remove_flow(w, flow);
   disarm(flow);
-  if (helped) end_help(w, flow, flow.expires, false);
+  if (has_help(flow)) end_help(w, flow, when, changetype<Packet>(0));
   release_flow(w, flow);
   return true;
 }

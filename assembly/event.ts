@@ -32,13 +32,13 @@ export function packet_event(w: World, flow: Flow, p: Packet, kind: u32, bits: u
   event.bits = bits;
 }
 
-/** The death of an entry at its expiry. False if there is no room for the event. */
-export function expiry_event(w: World, flow: Flow): bool {
+/** The death of an entry at `when`, its expiry as a rule. False if there is no room for the event. */
+export function death_event(w: World, flow: Flow, when: u64): bool {
   if (w.events == 0 || !is_announced(w, flow, EventBit.DESTROY)) return true;
   if (<usize>w.events_top + offsetof<Event>() > <usize>w.events_end) return false;
   const event = changetype<Event>(<usize>w.events_top);
   w.events_top += <u32>offsetof<Event>();
-  fill_event(w, event, flow, flow.expires);
+  fill_event(w, event, flow, when);
   event.status |= <u32>Status.DYING;
   event.klass = 0;
   event.order = flow.id;

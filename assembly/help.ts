@@ -5,9 +5,10 @@
 // expected holds the one that expected it: the latter's expectations end when the last of these has gone.
 
 import { Expectation, Flow, Help, Packet, World } from "./layout";
+import { pptp_end_calls, pptp_expected, pptp_forget_call } from "./helper/pptp";
 import { find_expectation, helping_of, unlink_expectation } from "./expect";
 import { template_expevents, template_helper } from "./template";
-import { Helper, Status } from "./vocabulary";
+import { Helper, Proto, Status } from "./vocabulary";
 
 /** Most expectations that an entry has at a time, whatever its helper. */
 export const EXPECTATIONS_PER_FLOW: usize = 256;
@@ -55,6 +56,7 @@ export function begin_help(w: World, flow: Flow, p: Packet): bool {
     help.master = <u32>changetype<usize>(master);
     master.children++;
     flow.mark = changetype<Flow>(<usize>master.flow).mark;
+    if (expected.helper == Helper.PPTP) pptp_expected(w, expected);
   }
   return true;
 }
@@ -79,16 +81,17 @@ export function drop_begun(w: World): void {
   release(w, help, w.now, true);
 }
 
-/** An entry dies: because of the packet in work, or at `when`. */
-export function end_help(w: World, flow: Flow, when: u64, by_packet: bool): void {
+/** An entry dies: because of the packet in work, or, without one, at `when`. */
+export function end_help(w: World, flow: Flow, when: u64, p: Packet): void {
   const help = help_of(w, flow);
   help.flow = 0;
-  release(w, help, when, by_packet);
+  if (help.helper == Helper.PPTP) pptp_end_calls(w, help, when, p);
+  release(w, help, when, changetype<usize>(p) != 0);
 }
 
-/** How many expectations may end with the entry, if it ends now? */
-export function expectations_at_stake(w: World, flow: Flow): usize {
-  let count: usize = 0;
+/** How many events may the end of the entry cause: its own, of a call's flow, of expectations? */
+export function events_at_stake(w: World, flow: Flow): usize {
+  let count: usize = 3;
   let help = help_of(w, flow);
   while (true) {
     for (let at: usize = help.expectations; at; at = changetype<Expectation>(at).sibling) count++;
@@ -116,6 +119,7 @@ function release(w: World, help: Help, when: u64, by_packet: bool): void {
     helping_of(w).helps_free = <u32>changetype<usize>(help);
     if (changetype<usize>(master) == 0) return;
     master.children--;
+    if (help.protonum == Proto.GRE && master.helper == Helper.PPTP) pptp_forget_call(w, master);
     help = master;
   }
 }

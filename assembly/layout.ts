@@ -485,7 +485,7 @@ if (offsetof<World>() != 208) ERROR("World is 208 bytes");
 }
 if (offsetof<Template>() != 16) ERROR("Template is 16 bytes");
 
-// Helping: helpers and expectations of a world (64 bytes), then two Expectations in the making
+// Helping: helpers and expectations of a world (80 bytes), then two Expectations in the making
 @unmanaged export class Helping {
   /** u32 per flow, parallel to the flows: its Help. Meaningful where the status has HELPER or EXPECTED. */
   slots: u32; // 0
@@ -509,8 +509,12 @@ if (offsetof<Template>() != 16) ERROR("Template is 16 bytes");
   next_expiry: u64; // 48
   /** Expectations made so far: the number of the last one. */
   made: u64;
+  /** Connections that have calls in the keymap of GRE: the first one's Help (helper/pptp.ts). */
+  keymap: u32; // 64
+  pad_0: u32;
+  pad_1: u64;
 }
-if (offsetof<Helping>() != 64) ERROR("Helping is 64 bytes");
+if (offsetof<Helping>() != 80) ERROR("Helping is 80 bytes");
 export const EXPECTATION_BUCKETS: u32 = 1024;
 
 // Help: what an entry with a helper, or one that was expected, has beyond its Flow (160 bytes; kernel: struct nf_conn_help).

@@ -10,6 +10,7 @@ import { tcp_header_length } from "../wire/tcp";
 import { amanda_help } from "./amanda";
 import { ftp_help } from "./ftp";
 import { irc_help } from "./irc";
+import { pptp_help } from "./pptp";
 import { sane_help } from "./sane";
 import { tftp_help } from "./tftp";
 
@@ -26,6 +27,7 @@ export function help(w: World, p: Packet): bool {
     case Helper.IRC: return irc_help(w, flow, p);
     case Helper.SANE: return sane_help(w, flow, p);
     case Helper.AMANDA: return amanda_help(w, flow, p);
+    case Helper.PPTP: return pptp_help(w, flow, p);
     default: return true;
   }
 }

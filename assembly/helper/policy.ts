@@ -17,6 +17,7 @@ export function max_expected(helper: u32, klass: u32): u32 {
   switch (helper) {
     case Helper.IRC: return 8;
     case Helper.AMANDA: return 4;
+    case Helper.PPTP: return 2;
     default: return 1;
   }
 }

@@ -3,6 +3,7 @@
 
 import { Random } from '../model/random.ts';
 import { ip, tcp, udp } from '../support/packets.ts';
+import { gre } from '../support/sctp.ts';
 import type { Sequence } from './sequences.ts';
 
 const CLIENTS = { 4: ['10.0.0.2', '10.0.0.3'], 6: ['2001:db8:1::2', '2001:db8:1::3'] } as const;
@@ -15,6 +16,7 @@ const HELPERS: Record<string, { protocol: 'tcp' | 'udp'; port: number; six: bool
   ftp: { protocol: 'tcp', port: 21, six: true },
   irc: { protocol: 'tcp', port: 6667, six: false },
   sane: { protocol: 'tcp', port: 6566, six: true },
+  pptp: { protocol: 'tcp', port: 1723, six: false },
   tftp: { protocol: 'udp', port: 69, six: true },
   amanda: { protocol: 'udp', port: 10_080, six: true },
 };
@@ -234,6 +236,75 @@ function* sane(talk: Talk): Generator<Buffer[]> {
   }
 }
 
+/** Bytes behind the header of each PPTP message (RFC 2637 section 2). */
+const PPTP_SIZES = [0, 144, 144, 4, 4, 4, 8, 156, 20, 208, 12, 16, 4, 136, 28, 12];
+
+function pptpMessage(random: Random, type: number, body: Buffer): Uint8Array {
+  const size = Math.max(0, PPTP_SIZES[type]! - (random.chance(0.03) ? 1 : 0));
+  const message = Buffer.alloc(12 + size);
+  message.writeUInt16BE(message.length, 0);
+  message.writeUInt16BE(random.chance(0.97) ? 1 : 2, 2);
+  message.writeUInt32BE(random.chance(0.97) ? 0x1a2b3c4d : 1, 4);
+  message.writeUInt16BE(type, 8);
+  body.copy(message, 12, 0, size);
+  return Uint8Array.from(message);
+}
+
+/** A body of call ids and result codes, mostly as the type wants them. */
+function pptpBody(random: Random, type: number, own: number, peer: number): Buffer {
+  const body = Buffer.alloc(16);
+  const result = random.chance(0.9) ? 1 : 2;
+  if (type === 2) body.writeUInt8(result, 2);
+  else if (type === 4) body.writeUInt8(result, 0);
+  else if (type === 11) body.writeUInt16BE(peer, 0);
+  else {
+    body.writeUInt16BE(own, 0);
+    if (type === 8 || type === 10) body.writeUInt16BE(peer, 2);
+    if (type === 8 || type === 10) body.writeUInt8(result, 4);
+  }
+  return body;
+}
+
+const PPTP_CLIENT = [1, 3, 7, 10, 12, 13, 15, 5];
+const PPTP_SERVER = [2, 4, 8, 9, 11, 13, 14, 6];
+
+function* pptp(talk: Talk): Generator<Buffer[]> {
+  const { random } = talk;
+  const meeting = meet(random, false);
+  const { client, server } = meeting;
+  const connection = new Connection(meeting, { client: random.pick([36_000, 36_001]), server: 1723 }, random);
+  const say = (side: Side, type: number, ids: [number, number]): Buffer[] => {
+    const [own, peer] = side === 'client' ? ids : [ids[1], ids[0]];
+    return [connection.say(side, pptpMessage(random, type, pptpBody(random, type, own, peer)))];
+  };
+  const call = (): [number, number] => [random.pick([256, 257]), random.pick([512, 513])];
+  const data = (ids: [number, number]): Buffer[] => {
+    const back = random.chance(0.5);
+    const header = gre({ version: 1, protocol: 0x880b, key: ids[back ? 0 : 1], payload: 4 });
+    return [Buffer.from(back ? ip(server, client, header) : ip(client, server, header))];
+  };
+  yield connection.open();
+  yield say('client', 1, [0, 0]);
+  yield say('server', 2, [0, 0]);
+  for (let i = random.below(8); i >= 0; i--) {
+    const ids = call();
+    if (random.chance(0.6)) {
+      yield say('client', 7, ids);
+      yield say('server', 8, ids);
+    } else {
+      yield say('server', 9, ids);
+      yield say('client', 10, ids);
+      yield say('server', 11, ids);
+    }
+    for (let k = random.below(5); k > 0; k--) yield data(random.chance(0.8) ? ids : call());
+    if (random.chance(0.4)) yield say('client', random.pick(PPTP_CLIENT), call());
+    if (random.chance(0.4)) yield say('server', random.pick(PPTP_SERVER), call());
+    if (random.chance(0.2)) yield connection.again();
+    if (random.chance(0.5)) yield say('server', 13, ids);
+  }
+  if (random.chance(0.5)) yield [connection.reset()];
+}
+
 function datagram(from: string, to: string, sport: number, dport: number, payload: Uint8Array): Buffer {
   return Buffer.from(ip(from, to, udp({ sport, dport, payload })));
 }
@@ -266,7 +337,7 @@ function* amanda(talk: Talk): Generator<Buffer[]> {
   }
 }
 
-const TALKS = { ftp, irc, sane, tftp, amanda };
+const TALKS = { ftp, irc, sane, tftp, amanda, pptp };
 
 /** Several conversations at a time, of about `packets` packets in all. */
 export function helperTraffic(seed: number, packets: number): Sequence {

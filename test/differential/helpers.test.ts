@@ -26,6 +26,7 @@ const CAPTURES = [
   'ftp-epsv-v4.pcap',
   'ftp-port-loss-sack.pcap',
   'irc-dcc-send.pcapng',
+  'pptp-gre.pcap',
   'tftp-write.pcap',
 ];
 

@@ -30,6 +30,7 @@ import { flowOf } from './packet.ts';
 
 const run = promisify(execFile);
 const OUTPUT_BYTES = 1 << 30;
+const GRE = 47;
 /** How often `conntrack -E` is looked at again, 20 ms apart, when it prints nothing new. */
 const LISTENER_PATIENCE = 250;
 
@@ -106,7 +107,13 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
   let listener: Listener | undefined;
   let expecting: Listener | undefined;
   try {
-    writeFileSync(path('frames'), frameFile(question.frames));
+    writeFileSync(
+      path('frames'),
+      frameFile(
+        question.frames,
+        question.rules4.some((text) => text.includes('--helper pptp')),
+      ),
+    );
     const job = {
       frames: path('frames'),
       answers: path('answers'),
@@ -232,8 +239,8 @@ export function ethernetFrame(frame: Frame): Buffer {
   return Buffer.concat([portAddress(frame.side), senderAddress(frame.n), ethertype, frame.packet]);
 }
 
-/** The frames as kernel.py reads them. */
-export function frameFile(frames: Frame[]): Buffer {
+/** The frames as kernel.py reads them. With `calls` GRE has keys that only the kernel knows: its entries are not asked for. */
+export function frameFile(frames: Frame[], calls: boolean): Buffer {
   const parts: Buffer[] = [];
   // The flow of a fragment is that of the packet's first fragment, if that is known by then.
   const flows = new Map<string, ReturnType<typeof flowOf>>();
@@ -242,7 +249,7 @@ export function frameFile(frames: Frame[]): Buffer {
     const fragment = fragmentInfo(frame.packet);
     if (fragment?.offset === 0) flows.set(fragment.key, flowOf(fragment.alone));
     const flow = fragment ? flows.get(fragment.key) : flowOf(frame.packet);
-    const query = flow ? entryRequest(flow) : Buffer.alloc(0);
+    const query = flow && !(calls && flow.protocol === GRE) ? entryRequest(flow) : Buffer.alloc(0);
     const header = Buffer.alloc(14);
     header.writeUInt32LE(frame.n, 0);
     header.writeUInt32LE(frame.wait, 4);

@@ -131,8 +131,9 @@ function fault(frame: Frame, p: PacketView): string | undefined {
     if (p.ctState !== 'NONE' || p.flowId !== 0) return 'not judged, but tracked';
     return undefined;
   }
-  // The time to live may have run out, IP options or fragments may be refused; nothing else drops without rules.
-  const dropped = /^(TTL_EXCEEDED|IP_OPTIONS|SOURCE_ROUTE|FRAGMENT_.*)$/.test(p.reason);
+  // The time to live may have run out, IP options, fragments or a source of link scope may be refused; nothing else drops
+  // without rules.
+  const dropped = /^(TTL_EXCEEDED|IP_OPTIONS|SOURCE_ROUTE|BEYOND_SCOPE|MARTIAN|FRAGMENT_.*)$/.test(p.reason);
   if (p.verdict !== 'ACCEPT' && !dropped) return `${p.verdict} without a rule`;
   if (p.ctState === 'NONE' && !p.reason.startsWith('FRAGMENT_')) return 'judged, but never tracked';
   if (p.ctState === 'INVALID' && p.reason === 'NONE') return 'INVALID without a reason';

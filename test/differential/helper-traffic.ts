@@ -373,12 +373,11 @@ function sipMessage(talk: Talk, { family, client, server }: Meeting, side: Side)
   const lines = [
     first,
     `Via: SIP/2.0/UDP ${shown(own)}:5060;branch=x`,
-    random.pick(['CSeq', 'cseq', 'CSeq ']) + `: ${cseq} ${method}`,
-    random.pick(['Contact', 'm', 'Contact', 'X-Contact']) +
-      `: ${other}"b" <sip:bob@${shown(contact)}${port}>${parameters}`,
+    `${random.pick(['CSeq', 'cseq', 'CSeq '])}: ${cseq} ${method}`,
+    `${random.pick(['Contact', 'm', 'Contact', 'X-Contact'])}: ${other}"b" <sip:bob@${shown(contact)}${port}>${parameters}`,
     ...(random.chance(0.5) ? [`Expires: ${random.pick([3600, 0, 60])}`] : []),
     ...(random.chance(0.2) ? ['Subject: a\r\n b'] : []),
-    random.pick(['Content-Length', 'l']) + `: ${body.length}`,
+    `${random.pick(['Content-Length', 'l'])}: ${body.length}`,
   ];
   return `${lines.join('\r\n')}\r\n\r\n${body}`;
 }

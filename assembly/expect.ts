@@ -17,10 +17,12 @@ const SIZE: usize = offsetof<Expectation>();
 /** Why an expectation could not be made; 0 if it was. */
 export enum Refused {
   NO = 0,
-  /** Another one clashes with it, or it would be the same with another meaning (EBUSY, EALREADY). */
+  /** Another one clashes with it (EBUSY). */
   CLASH = 1,
   /** There are nf_conntrack_expect_max (EMFILE). */
   TOO_MANY = 2,
+  /** It is there already with another meaning or for another entry (EALREADY). */
+  ALREADY = 3,
 }
 
 // @ts-ignore: decorator
@@ -135,19 +137,6 @@ export function expect_related_of_any(w: World, e: Expectation): Refused {
   return refused;
 }
 
-/** Two expectations, both or none (nf_ct_expect_related_pair()). */
-export function expect_related_pair(w: World, a: Expectation, b: Expectation, skip_master: bool): Refused {
-  let refused = check(w, a, skip_master);
-  if (refused != Refused.NO) return refused;
-  count_class(a, 1);
-  refused = check(w, b, skip_master);
-  count_class(a, -1);
-  if (refused != Refused.NO) return refused;
-  insert(w, a);
-  insert(w, b);
-  return Refused.NO;
-}
-
 /** May it be made? What it replaces, and the oldest where there are too many, goes (__nf_ct_expect_check()). */
 function check(w: World, e: Expectation, skip_master: bool): Refused {
   const h = helping_of(w);
@@ -162,7 +151,7 @@ function check(w: World, e: Expectation, skip_master: bool): Refused {
     }
     if (other.zone != e.zone || !same_target(at, changetype<usize>(other))) continue;
     if ((skip_master || other.master == e.master) && equal_source(e, other)) {
-      if (other.klass != e.klass || other.master != e.master) return Refused.CLASH;
+      if (other.klass != e.klass || other.master != e.master) return Refused.ALREADY;
       unlink_expectation(w, other, 0, true);
       break;
     }

@@ -420,6 +420,12 @@ export enum HelperFault {
   PARTIAL_227 = 3,
   PARTIAL_229 = 4,
   CANNOT_ADD_EXPECTATION = 5,
+  SIP_NO_CSEQ = 6,
+  SIP_BAD_CSEQ = 7,
+  SIP_NO_CODE = 8,
+  SIP_BAD_EXPIRES = 9,
+  SIP_BAD_SDP = 10,
+  SIP_NO_MEDIA = 11,
 }
 
 /** Sysctls the engine reads, in the order of the Sysctls record; `src/topology/sysctl.ts` has names and defaults. */

@@ -12,6 +12,7 @@ import { ftp_help } from "./ftp";
 import { irc_help } from "./irc";
 import { pptp_help } from "./pptp";
 import { sane_help } from "./sane";
+import { sip_help } from "./sip";
 import { tftp_help } from "./tftp";
 
 const UDP_HEADER: u32 = 8;
@@ -28,6 +29,7 @@ export function help(w: World, p: Packet): bool {
     case Helper.SANE: return sane_help(w, flow, p);
     case Helper.AMANDA: return amanda_help(w, flow, p);
     case Helper.PPTP: return pptp_help(w, flow, p);
+    case Helper.SIP: return sip_help(w, flow, p);
     default: return true;
   }
 }

@@ -18,6 +18,7 @@ export function max_expected(helper: u32, klass: u32): u32 {
     case Helper.IRC: return 8;
     case Helper.AMANDA: return 4;
     case Helper.PPTP: return 2;
+    case Helper.SIP: return klass == SipClass.SIGNALLING ? 1 : klass == SipClass.IMAGE ? 2 : 4;
     default: return 1;
   }
 }
@@ -28,6 +29,7 @@ export function timeout_s(w: World, helper: u32, klass: u32): u32 {
     case Helper.NETBIOS_NS: return 3;
     case Helper.SNMP: return 30;
     case Helper.AMANDA: return 180;
+    case Helper.SIP: return 180;
     default: return 300;
   }
 }

@@ -47,6 +47,9 @@ export function decimal(at: usize, end: usize): u64 {
   return letter < 6 ? <i32>letter + 10 : -1;
 }
 
+/** As delimiter: whatever is no part of an address ends it. */
+export const ANY: u32 = 0xffff;
+
 const COLON: u32 = 58;
 const DOT: u32 = 46;
 
@@ -54,6 +57,7 @@ const DOT: u32 = 46;
 // @ts-ignore: decorator
 @inline function character(at: usize, end: usize, delimiter: u32): u32 {
   const c: u32 = at < end ? load<u8>(at) : 0;
+  if (delimiter == ANY) return hex_digit(c) >= 0 || c == COLON || c == DOT ? c : 0;
   return c == delimiter ? 0 : c;
 }
 
@@ -127,6 +131,29 @@ function dotted_quad(at: usize, end: usize, delimiter: u32, target: usize): usiz
     }
     store<u8>(target + i, <u8>value);
     if (character(at, end, delimiter) != (i < 3 ? DOT : 0)) return 0;
+    if (i < 3) at++;
+  }
+  return at;
+}
+
+/**
+ * Where an IPv4 address ends that begins at `at` and is followed by anything but a digit, a dot or a letter from a to f
+ * (kernel: in4_pton()); 0 if there is none. `target` gets 16 bytes.
+ */
+export function ipv4_address(at: usize, end: usize, target: usize): usize {
+  store<u64>(target, 0);
+  store<u64>(target, 0, 8);
+  for (let i: u32 = 0; i < 4; i++) {
+    let value: u32 = 0;
+    const start = at;
+    for (; at < end && is_digit(load<u8>(at)); at++) {
+      value = value * 10 + load<u8>(at) - 48;
+      if (value > 255) return 0;
+    }
+    if (at == start) return 0;
+    store<u8>(target + i, <u8>value);
+    const next = character(at, end, ANY);
+    if (i < 3 ? next != DOT : next != 0 && next != COLON) return 0;
     if (i < 3) at++;
   }
   return at;

@@ -41,7 +41,18 @@ const HELPER_FAULTS: Record<HelperFault, string> = {
   [HelperFault.PARTIAL_227]: "partial matching of `227 '",
   [HelperFault.PARTIAL_229]: "partial matching of `229 '",
   [HelperFault.CANNOT_ADD_EXPECTATION]: 'cannot add expectation',
+  [HelperFault.SIP_NO_CSEQ]: 'cannot parse cseq',
+  [HelperFault.SIP_BAD_CSEQ]: 'cannot get cseq',
+  [HelperFault.SIP_NO_CODE]: 'cannot get code',
+  [HelperFault.SIP_BAD_EXPIRES]: 'cannot parse expires',
+  [HelperFault.SIP_BAD_SDP]: 'cannot parse SDP message',
+  [HelperFault.SIP_NO_MEDIA]: 'cannot add expectation for voice',
 };
+
+/** Reason.HELPER: a HelperFault, or 256 and a port that is none of media's. */
+function helperMessage(value: number): string {
+  return value < 256 ? HELPER_FAULTS[value as HelperFault] : `wrong port ${value - 256}`;
+}
 
 /** Both tags as they lie in the packet, read as the kernel does: %x of a number in wire order. */
 function vtagMessage(tag: number, right: number, dir: number): string {
@@ -71,7 +82,7 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.NOT_FOR_US]: { word: 'not-for-us' },
   [Reason.MARTIAN]: { word: 'martian' },
   [Reason.BEYOND_SCOPE]: { word: 'beyond-scope' },
-  [Reason.HELPER]: { word: 'dropped-by-helper', message: (fault) => HELPER_FAULTS[fault as HelperFault] },
+  [Reason.HELPER]: { word: 'dropped-by-helper', message: helperMessage },
   [Reason.HELPER_CUT_SHORT]: { word: 'not-seen-by-helper' },
   [Reason.IP_TRUNCATED]: { word: 'ip-truncated' },
 

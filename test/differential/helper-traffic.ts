@@ -13,6 +13,7 @@ const SERVERS = { 4: ['192.0.2.80', '192.0.2.81'], 6: ['2001:db8:2::80', '2001:d
 const PORTS = [40_000, 40_001, 40_002, 40_003];
 
 const HELPERS: Record<string, { protocol: 'tcp' | 'udp'; port: number; six: boolean }> = {
+  sip: { protocol: 'udp', port: 5060, six: true },
   ftp: { protocol: 'tcp', port: 21, six: true },
   irc: { protocol: 'tcp', port: 6667, six: false },
   sane: { protocol: 'tcp', port: 6566, six: true },
@@ -34,6 +35,7 @@ export function helperRules(family: 4 | 6): string {
     ':PREROUTING ACCEPT [0:0]',
     ':OUTPUT ACCEPT [0:0]',
     ...given,
+    '-A PREROUTING -p tcp -m tcp --dport 5060 -j CT --helper sip',
     'COMMIT',
     '*filter',
     ':INPUT ACCEPT [0:0]',
@@ -337,7 +339,85 @@ function* amanda(talk: Talk): Generator<Buffer[]> {
   }
 }
 
-const TALKS = { ftp, irc, sane, tftp, amanda, pptp };
+function session(random: Random, address: string, family: 4 | 6): string {
+  const media = random.pick(['audio', 'audio', 'video', 'image', 'text']);
+  const port = random.pick([40_000, 40_002, 40_001, 40_003, 0, 80, 70_000]);
+  const name = `IN IP${family} ${address}`;
+  const connection = random.chance(0.85) ? `c=${name}\r\n` : '';
+  const second = random.chance(0.3) ? `m=video ${random.pick(PORTS)} RTP/AVP 9\r\nc=${name}\r\n` : '';
+  return `v=0\r\no=- 1 1 ${name}\r\ns=x\r\n${connection}t=0 0\r\nm=${media} ${port} RTP/AVP 0\r\n${second}`;
+}
+
+function sipMessage(talk: Talk, { family, client, server }: Meeting, side: Side): string {
+  const { random } = talk;
+  const own = random.chance(0.92) ? (side === 'client' ? client : server) : random.pick(CLIENTS[family]);
+  const shown = (address: string): string => (family === 6 ? `[${address}]` : address);
+  const method = random.pick(['INVITE', 'INVITE', 'UPDATE', 'ACK', 'PRACK', 'BYE', 'REGISTER', 'REGISTER', 'OPTIONS']);
+  const cseq = random.pick([1, 2]);
+  const first = random.chance(0.5)
+    ? `${method} sip:bob@${shown(side === 'client' ? server : client)} SIP/2.0`
+    : `SIP/2.0 ${random.pick([100, 180, 200, 200, 200, 404, 603])} text`;
+  const contact = first.startsWith('SIP') && random.chance(0.9) ? (side === 'client' ? server : client) : own;
+  const port = random.pick([':5060', '', ':5062', ':80']);
+  const parameters = random.pick([
+    '',
+    '',
+    ';expires=60',
+    ';expires=0',
+    ';transport=udp',
+    ';transport=tcp',
+    ';expires=x',
+  ]);
+  const other = random.chance(0.2) ? `<sip:x@${shown(own)}:5064>;q=1, ` : '';
+  const body = random.chance(0.7) ? session(random, own, family) : '';
+  const lines = [
+    first,
+    `Via: SIP/2.0/UDP ${shown(own)}:5060;branch=x`,
+    `${random.pick(['CSeq', 'cseq', 'CSeq '])}: ${cseq} ${method}`,
+    `${random.pick(['Contact', 'm', 'Contact', 'X-Contact'])}: ${other}"b" <sip:bob@${shown(contact)}${port}>${parameters}`,
+    ...(random.chance(0.5) ? [`Expires: ${random.pick([3600, 0, 60])}`] : []),
+    ...(random.chance(0.2) ? ['Subject: a\r\n b'] : []),
+    `${random.pick(['Content-Length', 'l'])}: ${body.length}`,
+  ];
+  return `${lines.join('\r\n')}\r\n\r\n${body}`;
+}
+
+function* sip(talk: Talk): Generator<Buffer[]> {
+  const { random } = talk;
+  const meeting = meet(random, true);
+  const { client, server } = meeting;
+  const alphabet = ' \r\n:;,<>@0189asipxm=[]';
+  const media = (): Buffer[] => {
+    const back = random.chance(0.5);
+    const [from, to] = back ? [server, client] : [client, server];
+    const ports: [number, number] = random.chance(0.8)
+      ? [30_000, random.pick(PORTS)]
+      : [5060, random.pick([5060, 5062])];
+    return [datagram(from, to, ports[0], ports[1], talk.bytes('media, or a call'))];
+  };
+  if (random.chance(0.3)) {
+    const connection = new Connection(meeting, { client: random.pick([37_000, 37_001]), server: 5060 }, random);
+    yield connection.open();
+    for (let i = random.below(15); i >= 0; i--) {
+      const side = random.chance(0.5) ? 'client' : 'server';
+      const more = random.chance(0.2) ? sipMessage(talk, meeting, side) : '';
+      yield [connection.say(side, talk.changed(sipMessage(talk, meeting, side) + more, alphabet))];
+      if (random.chance(0.5)) yield media();
+    }
+    return;
+  }
+  const port = random.pick([5060, 5061]);
+  for (let i = random.below(25); i >= 0; i--) {
+    const side = random.chance(0.5) || i === 0 ? 'client' : 'server';
+    const payload = talk.changed(sipMessage(talk, meeting, side), alphabet);
+    yield [
+      side === 'client' ? datagram(client, server, port, 5060, payload) : datagram(server, client, 5060, port, payload),
+    ];
+    if (random.chance(0.6)) yield media();
+  }
+}
+
+const TALKS = { ftp, irc, sane, tftp, amanda, pptp, sip };
 
 /** Several conversations at a time, of about `packets` packets in all. */
 export function helperTraffic(seed: number, packets: number): Sequence {

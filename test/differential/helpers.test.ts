@@ -27,6 +27,7 @@ const CAPTURES = [
   'ftp-port-loss-sack.pcap',
   'irc-dcc-send.pcapng',
   'pptp-gre.pcap',
+  'sip-register-call-rtp.pcap',
   'tftp-write.pcap',
 ];
 

@@ -5,8 +5,11 @@
 // has passed every hook (confirm), so a flow whose first packet the rules drop leaves no trace.
 
 import { account_of, account_packet } from "./account";
-import { expiry_event, packet_event } from "./event";
+import { death_event, packet_event } from "./event";
+import { has_room } from "./expect";
 import { allocate_flow, find_flow, found_dir, insert_flow, release_flow, remove_flow } from "./flow-table";
+import { adopt_help, begin_help, drop_begun, end_help, events_at_stake, has_help } from "./help";
+import { gre_quoted_key, gre_source_key } from "./helper/pptp";
 import { Account, Flow, Packet, Tuple, World } from "./layout";
 import { early_drop } from "./limit";
 import { reply_taken } from "./nat-tuple";
@@ -40,6 +43,9 @@ export function conntrack_in(w: World, p: Packet): void {
   } else if (p.protonum == Proto.GRE && !gre_has_tuple(p.l4, p.l4_len)) {
     return invalid(p, Reason.GRE_NOT_PPP);
   }
+  if (w.helping && p.protonum == Proto.GRE && gre_source_key(w, changetype<Tuple>(p), p.l4, p.l4_len)) {
+    p.hash = tuple_hash(changetype<Tuple>(p));
+  }
   while (true) {
     const known = find_live(w, changetype<Tuple>(p), p.hash);
     const flow = known ? changetype<Flow>(known) : begin_flow(w, p);
@@ -50,6 +56,11 @@ export function conntrack_in(w: World, p: Packet): void {
     if (w.limits && known == 0 && !early_drop(w, flow, p)) {
       p.reason = <u8>Reason.TABLE_FULL;
       p.ct_state = <u8>CtState.NONE;
+      return;
+    }
+    if (w.helping && known == 0 && !begin_help(w, flow, p)) {
+      p.reason = <u8>Reason.TABLE_FULL;
+      w.table_full = 1;
       return;
     }
     const dir = known ? found_dir() : <u32>Dir.ORIGINAL;
@@ -138,6 +149,7 @@ function relate_error(w: World, p: Packet): void {
   const quoted = quoted_tuple(inner, p);
   if (quoted != Reason.NONE) return invalid(p, quoted);
   inner.zone = p.zone;
+  if (w.helping && inner.protonum == Proto.GRE) gre_quoted_key(w, inner);
   const found = find_live(w, inner, tuple_hash(inner));
   if (found == 0) {
     if (p.path != Path.OUTPUT || p.flags & PacketFlag.ANSWER) return invalid(p, Reason.ICMP_ERROR_NO_FLOW);
@@ -216,7 +228,8 @@ function begin_flow(w: World, p: Packet): Flow {
     flow = adopt(w, flow);
     if (changetype<usize>(flow) == 0) return false;
     p.flow = <u32>changetype<usize>(flow);
-    flow.pending_events |= <u16>EventBit.NEW;
+    flow.pending_events |= <u16>(flow.status & Status.EXPECTED ? EventBit.RELATED : EventBit.NEW);
+    if (flow.status & Status.HELPER) flow.pending_events |= <u16>EventBit.HELPER;
   }
   announce(w, flow, p);
   return true;
@@ -228,7 +241,7 @@ function begin_flow(w: World, p: Packet): Flow {
   const bits: u32 = flow.pending_events;
   if (bits == 0 || flow.status & Status.DYING) return;
   flow.pending_events = 0;
-  packet_event(w, flow, p, bits & EventBit.NEW ? EventKind.NEW : EventKind.UPDATE, bits);
+  packet_event(w, flow, p, bits & (EventBit.NEW | EventBit.RELATED) ? EventKind.NEW : EventKind.UPDATE, bits);
 }
 
 /** Moves the unconfirmed entry into the table. */
@@ -246,6 +259,7 @@ function adopt(w: World, unconfirmed: Flow): Flow {
   flow.status |= <u32>Status.CONFIRMED;
   flow.expires = w.now + max<u64>(unconfirmed.expires, 1);
   flow.id = w.number;
+  if (has_help(flow)) adopt_help(w, flow);
   if (w.accounts) {
     memory.copy(changetype<usize>(account_of(w, flow)), source + offsetof<Flow>(), offsetof<Account>());
     account_of(w, flow).start = w.now;
@@ -290,6 +304,7 @@ export function kill_flow(w: World, flow: Flow, p: Packet): void {
   packet_event(w, flow, p, EventKind.DESTROY, EventBit.DESTROY);
   remove_flow(w, flow);
   disarm(flow);
+  if (has_help(flow)) end_help(w, flow, w.now, p);
   flow.status |= <u32>Status.DYING;
   w.dying = <u32>changetype<usize>(flow);
 }
@@ -299,11 +314,13 @@ export function evict_flow(w: World, flow: Flow, p: Packet): void {
   packet_event(w, flow, p, EventKind.DESTROY, EventBit.DESTROY);
   remove_flow(w, flow);
   disarm(flow);
+  if (has_help(flow)) end_help(w, flow, w.now, p);
   release_flow(w, flow);
 }
 
-/** Forgets the entry that the packet killed. */
+/** Forgets the entries that the packet killed, or began in vain. */
 export function bury(w: World): void {
+  if (w.helping) drop_begun(w);
   if (w.dying == 0) return;
   release_flow(w, changetype<Flow>(<usize>w.dying));
   w.dying = 0;
@@ -311,9 +328,16 @@ export function bury(w: World): void {
 
 /** Removes an entry whose time has come. False if its death could not be reported for want of room. */
 export function expire_flow(w: World, flow: Flow): bool {
-  if (!expiry_event(w, flow)) return false;
+  if (has_help(flow) && !has_room(w, events_at_stake(w, flow))) return false;
+  return end_flow(w, flow, flow.expires);
+}
+
+/** Removes an entry that ends at `when` without a packet that would have caused it. */
+export function end_flow(w: World, flow: Flow, when: u64): bool {
+  if (!death_event(w, flow, when)) return false;
   remove_flow(w, flow);
   disarm(flow);
+  if (has_help(flow)) end_help(w, flow, when, changetype<Packet>(0));
   release_flow(w, flow);
   return true;
 }

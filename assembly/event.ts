@@ -3,7 +3,8 @@
 // by (time, klass, order, sequence) afterwards.
 
 import { account_of } from "./account";
-import { Event, Flow, Packet, World } from "./layout";
+import { helper_of } from "./help";
+import { Event, Expectation, Flow, Help, Packet, World } from "./layout";
 import { sysctl } from "./sysctl";
 import { is_announced } from "./template";
 import { EventBit, EventKind, Proto, Status, Sysctl } from "./vocabulary";
@@ -31,13 +32,13 @@ export function packet_event(w: World, flow: Flow, p: Packet, kind: u32, bits: u
   event.bits = bits;
 }
 
-/** The death of an entry at its expiry. False if there is no room for the event. */
-export function expiry_event(w: World, flow: Flow): bool {
+/** The death of an entry at `when`, its expiry as a rule. False if there is no room for the event. */
+export function death_event(w: World, flow: Flow, when: u64): bool {
   if (w.events == 0 || !is_announced(w, flow, EventBit.DESTROY)) return true;
   if (<usize>w.events_top + offsetof<Event>() > <usize>w.events_end) return false;
   const event = changetype<Event>(<usize>w.events_top);
   w.events_top += <u32>offsetof<Event>();
-  fill_event(w, event, flow, flow.expires);
+  fill_event(w, event, flow, when);
   event.status |= <u32>Status.DYING;
   event.klass = 0;
   event.order = flow.id;
@@ -68,6 +69,7 @@ export function fill_event(w: World, event: Event, flow: Flow, now: u64): void {
     event.vtag_original = flow.sctp().vtag_original;
     event.vtag_reply = flow.sctp().vtag_reply;
   }
+  event.helper = w.helping ? helper_of(w, flow) : 0;
   if (w.accounts == 0) {
     event.packets_original = 0;
     event.bytes_original = 0;
@@ -86,4 +88,44 @@ export function fill_event(w: World, event: Event, flow: Flow, now: u64): void {
   event.start = sysctl(w, Sysctl.TIMESTAMP) ? account.start : 0;
   event.labels_lo = account.labels_lo;
   event.labels_hi = account.labels_hi;
+}
+
+/** The birth or death of an expectation at `time`: caused by the packet in work, or of itself. The caller keeps room. */
+export function expectation_event(w: World, e: Expectation, kind: u32, time: u64, by_packet: bool): void {
+  const master = changetype<Help>(<usize>e.master);
+  if (w.events == 0 || !(master.expevents & (1 << (kind - EventKind.EXPECT_NEW)))) return;
+  const event = changetype<Event>(<usize>w.events_top);
+  w.events_top += <u32>offsetof<Event>();
+  assert(w.events_top <= w.events_end, "there is room for the events of expectations");
+  fill_expectation(event, e, time);
+  event.klass = by_packet ? 1 : 0;
+  event.order = by_packet ? w.number : e.id;
+  event.sequence = 0;
+  if (by_packet) {
+    event.sequence = <u16>w.event_sequence;
+    w.event_sequence++;
+  }
+  event.kind = <u8>kind;
+  event.bits = 0;
+}
+
+/** The part of an event that describes the expectation as it is at `now`. */
+export function fill_expectation(event: Event, e: Expectation, now: u64): void {
+  const target = changetype<usize>(event);
+  const source = changetype<usize>(e);
+  const master: usize = e.master;
+  event.time = now;
+  event.timeout_s = e.expires > now ? <u32>((e.expires - now) / SECOND) : 0;
+  event.status = e.flags;
+  event.mark = e.klass;
+  event.tcp_state = 0;
+  event.helper = e.helper;
+  memory.copy(target + offsetof<Event>("original_0"), source, 40);
+  memory.copy(target + offsetof<Event>("reply_0"), master, 40);
+  event.id = e.id;
+  event.packets_original = e.mask_lo;
+  event.bytes_original = e.mask_hi;
+  event.packets_reply = e.mask_sport;
+  event.bytes_reply = 0;
+  event.start = 0;
 }

@@ -5,7 +5,9 @@
 
 import { deserves_error, deserves_reset, echo_of, error_for, mark_echo, reject_error, reset_for, routing_error } from "./answer";
 import { bury, confirm, conntrack_in } from "./conntrack";
-import { Flow, LogRecord, Packet, Step, STEPS_MAX, World } from "./layout";
+import { help_of, helper_of } from "./help";
+import { help } from "./helper/helper";
+import { Flow, Help, LogRecord, Packet, Step, STEPS_MAX, World } from "./layout";
 import { nat_packet, restore_captured } from "./nat";
 import { reject_verifies } from "./packet";
 import { route_decide, route_echoes, route_loops, route_path } from "./route";
@@ -13,7 +15,7 @@ import { trace_answer, trace_chain, trace_chain_end, trace_conntrack, trace_hook
 import { tcp_set_closing } from "./track/tcp";
 import { shown_state } from "./track/tracker";
 import {
-  ChainVerdict, CtState, Hook, L3, PacketFlag, Path, Reason, RejectWith, Status, StepKind, Verdict,
+  ChainVerdict, CtState, Helper, Hook, L3, PacketFlag, Path, Reason, RejectWith, Status, StepKind, Verdict,
 } from "./vocabulary";
 import { ipv4_options, OptionFault } from "./wire/ip-options";
 
@@ -130,8 +132,10 @@ function loop_back(w: World, p: Packet): u32 {
   return reason;
 }
 
+/** The last hook: helpers see the packet (nf_confirm()), then its entry becomes part of the table. */
 // @ts-ignore: decorator
 @inline function finish(w: World, p: Packet): u32 {
+  if (w.helping && !help(w, p)) return drop(p, Reason.HELPER);
   if (confirm(w, p)) return Verdict.ACCEPT;
   if (p.reason == Reason.NAT_CLASH) return drop(p, Reason.NAT_CLASH);
   w.table_full = 1;
@@ -232,10 +236,23 @@ function reject(w: World, p: Packet): void {
 /** Copies what reports show of the entry into the packet. */
 // @ts-ignore: decorator
 @inline function describe(w: World, p: Packet): void {
+  p.template = <u8>Helper.NONE;
   if (p.flow == 0) return;
   const flow = changetype<Flow>(<usize>p.flow);
   p.tcp_state = shown_state(flow);
   p.status = <u16>(flow.status & ~<u32>(Status.CONFIRMED | Status.SRC_NAT_DONE | Status.DST_NAT_DONE));
   p.ct_mark = flow.mark;
   p.flow_id = flow.status & Status.CONFIRMED ? flow.id : 0;
+  if (w.helping) describe_help(w, flow, p);
+}
+
+/** Which helper the entry has, and which entry expected it. */
+function describe_help(w: World, flow: Flow, p: Packet): void {
+  p.template = helper_of(w, flow);
+  if ((flow.status & (Status.EXPECTED | Status.CONFIRMED | Status.DYING)) != (Status.EXPECTED | Status.CONFIRMED)) return;
+  const record = changetype<LogRecord>(<usize>w.logs_top);
+  w.logs_top += <u32>offsetof<LogRecord>();
+  record.packet = <u32>changetype<usize>(p);
+  record.rule = NO_RULE;
+  record.master = changetype<Help>(<usize>help_of(w, flow).master).id;
 }

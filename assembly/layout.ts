@@ -134,7 +134,10 @@ if (offsetof<Tuple>() != 40) ERROR("Tuple is 40 bytes");
   logs: u16; // 124
   /** State as above before the packet; 0 for others and for new entries. */
   tcp_before: u8;
-  /** Template that a CT rule attached: index into World.templates from 1, 0 for none. */
+  /**
+   * Template that a CT rule attached: index into World.templates from 1, 0 for none. After the verdict: Helper of the
+   * packet's entry.
+   */
   template: u8;
 }
 if (offsetof<Packet>() != 128) ERROR("Packet is 128 bytes");
@@ -300,6 +303,10 @@ export const SLOT_ORIGINAL: u32 = 1;
 export const SLOT_REPLY: u32 = 2;
 
 // Event: one line of `conntrack -E`, complete in itself (192 bytes)
+//
+// The kinds EXPECT_NEW and EXPECT_DESTROY are lines of `conntrack -E expect`. In them the original tuple is the expected
+// one, the reply tuple the original tuple of the entry that expects; `status` are the expectation's flags, `mark` its
+// class, `id` its number; the masks of source address and port lie in packets_original, bytes_original, packets_reply.
 @unmanaged export class Event {
   /** Replay time of the event: the packet's clock, or the exact expiry. */
   time: u64;
@@ -317,7 +324,8 @@ export const SLOT_REPLY: u32 = 2;
   mark: u32; // 32
   /** TcpConntrack; SctpConntrack if the protocol is SCTP. */
   tcp_state: u8;
-  pad_0: u8;
+  /** Helper of the entry, or of the one that expects. */
+  helper: u8;
   pad_1: u16;
   /** Original tuple, then reply tuple, as in Tuple. */
   original_0: u64; // 40
@@ -347,13 +355,14 @@ export const SLOT_REPLY: u32 = 2;
 }
 if (offsetof<Event>() != 192) ERROR("Event is 192 bytes");
 
-// LogRecord: a LOG or NFLOG rule that a packet met (16 bytes)
+// LogRecord: a LOG or NFLOG rule that a packet met, or which entry expected the packet's entry (16 bytes)
 @unmanaged export class LogRecord {
   /** Address of the packet (world's copy). */
   packet: u32;
-  /** Rule index. */
+  /** Rule index; 0xffffffff: it is about the entry that expected. */
   rule: u32;
-  pad: u64;
+  /** Flow.id of the entry that expected the packet's entry. */
+  master: u64;
 }
 if (offsetof<LogRecord>() != 16) ERROR("LogRecord is 16 bytes");
 
@@ -477,7 +486,8 @@ if (offsetof<Route6>() != 24) ERROR("Route6 is 24 bytes");
   index_used: u32;
   /** Entries that went so that others found room (nf_conntrack_stat.early_drop). */
   early_dropped: u32; // 208
-  pad_0: u32;
+  /** Helping; 0 if no entry can have a helper. */
+  helping: u32;
 }
 if (offsetof<World>() != 216) ERROR("World is 216 bytes");
 
@@ -670,10 +680,136 @@ if (offsetof<Gateway4>() != 8) ERROR("Gateway4 is 8 bytes");
   zone: u16;
   /** TemplateFlag bits. */
   flags: u8;
-  pad: u8;
+  /** Helper (--helper), NONE for none. */
+  helper: u8;
   pad_1: u32;
 }
 if (offsetof<Template>() != 16) ERROR("Template is 16 bytes");
+
+// Helping: helpers and expectations of a world (80 bytes), then two Expectations in the making
+@unmanaged export class Helping {
+  /** u32 per flow, parallel to the flows: its Help. Meaningful where the status has HELPER or EXPECTED. */
+  slots: u32; // 0
+  /** Help[]: head of the free list, high-water mark, end. */
+  helps_free: u32;
+  helps_top: u32;
+  helps_end: u32;
+  /** Expectation[]: first, head of the free list, high-water mark, end. */
+  expectations: u32; // 16
+  expectations_free: u32;
+  expectations_top: u32;
+  expectations_end: u32;
+  /** u32[EXPECTATION_BUCKETS]: the newest expectation of each bucket. */
+  buckets: u32; // 32
+  /** Expectations that there are, and may be (nf_conntrack_expect_max). */
+  count: u32;
+  max: u32;
+  /** Help of the unconfirmed entry, 0 if it has none. */
+  begun: u32;
+  /** No expectation expires before, ns since 1970. */
+  next_expiry: u64; // 48
+  /** Expectations made so far: the number of the last one. */
+  made: u64;
+  /** Connections that have calls in the keymap of GRE: the first one's Help (helper/pptp.ts). */
+  keymap: u32; // 64
+  pad_0: u32;
+  pad_1: u64;
+}
+if (offsetof<Helping>() != 80) ERROR("Helping is 80 bytes");
+export const EXPECTATION_BUCKETS: u32 = 1024;
+
+// Help: what an entry with a helper, or one that was expected, has beyond its Flow (160 bytes; kernel: struct nf_conn_help).
+// It outlives its entry as long as entries are there that were expected by it.
+@unmanaged export class Help {
+  /** Tuple of the entry's original direction. */
+  src_lo: u64; // 0
+  src_hi: u64;
+  dst_lo: u64; // 16
+  dst_hi: u64;
+  sport: u16; // 32
+  dport: u16;
+  protonum: u8;
+  l3num: u8;
+  /** Number of the entry's zone, whatever direction it holds for. */
+  zone: u16;
+  /** The entry; 0 once it is dead. */
+  flow: u32; // 40
+  /** Help of the entry that expected this one, 0 for none. */
+  master: u32;
+  /** Entries that this one has expected and that live. */
+  children: u32; // 48
+  /** Newest of its expectations. */
+  expectations: u32;
+  /** Events of expectations that are announced (1 << kind - EXPECT_NEW). */
+  expevents: u32; // 56
+  /** Helper. */
+  helper: u8; // 60
+  pad_0: u8;
+  pad_1: u16;
+  /** u8 per class: expectations that there are. */
+  expecting: u32; // 64
+  /** Next of the free list. */
+  next: u32;
+  /** When it died, or the last of its children, ns since 1970. */
+  gone: u64; // 72
+  /** Flow.id of the entry. */
+  id: u64; // 80
+  /** What the helper remembers of the connection; zero at first. */
+  data: u64; // 88
+  data_1: u64;
+  data_2: u64;
+  data_3: u64;
+  data_4: u64;
+  data_5: u64;
+  data_6: u64;
+  data_7: u64;
+  data_8: u64;
+
+  @inline memory(): usize {
+    return changetype<usize>(this) + offsetof<Help>("data");
+  }
+}
+if (offsetof<Help>() != 160) ERROR("Help is 160 bytes");
+
+// Expectation: a connection that a helper has heard announced (128 bytes; kernel: struct nf_conntrack_expect)
+@unmanaged export class Expectation {
+  /** Tuple that is expected; the zone is that of the entry that expects. */
+  src_lo: u64; // 0
+  src_hi: u64;
+  dst_lo: u64; // 16
+  dst_hi: u64;
+  sport: u16; // 32
+  dport: u16;
+  protonum: u8;
+  l3num: u8;
+  zone: u16;
+  /** Which bits of source address and port count. */
+  mask_lo: u64; // 40
+  mask_hi: u64;
+  mask_sport: u16; // 56
+  klass: u8;
+  /** ExpectFlag bits. */
+  flags: u8;
+  /** Helper that made it, and the one that the expected entry gets. */
+  helper: u8; // 60
+  assign_helper: u8;
+  pad_0: u16;
+  /** Expiry, ns since 1970. */
+  expires: u64; // 64
+  /** Number in order of making, from 1; 0: the record is free. */
+  id: u64; // 72
+  /** Help of the entry that expects. */
+  master: u32; // 80
+  /** Next in its bucket, and of its master. */
+  next: u32;
+  sibling: u32; // 88
+  pad_1: u32;
+  pad_2: u64; // 96
+  pad_3: u64;
+  pad_4: u64;
+  pad_5: u64;
+}
+if (offsetof<Expectation>() != 128) ERROR("Expectation is 128 bytes");
 
 // Limits: a table with a limit on its entries (nf_conntrack_max), and the buckets among which early drop looks (16 bytes)
 @unmanaged export class Limits {
@@ -896,19 +1032,22 @@ if (offsetof<FragmentEnd>() != 16) ERROR("FragmentEnd is 16 bytes");
 }
 if (offsetof<FormatJob>() != 32) ERROR("FormatJob is 32 bytes");
 
-// PacketExtra: texts of one packet's line that are made for it alone (24 bytes)
+// PacketExtra: texts of one packet's line that are made for it alone (32 bytes)
 @unmanaged export class PacketExtra {
   /** Index of the packet. */
   index: u32;
   /** Address and length: `why` with its number ... */
   why: u32;
   why_length: u32;
+  /** ... what comes last of the entry: who expected it, its helper ... */
+  ct: u32;
+  ct_length: u32;
   /** ... and what comes last but the events: what logging rules recorded, what NAT changed. */
   last: u32;
   last_length: u32;
   pad: u32;
 }
-if (offsetof<PacketExtra>() != 24) ERROR("PacketExtra is 24 bytes");
+if (offsetof<PacketExtra>() != 32) ERROR("PacketExtra is 32 bytes");
 
 // FlowExtra: words of one flow's line that are made for it alone, each with a space behind it (16 bytes)
 @unmanaged export class FlowExtra {

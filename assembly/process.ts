@@ -4,11 +4,13 @@
 // again.
 
 import { decode_usual } from "./decode-usual";
-import { fill_event, EVENTS_PER_PACKET } from "./event";
+import { fill_event, fill_expectation, EVENTS_PER_PACKET } from "./event";
+import { sweep_expectations } from "./expect";
 import { fetch_lines } from "./flow-table";
+import { EXPECTATIONS_PER_FLOW } from "./help";
 import { judge } from "./hook";
 import { EVICTIONS_MAX, table_is_full } from "./limit";
-import { BATCH_PACKETS, Event, Flow, LogRecord, Packet, Record, World } from "./layout";
+import { BATCH_PACKETS, Event, Expectation, Flow, LogRecord, Packet, Record, World } from "./layout";
 import { NAT_EVENTS_MAX } from "./nat-tuple";
 import { decode, set_inner_scratch } from "./packet";
 import { set_error_scratch } from "./conntrack";
@@ -23,6 +25,9 @@ const RECORD: usize = offsetof<Record>();
 
 /** Packets whose table lines are fetched together. */
 const FETCH: u32 = 64;
+
+/** Most events of expectations that one packet can cause: those of a connection that ends, and new ones. */
+const EXPECTATION_EVENTS: usize = 2 * EXPECTATIONS_PER_FLOW;
 
 /** Shards: far more than lanes, so that load can be dealt evenly. */
 export const SHARDS: u32 = 4096;
@@ -72,7 +77,10 @@ export function copy_packets(target: usize, source: usize, count: u32): void {
 export function track_queue(world: usize, packets: usize, queue: usize, from: u32, length: u32, first: f64): u32 {
   const w = changetype<World>(world);
   const base = <u64>first;
-  const events_room = <u32>((EVENTS_PER_PACKET + (w.limits ? EVICTIONS_MAX : 0) + (w.nat ? NAT_EVENTS_MAX : 0)) * offsetof<Event>());
+  const events_room = <u32>(
+    (EVENTS_PER_PACKET + (w.limits ? EVICTIONS_MAX : 0) + (w.nat ? NAT_EVENTS_MAX : 0) + (w.helping ? EXPECTATION_EVENTS : 0)) *
+    offsetof<Event>()
+  );
   const logs_room = w.logs_reserve * <u32>offsetof<LogRecord>();
   let fetched = from;
   for (let i = from; i < length; i++) {
@@ -100,7 +108,9 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
 
 /** Lets everything expire that is due at `clock` (ns, as two words). False if the event area filled up: call again. */
 export function sweep_world(world: usize, clock_lo: u32, clock_hi: u32): bool {
-  return sweep(changetype<World>(world), ((<u64>clock_hi) << 32) | clock_lo);
+  const w = changetype<World>(world);
+  const now = ((<u64>clock_hi) << 32) | clock_lo;
+  return sweep(w, now) && (w.helping == 0 || sweep_expectations(w, now));
 }
 
 /** The first live entry at or behind `flow`, 0 if there is none: walks the table. */
@@ -117,4 +127,9 @@ export function next_flow(world: usize, flow: usize): usize {
 /** Describes an entry as it is at `now` (ns, as two words) in an Event record. */
 export function describe_flow(world: usize, flow: usize, event: usize, now_lo: u32, now_hi: u32): void {
   fill_event(changetype<World>(world), changetype<Event>(event), changetype<Flow>(flow), ((<u64>now_hi) << 32) | now_lo);
+}
+
+/** The same of an expectation. */
+export function describe_expectation(expectation: usize, event: usize, now_lo: u32, now_hi: u32): void {
+  fill_expectation(changetype<Event>(event), changetype<Expectation>(expectation), ((<u64>now_hi) << 32) | now_lo);
 }

@@ -138,6 +138,31 @@ export enum Status {
   DST_NAT_DONE = 256,
   DYING = 512,
   FIXED_TIMEOUT = 1024,
+  HELPER = 8192,
+}
+
+/** Connection tracking helpers; `src/report/names.ts` has the kernel's names. */
+export enum Helper {
+  NONE = 0,
+  FTP = 1,
+  TFTP = 2,
+  IRC = 3,
+  SANE = 4,
+  NETBIOS_NS = 5,
+  SNMP = 6,
+  AMANDA = 7,
+  PPTP = 8,
+  SIP = 9,
+  RAS = 10,
+  Q931 = 11,
+  H245 = 12,
+}
+
+/** Flags of an expectation (NF_CT_EXPECT_*). */
+export enum ExpectFlag {
+  PERMANENT = 1,
+  INACTIVE = 2,
+  USERSPACE = 4,
 }
 
 /** Kinds of lines that `conntrack -E` prints. */
@@ -146,6 +171,9 @@ export enum EventKind {
   NEW = 1,
   UPDATE = 2,
   DESTROY = 3,
+  /** Lines of `conntrack -E expect`. */
+  EXPECT_NEW = 4,
+  EXPECT_DESTROY = 5,
 }
 
 /** Event bits (1 << IPCT_*). */
@@ -335,6 +363,8 @@ export enum Reason {
   IP_OPTIONS = 56,
   /** IPv4 options that ask for a route (accept_source_route is 0). */
   SOURCE_ROUTE = 57,
+  /** A helper does not let the packet pass. */
+  HELPER = 58, // (value: HelperFault)
 
   // Fragments that reassembly gave up (assembly/fragment.ts).
   FRAGMENT_TIMEOUT = 48,
@@ -379,6 +409,23 @@ export enum Reason {
   ICMPV6_REDIRECT_SHORT = 105,
   ICMPV6_REDIRECT_SENDER = 106,
   ICMPV6_REDIRECT_OPTIONS = 107,
+  /** A helper did not see the packet, because not all of its bytes were captured. */
+  HELPER_CUT_SHORT = 108,
+}
+
+/** What a helper says against a packet. */
+export enum HelperFault {
+  PARTIAL_PORT = 1,
+  PARTIAL_EPRT = 2,
+  PARTIAL_227 = 3,
+  PARTIAL_229 = 4,
+  CANNOT_ADD_EXPECTATION = 5,
+  SIP_NO_CSEQ = 6,
+  SIP_BAD_CSEQ = 7,
+  SIP_NO_CODE = 8,
+  SIP_BAD_EXPIRES = 9,
+  SIP_BAD_SDP = 10,
+  SIP_NO_MEDIA = 11,
 }
 
 /** Sysctls the engine reads, in the order of the Sysctls record; `src/topology/sysctl.ts` has names and defaults. */
@@ -427,7 +474,8 @@ export enum Sysctl {
   IPFRAG_MAX_DIST = 41,
   FRAG6_TIMEOUT = 42,
   FRAG6_HIGH_THRESH = 43,
-  COUNT = 44,
+  EXPECT_MAX = 44,
+  COUNT = 45,
 }
 
 /** Records of a traced packet (TraceRecord); the numbers each kind holds stand in assembly/trace.ts. */

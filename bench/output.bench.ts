@@ -55,7 +55,8 @@ export async function benchOutput(effort: Effort): Promise<Measure[]> {
       {
         name: 'output / packet line',
         packets: BATCH_PACKETS,
-        run: () => exhaust(packetLines.lines(batch, { packets, translations: 0, logs: () => [] })),
+        run: () =>
+          exhaust(packetLines.lines(batch, { packets, translations: 0, logs: () => [], master: () => undefined })),
       },
       { name: 'output / event line', packets: BATCH_PACKETS, run: () => exhaust(eventLines.events(places)) },
     ],

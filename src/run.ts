@@ -19,10 +19,20 @@ import {
   SHARDS,
   unsigned,
 } from './engine/engine.ts';
-import { BATCH_BYTES, BATCH_PACKETS, EVENT, FLOW, LANES_MAX, LOG_RECORD, RECORD, WORLD } from './engine/layout.ts';
+import {
+  BATCH_BYTES,
+  BATCH_PACKETS,
+  EVENT,
+  EXPECTATION,
+  FLOW,
+  LANES_MAX,
+  LOG_RECORD,
+  RECORD,
+  WORLD,
+} from './engine/layout.ts';
 import { Allocator, createMemory } from './engine/memory.ts';
 import { preloadTable } from './engine/preload.ts';
-import { INTERFACE_TABLE_BYTES, WorldImage } from './engine/world.ts';
+import { INTERFACE_TABLE_BYTES, usesHelpers, WorldImage } from './engine/world.ts';
 import { CaptureError, EngineError } from './errors.ts';
 import type { Host } from './host.ts';
 import { EntryLimit, LimitReached, planShards } from './plan/shard.ts';
@@ -31,7 +41,9 @@ import type { Chunk, LanePlan } from './pool/lane.ts';
 import { type Lanes, startLanes } from './pool/pool.ts';
 import { BATCH, type BatchPlace, CONTROL, LEFT, layOutRing, placesFor } from './pool/ring.ts';
 import { FragmentHold } from './report/hold.ts';
-import { type EventPlace, type EventRun, orderEvents } from './report/order.ts';
+import { type EventPlace, type EventRun, isExpectation, orderEvents } from './report/order.ts';
+import { NO_RULE } from './report/rules.ts';
+import { idAt } from './report/time.ts';
 import type { TraceEntry } from './report/trace.ts';
 import { readTrace } from './report/trace-records.ts';
 import { type CompiledRuleset, compileRuleset, parseRulesets, type RuleInfo } from './ruleset/index.ts';
@@ -84,8 +96,12 @@ export interface WorldView {
   translations: number;
   /** EVENT records in the order of output. */
   events: readonly EventPlace[];
+  /** The same of expectations. */
+  expectations: readonly EventPlace[];
   /** Log records of the packet at this address. */
   logs(packetAddress: number): readonly LogEntry[];
+  /** Number of the entry that expected the one of the packet at this address, undefined if none did. */
+  master(packetAddress: number): number | undefined;
   /** What Packet.rule counts by. */
   rules: readonly RuleInfo[];
   /** Some packets were not counted by lanes, or not to the end (PacketTally.add). */
@@ -112,6 +128,8 @@ export interface WorldResult {
   table(): Iterable<EventPlace>;
   /** Addresses of the lanes' counts (TALLY_*) in `view`; none unless a summary was wanted. */
   tallies: { view: DataView; addresses: readonly number[] };
+  /** Expectations at the end, oldest first, as EVENT records: each valid until the next is asked for. */
+  expectations(): Iterable<EventPlace>;
   /** Entries at the end. */
   flows: number;
   /** Entries that went early so that others found room. */
@@ -272,7 +290,7 @@ class Replay {
       const wants = {
         endsBytes,
         events: options.wantEvents,
-        logs: compiled.some(({ rules }) => rules.logsPerPacket > 0),
+        logs: compiled.some(({ rules }) => rules.logsPerPacket > 0 || usesHelpers(rules)),
         translations: compiled.map(({ rules }) => rules.chains.some(({ table }) => table === 'nat')),
       };
       const ring = layOutRing(allocator, lanes, images.length, wants);
@@ -450,11 +468,14 @@ class Replay {
       );
       const own = chunks.filter((chunk) => chunk.world === world);
       const packets = place.packets[world]!;
+      const events = orderEvents(this.eventRuns(place, world, own));
+      const helpers = usesHelpers(image.plan.rules);
       return {
         packets,
         translations: place.translations[world]!,
-        events: orderEvents(this.eventRuns(place, world, own)),
-        logs: this.logIndex(place, world, own),
+        events: helpers ? events.filter((event) => !isExpectation(event)) : events,
+        expectations: helpers ? events.filter(isExpectation) : [],
+        ...this.logIndex(place, world, own),
         rules: image.plan.rules.rules,
         uncounted: tracked < count || strangers > 0,
       };
@@ -508,25 +529,31 @@ class Replay {
   }
 
   /** Log records by packet; a lane leaves a packet's records in the order in which it met the rules. */
-  private logIndex(place: BatchPlace, world: number, chunks: readonly Chunk[]): WorldView['logs'] {
+  private logIndex(place: BatchPlace, world: number, chunks: readonly Chunk[]): Pick<WorldView, 'logs' | 'master'> {
     const runs = chunks.filter(({ kind }) => kind === 'logs').map(chunkRun);
     place.left.forEach((left, lane) => {
       const start = place.logs[lane]![world]!;
       const bytes = this.view.getUint32(left[world]! + LEFT.LOG_BYTES * 4, true);
       if (bytes) runs.push({ view: this.view, bytes: this.bytes, start, end: start + bytes });
     });
-    if (runs.length === 0) return () => [];
+    if (runs.length === 0) return { logs: () => [], master: () => undefined };
     const index = new Map<number, LogEntry[]>();
+    const masters = new Map<number, number>();
     for (const { view, start, end } of runs) {
       for (let at = start; at < end; at += LOG_RECORD.size) {
         const packet = view.getUint32(at + LOG_RECORD.packet, true);
-        const entry = { rule: view.getUint32(at + LOG_RECORD.rule, true) };
+        const rule = view.getUint32(at + LOG_RECORD.rule, true);
+        if (rule === NO_RULE) {
+          masters.set(packet, idAt(view, at + LOG_RECORD.master));
+          continue;
+        }
+        const entry = { rule };
         const list = index.get(packet);
         if (list) list.push(entry);
         else index.set(packet, [entry]);
       }
     }
-    return (packet) => index.get(packet) ?? [];
+    return { logs: (packet) => index.get(packet) ?? [], master: (packet) => masters.get(packet) };
   }
 
   private result(image: WorldImage): WorldResult {
@@ -555,6 +582,12 @@ class Replay {
           yield { view, bytes, at: event };
         }
       },
+      *expectations() {
+        for (const expectation of expectationAddresses(engine, view, image.lanes)) {
+          engine.describe_expectation(expectation, event, Number(clock & 0xffffffffn), Number(clock >> 32n));
+          yield { view, bytes, at: event };
+        }
+      },
     };
   }
 }
@@ -563,6 +596,16 @@ function sum(count: number, of: (index: number) => number): number {
   let total = 0;
   for (let index = 0; index < count; index++) total += of(index);
   return total;
+}
+
+function expectationAddresses(engine: EngineExports, view: DataView, worlds: readonly number[]): number[] {
+  const found: number[] = [];
+  for (const world of worlds) {
+    let at = unsigned(engine.next_expectation(world, 0));
+    for (; at; at = unsigned(engine.next_expectation(world, at + EXPECTATION.size))) found.push(at);
+  }
+  const id = (at: number) => idAt(view, at + EXPECTATION.id);
+  return found.sort((a, b) => id(a) - id(b));
 }
 
 function flowAddresses(engine: EngineExports, world: number, start: number): { world: number; flow: number }[] {

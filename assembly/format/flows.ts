@@ -76,6 +76,7 @@ function put_entry(to: usize, e: Event, modes: u32, extra: FlowExtra | null): us
     to = word(put_i64(to, <i64>(seconds_of(e.time) - start)));
   }
   if (extra) to = put_bytes(to, extra.times, extra.times_length);
+  if (!destroy && e.helper) to = put(to, Table.HELPER, e.helper);
   if (listed) to = put(to, Table.PIECE, Piece.USE);
   if (modes & FlowMode.ID) {
     to = put(to, Table.PIECE, Piece.ID);

@@ -2,8 +2,8 @@
 // fields mean and adds the texts of packets that have some of their own (PacketExtra).
 
 import { FormatJob, Packet, PacketExtra, Record } from "../layout";
-import { CtState, PacketFlag, Reason } from "../vocabulary";
-import { CT_STATUS_BITS, Piece, Table } from "./text";
+import { CtState, PacketFlag, Reason, Status } from "../vocabulary";
+import { CT_STATUS_BITS, CT_STATUS_LOW, Piece, Table } from "./text";
 import { put, put_bytes, put_i64, put_stamp, put_u32 } from "./write";
 
 const NO_RULE: u32 = 0xffffffff;
@@ -39,7 +39,7 @@ function put_packet(to: usize, record: Record, p: Packet, extra: PacketExtra | n
   to = put(to, Table.PATH, p.path);
   if (p.iif) to = put(to, Table.IN, p.iif);
   if (p.oif) to = put(to, Table.OUT, p.oif);
-  if (p.ct_state != CtState.NONE) to = put_conntrack(to, p);
+  if (p.ct_state != CtState.NONE) to = put_conntrack(to, p, extra);
   to = put(to, Table.VERDICT, (<u32>p.verdict << 5) | p.reject);
   if (p.rule != NO_RULE) to = put(to, Table.RULE, p.rule);
   if (p.reason != Reason.NONE) to = put(to, Table.WHY, p.reason);
@@ -50,7 +50,7 @@ function put_packet(to: usize, record: Record, p: Packet, extra: PacketExtra | n
   return put(to, Table.PIECE, Piece.LINE_END);
 }
 
-function put_conntrack(to: usize, p: Packet): usize {
+function put_conntrack(to: usize, p: Packet, extra: PacketExtra | null): usize {
   if (p.ct_state == CtState.INVALID) return put(to, Table.PIECE, Piece.CT_INVALID);
   if (p.ct_state == CtState.UNTRACKED) return put(to, Table.PIECE, Piece.CT_UNTRACKED);
   if (p.flow_id) {
@@ -59,9 +59,11 @@ function put_conntrack(to: usize, p: Packet): usize {
     to = put(to, Table.PIECE, Piece.COMMA);
   } else to = put(to, Table.PIECE, Piece.CT);
   to = put(to, Table.CT_STATE, (<u32>p.dir << 3) | p.ct_state);
-  to = put(to, Table.CT_STATUS, <u32>p.status & ((1 << CT_STATUS_BITS) - 1));
+  const helped: u32 = p.status & Status.HELPER ? 1 << CT_STATUS_BITS : 0;
+  to = put(to, Table.CT_STATUS, (<u32>p.status & CT_STATUS_LOW) | helped);
   to = put(to, Table.CT_PROTOCOL_STATE, p.tcp_state);
   to = put_u32(to, p.ct_mark);
+  if (extra) to = put_bytes(to, extra.ct, extra.ct_length);
   return put(to, Table.PIECE, Piece.CLOSE);
 }
 

@@ -18,7 +18,7 @@ export enum Table {
   WHY = 6,
   /** dir << 3 | ct_state. */
   CT_STATE = 7,
-  /** Low bits of the status (CT_STATUS_BITS). */
+  /** Low bits of the status (CT_STATUS_BITS), then whether there is a helper. */
   CT_STATUS = 8,
   /** Packet.tcp_state. */
   CT_PROTOCOL_STATE = 9,
@@ -33,11 +33,13 @@ export enum Table {
   /** TcpConntrack and SctpConntrack. */
   TCP_STATE = 14,
   SCTP_STATE = 15,
-  COUNT = 16,
+  HELPER = 16,
+  COUNT = 17,
 }
 
-/** Status bits that packet lines name are among the low ones. */
+/** Status bits that packet lines name are among the low ones, but for HELPER. */
 export const CT_STATUS_BITS = 11;
+export const CT_STATUS_LOW = (1 << CT_STATUS_BITS) - 1;
 
 /** Texts that stand alone. */
 export enum Piece {

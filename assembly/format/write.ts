@@ -5,8 +5,8 @@
 import { Table } from "./text";
 
 /** u32[Table.COUNT]: addresses of the tables, each of pairs of address and length. */
-const TABLES: usize = memory.data(64);
-if (<i32>Table.COUNT * 4 > 64) ERROR("there is room for all tables");
+const TABLES: usize = memory.data(80);
+if (<i32>Table.COUNT * 4 > 80) ERROR("there is room for all tables");
 
 /** "00" to "99". */
 const PAIRS: usize = memory.data<u8>([

@@ -16,8 +16,9 @@ const GRE_PROTOCOL_PPP: u32 = 0x880b;
   return min(length, GRE_ENHANCED_HEADER);
 }
 
+/** Is it enhanced GRE (RFC 2637 section 4.1)? */
 // @ts-ignore: decorator
-@inline function is_enhanced(l4: usize, length: u32): bool {
+@inline export function is_enhanced(l4: usize, length: u32): bool {
   return length >= GRE_ENHANCED_HEADER && (be16(l4) & GRE_VERSION_MASK) == 1;
 }
 

@@ -28,6 +28,8 @@ export interface Options {
   packet?: { file: number; n: number };
   events?: string;
   eventsFormat: EventFormat;
+  expectations?: string;
+  expected: boolean;
   table?: string;
   counters?: string;
   packets?: string;
@@ -168,8 +170,8 @@ function parseSeed(text: string): bigint {
 /** Two things written to standard output would be mixed up. */
 function checkOutputs(options: Options): void {
   const paths = new Map<string, string>();
-  for (const name of ['events', 'table', 'counters', 'packets', 'flow-log'] as const) {
-    const key = camelCase(name) as 'events' | 'table' | 'counters' | 'packets' | 'flowLog';
+  for (const name of ['events', 'expectations', 'table', 'counters', 'packets', 'flow-log'] as const) {
+    const key = camelCase(name) as 'events' | 'expectations' | 'table' | 'counters' | 'packets' | 'flowLog';
     const path = options[key];
     if (path === undefined) continue;
     const other = paths.get(path);
@@ -178,6 +180,13 @@ function checkOutputs(options: Options): void {
     if (path === '-' && options.json) throw usage(`--json and --${name} cannot both go to standard output`);
     paths.set(path, name);
   }
+}
+
+/** Expectations have one format and no filters. */
+function checkExpected(options: Options): void {
+  const filter = FILTER_FLAGS.find(({ name }) => options.filters[camelCase(name) as keyof FilterValues] !== undefined);
+  const other = (['count', 'stats', 'json', 'output'] as const).find((name) => options[name]) ?? filter?.name;
+  if (other !== undefined) throw usage(`--expected and --${other} cannot both be given`);
 }
 
 type Raw = Record<string, string | string[] | boolean | undefined>;
@@ -199,12 +208,14 @@ function interpret(raw: Raw, command: CommandName, captures: readonly CaptureSpe
     stats: raw.stats === true,
     json: raw.json === true,
     ...(raw.output === undefined ? {} : { output: parseOutput(raw.output as string, command) }),
+    expected: raw.expected === true,
     quiet: raw.quiet === true,
     ...(raw.at === undefined ? {} : { at: parseMoment(raw.at as string) }),
     ...(raw.workers === undefined ? {} : { workers: parseWorkers(raw.workers as string) }),
     ...(raw.packet === undefined ? {} : { packet: parsePacket(raw.packet as string, captures) }),
   } as Options;
   checkOutputs(options);
+  if (options.expected) checkExpected(options);
   if (options.json && options.output) throw usage('--json and --output cannot both be given');
   if (captures.filter(({ path }) => path === '-').length > 1) throw usage('standard input (-) can be read only once');
   return options;

@@ -194,6 +194,17 @@ export const FLAGS: readonly Flag[] = [
     commands: ['replay'],
   },
   {
+    name: 'expectations',
+    value: 'FILE',
+    short: 'write what helpers expected, as conntrack -E expect prints it',
+    commands: ['replay'],
+  },
+  {
+    name: 'expected',
+    short: 'print what helpers expect, as conntrack -L expect, instead of the entries',
+    commands: ['list'],
+  },
+  {
     name: 'table',
     value: 'FILE',
     short: 'write the connection table at the end (or --at), as conntrack -L -o extended prints it',

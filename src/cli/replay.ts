@@ -4,6 +4,7 @@ import type { CaptureSpec } from '../capture/reader.ts';
 import { type Output, openOutput, writeStandardOutput } from '../output.ts';
 import { countText } from '../report/align.ts';
 import { recordFormat } from '../report/events.ts';
+import { expectationEventLines } from '../report/expect-text.ts';
 import { FlowLog } from '../report/flow-log.ts';
 import { PacketLines } from '../report/packets.ts';
 import { summarizeRun, summaryJson } from '../report/summary.ts';
@@ -64,6 +65,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
   try {
     const events = await outputs.open(options.events);
     const packets = await outputs.open(options.packets);
+    const expectations = await outputs.open(options.expectations);
     const table = await outputs.open(options.table);
     const counters = await outputs.open(options.counters);
     const flows = await outputs.open(options.flowLog);
@@ -77,7 +79,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
       captures,
       {
         hosts: [host],
-        wantEvents: events !== undefined || flows !== undefined,
+        wantEvents: events !== undefined || flows !== undefined || expectations !== undefined,
         wantFragments: true,
         wantSummary: true,
       },
@@ -86,6 +88,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
         if (world.uncounted) tally.add(batch.view, batch.bytes, batch.records, world.packets, batch.count);
         if (events) await writeLines(events, format.lines(world.events));
         if (flows) await writeLines(flows, flowLog.lines(world.events));
+        if (expectations) await writeLines(expectations, expectationEventLines(world.expectations));
         if (!packets) return;
         lines ??= new PacketLines({ rules: world.rules, interfaces: batch.interfaces });
         await writeLines(packets, lines.lines(batch, world));
@@ -107,7 +110,8 @@ export async function replayCommand(options: Options, captures: readonly Capture
 /** Prints the summary: on standard output, or beside it if an output goes there. */
 async function report(options: Options, result: RunResult, tally: PacketTally): Promise<void> {
   const summary = summarizeRun(tally, result);
-  const taken = [options.events, options.packets, options.table, options.counters, options.flowLog].includes('-');
+  const { events, expectations, packets, table, counters, flowLog } = options;
+  const taken = [events, expectations, packets, table, counters, flowLog].includes('-');
   if (options.json) await writeStandardOutput(summaryJson(summary));
   else if (!options.quiet && taken) process.stderr.write(summaryText(summary, colorful(process.stderr)));
   else if (!options.quiet) await writeStandardOutput(summaryText(summary, colorful(process.stdout)));

@@ -4,6 +4,7 @@ import type { CaptureSpec } from '../capture/reader.ts';
 import { type Output, openOutput } from '../output.ts';
 import { countText } from '../report/align.ts';
 import { type OutputMode, recordFormat } from '../report/events.ts';
+import { expectationLines } from '../report/expect-text.ts';
 import { type FlowFilter, flowMatches } from '../report/filter.ts';
 import type { EventPlace } from '../report/order.ts';
 import { ConntrackStatistics } from '../report/statistics.ts';
@@ -76,9 +77,10 @@ export async function listCommand(options: Options, captures: readonly CaptureSp
   const result = await runCaptures(options, captures, { hosts: [host], wantEvents: false }, sink);
   const output = await openOutput('-');
   const world = result.worlds[0]!;
-  const shown = new Shown(world.table(), filter);
+  const shown = new Shown(options.expected ? world.expectations() : world.table(), filter);
   if (options.stats) output.write(statistics.line(world.earlyDropped));
   else if (options.count) output.write(`${world.flows}\n`);
+  else if (options.expected) await writeLines(output, expectationLines(shown));
   else {
     const format = recordFormat(modesOf(options, PLAIN), true, formatNames(host));
     await output.write(format.header);
@@ -87,11 +89,12 @@ export async function listCommand(options: Options, captures: readonly CaptureSp
   }
   await output.finish();
   tellNotes(options, result);
-  if (!options.stats && !options.count) tell(options, `${countText(shown.count)} flow entries have been shown.`);
+  const things = options.expected ? 'expectations' : 'flow entries';
+  if (!options.stats && !options.count) tell(options, `${countText(shown.count)} ${things} have been shown.`);
   return conclude(result, EXIT.DONE);
 }
 
-/** The entries that a filter lets through, counted. */
+/** The entries (or expectations) that a filter lets through, counted. */
 class Shown implements Iterable<EventPlace> {
   count = 0;
 

@@ -24,6 +24,8 @@ export interface EngineExports extends WebAssembly.Exports {
   sweep_world(world: number, clockLow: number, clockHigh: number): number;
   next_flow(world: number, flow: number): number;
   describe_flow(world: number, flow: number, event: number, nowLow: number, nowHigh: number): void;
+  next_expectation(world: number, expectation: number): number;
+  describe_expectation(expectation: number, event: number, nowLow: number, nowHigh: number): void;
   preload_flow(world: number, template: number): number;
   hash_tuple(tuple: number): number;
 }

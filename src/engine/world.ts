@@ -7,6 +7,7 @@ import { Hook, StepKind, Sysctl } from '../../assembly/vocabulary.ts';
 import type { InterfaceNames } from '../capture/interfaces.ts';
 import { EngineError } from '../errors.ts';
 import type { Host } from '../host.ts';
+import { helperNumber } from '../ruleset/helpers.ts';
 import { type CompiledRuleset, interfaceClass, matchesInterface } from '../ruleset/index.ts';
 import { compileTopology } from '../topology/compile.ts';
 import { WHEEL_BYTES } from './engine.ts';
@@ -14,7 +15,11 @@ import {
   ACCOUNT,
   BUCKET_NODE,
   COUNTER,
+  EXPECTATION,
+  EXPECTATION_BUCKETS,
   FLOW,
+  HELP,
+  HELPING,
   INTERFACES_MAX,
   LIMITS,
   PACKET,
@@ -63,6 +68,15 @@ export interface WorldPlan {
 const PATTERNS_MAX = 4096;
 /** Bytes of the pattern-by-interface table. */
 export const INTERFACE_TABLE_BYTES = PATTERNS_MAX * INTERFACES_MAX;
+
+/** Bytes of an address of a Help, and of memory for helpers (assembly/helper/helper.ts). */
+const SLOT_OF_HELP = 4;
+const HELPER_SCRATCH = 64;
+
+/** Can an entry have a helper? */
+export function usesHelpers({ templates }: CompiledRuleset): boolean {
+  return templates.some(({ helper }) => helper !== undefined);
+}
 
 /** The lanes' World records of one firewall. */
 export class WorldImage {
@@ -132,7 +146,9 @@ export class WorldImage {
       set(WORLD.candidates, allocator.take(rules.candidatesBytes));
       set(WORLD.wheel, allocator.take(WHEEL_BYTES));
       set(WORLD.unconfirmed, allocator.take(UNCONFIRMED_BYTES));
-      set(WORLD.logs_reserve, rules.logsPerPacket);
+      // The last is for the entry that expected the packet's.
+      set(WORLD.logs_reserve, rules.logsPerPacket + (usesHelpers(rules) ? 1 : 0));
+      if (usesHelpers(rules)) set(WORLD.helping, this.helping(allocator));
       if (options.tally) set(WORLD.tally, allocator.take(TALLY_DECIDED + rules.rules.length * 8));
       set(WORLD.nat, nat ? nat.lane(allocator, options.seed ?? 0n) : 0);
       if (options.limited) set(WORLD.limits, this.limits(allocator));
@@ -155,7 +171,9 @@ export class WorldImage {
     const translates = this.lanes.some((world) => this.view.getUint32(world + WORLD.nat, true) !== 0);
     // An entry that NAT changed has two slots. With NAT there are as many buckets of sources as half the slots.
     const twofold = translates || this.plan.host.conntrack.some(({ translated }) => translated) ? 2 : 1;
-    const perFlow = FLOW.size + (accounting ? ACCOUNT.size : 0) + nodes + (translates ? SOURCE_NODE : 0);
+    const helping = usesHelpers(this.plan.rules);
+    const perHelp = helping ? SLOT_OF_HELP + HELP.size : 0;
+    const perFlow = FLOW.size + (accounting ? ACCOUNT.size : 0) + nodes + (translates ? SOURCE_NODE : 0) + perHelp;
     const perSlot = 2 * SLOT.size + (translates ? 2 : 0);
     // The largest index is never more than three quarters full, so the pool is what runs out.
     const slots = 2 ** Math.ceil(Math.log2((bytes / (perFlow / twofold + perSlot)) * (4 / 3)));
@@ -171,6 +189,7 @@ export class WorldImage {
       if (limits) this.view.setUint32(limits + LIMITS.nodes, allocator.take(flows * nodes), true);
       const nat = this.view.getUint32(world + WORLD.nat, true);
       if (nat) buildNatTable(this.view, nat, allocator, flows, slots / 2);
+      if (helping) this.helps(allocator, world, flows);
       set(WORLD.index, allocator.take(slots * SLOT.size));
       set(WORLD.index_mask, Math.min(INDEX_MIN, slots) - 1);
       set(WORLD.index_spare, allocator.take(slots * SLOT.size));
@@ -215,14 +234,37 @@ export class WorldImage {
     const zoned = host.conntrack.some(({ original, reply }) => (original.zone ?? 0) !== 0 || (reply.zone ?? 0) !== 0);
     if (rules.templates.length === 0 && !zoned) return 0;
     const at = allocator.take((rules.templates.length + 1) * TEMPLATE.size);
-    rules.templates.forEach(({ zone, flags, events }, index) => {
+    rules.templates.forEach(({ zone, flags, events, helper }, index) => {
       const to = at + index * TEMPLATE.size;
       this.view.setUint32(to + TEMPLATE.ctevents, events ? events.entries : 0xffffffff, true);
       this.view.setUint32(to + TEMPLATE.expevents, events ? events.expectations : 0xffffffff, true);
       this.view.setUint16(to + TEMPLATE.zone, zone, true);
       this.view.setUint8(to + TEMPLATE.flags, flags);
+      this.view.setUint8(to + TEMPLATE.helper, helper === undefined ? 0 : helperNumber(helper));
     });
     return at;
+  }
+
+  /** Expectations of a world, as many as there may be. */
+  private helping(allocator: Allocator): number {
+    const max = this.plan.host.sysctls[Sysctl.EXPECT_MAX]!;
+    const at = allocator.take(HELPING.size + 2 * EXPECTATION.size + HELPER_SCRATCH);
+    const expectations = allocator.take(max * EXPECTATION.size);
+    this.view.setUint32(at + HELPING.max, max, true);
+    this.view.setUint32(at + HELPING.expectations, expectations, true);
+    this.view.setUint32(at + HELPING.expectations_top, expectations, true);
+    this.view.setUint32(at + HELPING.expectations_end, expectations + max * EXPECTATION.size, true);
+    this.view.setUint32(at + HELPING.buckets, allocator.take(EXPECTATION_BUCKETS * 4), true);
+    return at;
+  }
+
+  /** What entries have that a helper looks after: the place comes with the table. */
+  private helps(allocator: Allocator, world: number, flows: number): void {
+    const at = this.view.getUint32(world + WORLD.helping, true);
+    const helps = allocator.take(flows * HELP.size);
+    this.view.setUint32(at + HELPING.slots, allocator.take(flows * SLOT_OF_HELP), true);
+    this.view.setUint32(at + HELPING.helps_top, helps, true);
+    this.view.setUint32(at + HELPING.helps_end, helps + flows * HELP.size, true);
   }
 
   /** The buckets of a table whose size is limited; the place of each flow in them comes with the table. */

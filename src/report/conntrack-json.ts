@@ -2,6 +2,7 @@
 
 import { EventKind, Proto } from '../../assembly/vocabulary.ts';
 import { EVENT } from '../engine/layout.ts';
+import { helperName } from '../ruleset/helpers.ts';
 import { addressText } from './address.ts';
 import { deltaSeconds, messageParts, wordAt, zonesAt } from './conntrack-text.ts';
 import { conntrackProtocol, entryStateName, familyName, statusNames } from './names.ts';
@@ -61,6 +62,7 @@ export function flowJson(view: DataView, bytes: Uint8Array, at: number, listed: 
     `,"reply":${tupleJson(view, bytes, at + EVENT.reply_0, zones.reply, parts.counters ? at + EVENT.packets_reply : 0)}` +
     `,"status":[${status}],"mark":${view.getUint32(at + EVENT.mark, true)}` +
     (zones.both ? `,"zone":${zones.both}` : '') +
+    (parts.helper ? `,"helper":"${helperName(bytes[at + EVENT.helper]!)}"` : '') +
     (parts.start ? `,"start":"${stampAt(view, at + EVENT.start)}","age":${deltaSeconds(view, at)}` : '') +
     '}'
   );

@@ -9,11 +9,14 @@
 //   DESTROY           if not 0       always              if kept           as above           never
 //   table (-L)        always         always              if kept           always             always
 //
+// The name of the entry's helper is in all but DESTROY.
+//
 // An entry is never without its first packet, so "counters are kept" is "a packet was counted".
 
 import { FlowMode, Piece, Table } from '../../assembly/format/text.ts';
-import { EventBit, EventKind, Proto } from '../../assembly/vocabulary.ts';
+import { EventBit, EventKind, Helper, Proto } from '../../assembly/vocabulary.ts';
 import { EVENT, TUPLE } from '../engine/layout.ts';
+import { helperName } from '../ruleset/helpers.ts';
 import type { LabelNames } from '../ruleset/source.ts';
 import { Formatter } from './format.ts';
 import { labelNames, tellsLabels } from './labels.ts';
@@ -74,6 +77,7 @@ export interface MessageParts {
   counters: boolean;
   start: boolean;
   mark: boolean;
+  helper: boolean;
   use: boolean;
 }
 
@@ -92,6 +96,7 @@ export function messageParts(view: DataView, bytes: Uint8Array, at: number, list
     counters: complete && u64At(view, at + EVENT.packets_original) !== 0,
     start: complete && u64At(view, at + EVENT.start) !== 0,
     mark: listed || (bits & EventBit.MARK) !== 0 || view.getUint32(at + EVENT.mark, true) !== 0,
+    helper: !destroy && bytes[at + EVENT.helper] !== Helper.NONE,
     use: listed,
   };
 }
@@ -154,6 +159,7 @@ export class ConntrackLines {
       [Table.PROTOCOL, byNumber(256, (protonum) => `${conntrackProtocol(protonum).padEnd(8)} ${protonum} `)],
       [Table.TCP_STATE, byNumber(256, (state) => `${tcpStateName(state)} `)],
       [Table.SCTP_STATE, byNumber(256, (state) => `${sctpStateName(state)} `)],
+      [Table.HELPER, byNumber(256, (helper) => `helper=${helperName(helper)} `)],
     ];
     for (const [table, texts] of tables) this.#formatter.texts(table, texts);
   }

@@ -5,6 +5,7 @@
 
 import { EventKind, Proto, Status } from '../../assembly/vocabulary.ts';
 import { EVENT } from '../engine/layout.ts';
+import { helperName } from '../ruleset/helpers.ts';
 import type { LabelNames } from '../ruleset/source.ts';
 import { addressText } from './address.ts';
 import { deltaSeconds, messageParts, wordAt, zonesAt } from './conntrack-text.ts';
@@ -122,6 +123,7 @@ export function flowXml(view: DataView, bytes: Uint8Array, at: number, listed: b
   if (parts.start && modes.ktimestamp) text += timesXml(view, at, listed);
   if (parts.start) text += `<deltatime>${deltaSeconds(view, at)}</deltatime>`;
   text += '</meta>';
+  if (parts.helper) text += `<helper>${helperName(bytes[at + EVENT.helper]!)}</helper>`;
   if (modes.timestamp && !listed) text += whenXml(secondsAt(view, at + EVENT.time));
   return `${text}</flow>`;
 }

@@ -32,6 +32,8 @@ export interface PacketTexts {
   /** Index of the packet among those to be formatted. */
   index: number;
   why: string;
+  /** What comes last of the entry: who expected it, its helper. */
+  ct: string;
   /** What comes last but the events: log records, what NAT changed. */
   last: string;
 }
@@ -151,11 +153,18 @@ export class Formatter {
       };
       const list = this.#take((extras.length + 1) * PACKET_EXTRA.size);
       let longest = 0;
-      extras.forEach(({ index, why, last }, nth) => {
+      extras.forEach(({ index, why, ct, last }, nth) => {
         const at = list + nth * PACKET_EXTRA.size;
         this.#view.setUint32(at + PACKET_EXTRA.index, index, true);
-        const length = this.#extra(at + PACKET_EXTRA.why, why) + this.#extra(at + PACKET_EXTRA.last, last);
-        longest = Math.max(longest, length);
+        const texts = [
+          [PACKET_EXTRA.why, why],
+          [PACKET_EXTRA.ct, ct],
+          [PACKET_EXTRA.last, last],
+        ] as const;
+        longest = Math.max(
+          longest,
+          texts.reduce((sum, [field, text]) => sum + this.#extra(at + field, text), 0),
+        );
       });
       this.#view.setUint32(list + extras.length * PACKET_EXTRA.size + PACKET_EXTRA.index, 0xffffffff, true);
       yield* this.#run((address) => this.#exports.format_packets(address), { ...job, extra: list }, longest);

@@ -125,7 +125,7 @@ function join(home: BatchView, target: number, batch: BatchView, world: WorldVie
 /** The batch in memory of its own. What a packet's addresses point to (its bytes) is not copied. */
 function copyBatch(batch: BatchView): BatchView {
   const { bytes, count, worlds } = batch;
-  const events = worlds.reduce((sum, world) => sum + world.events.length, 0);
+  const events = worlds.reduce((sum, world) => sum + world.events.length + world.expectations.length, 0);
   const packetBytes = count * PACKET.size;
   const tupleBytes = count * TUPLE.size;
   const worldBytes = worlds.length * (packetBytes + tupleBytes);
@@ -138,6 +138,11 @@ function copyBatch(batch: BatchView): BatchView {
     top += length;
     return start;
   };
+  const kept = (event: EventPlace): EventPlace => ({
+    view,
+    bytes: copy,
+    at: put(event.bytes, event.at, EVENT.size),
+  });
   const records = put(bytes, batch.records, count * RECORD.size);
   return {
     view,
@@ -150,10 +155,10 @@ function copyBatch(batch: BatchView): BatchView {
       return {
         packets,
         translations: world.translations && put(bytes, world.translations, tupleBytes),
-        events: world.events.map(
-          (event): EventPlace => ({ view, bytes: copy, at: put(event.bytes, event.at, EVENT.size) }),
-        ),
+        events: world.events.map(kept),
+        expectations: world.expectations.map(kept),
         logs: (address: number) => world.logs(address - packets + world.packets),
+        master: (address: number) => world.master(address - packets + world.packets),
         rules: world.rules,
         uncounted: world.uncounted,
       };

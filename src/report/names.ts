@@ -101,6 +101,7 @@ const STATUS_NAMES: readonly (readonly [bit: number, name: string])[] = [
   [Status.DST_NAT, 'DST_NAT'],
   [Status.DYING, 'DYING'],
   [Status.FIXED_TIMEOUT, 'FIXED_TIMEOUT'],
+  [Status.HELPER, 'HELPER'],
 ];
 
 /** Names of the status bits that are set, in the kernel's order, without CONFIRMED (every entry has it). */

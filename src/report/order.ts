@@ -4,6 +4,7 @@
 // the packet's number, then as the packet caused them. The death of an entry at its expiry comes before the first packet
 // whose time is not before it, deaths of one moment in the order of the entries' ids.
 
+import { EventKind } from '../../assembly/vocabulary.ts';
 import { EVENT } from '../engine/layout.ts';
 
 /** Events of one source: a lane's area or a chunk. Packet events in it are in order already. */
@@ -19,6 +20,11 @@ export interface EventPlace {
   view: DataView;
   bytes: Uint8Array;
   at: number;
+}
+
+/** Is it about an expectation? */
+export function isExpectation({ view, at }: EventPlace): boolean {
+  return view.getUint8(at + EVENT.kind) >= EventKind.EXPECT_NEW;
 }
 
 /** All events of a batch in the order of output. */

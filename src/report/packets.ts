@@ -3,21 +3,24 @@
 // Millions of lines are normal, so they are written by assembly/format/: names, states and rules are turned into JSON text
 // once, here. Packets that need a text of their own (a number in `why`, log records) are few, and get it here, too.
 
-import { CT_STATUS_BITS, Piece, Table } from '../../assembly/format/text.ts';
+import { CT_STATUS_BITS, CT_STATUS_LOW, Piece, Table } from '../../assembly/format/text.ts';
 import {
   CtState,
   Dir,
   EventKind,
+  Helper,
   PacketFlag,
   Path,
   Proto,
   Reason,
   RejectWith,
+  Status,
   Verdict,
 } from '../../assembly/vocabulary.ts';
 import type { InterfaceNames } from '../capture/interfaces.ts';
 import { INTERFACES_MAX, PACKET, TUPLE } from '../engine/layout.ts';
-import type { BatchView, LogEntry, WorldView } from '../run.ts';
+import { helperName } from '../ruleset/helpers.ts';
+import type { BatchView, WorldView } from '../run.ts';
 import { addressText } from './address.ts';
 import { wordAt } from './conntrack-text.ts';
 import { Formatter, type PacketTexts } from './format.ts';
@@ -101,6 +104,15 @@ function natText(bytes: Uint8Array, packet: number, translation: number): string
   return parts.length === 0 ? '' : `,"nat":{${parts.join(',')}}`;
 }
 
+/** The entry that expected the packet's, if that was confirmed. */
+function masterText(id: number | undefined): string {
+  return id === undefined ? '' : `,"master":${id}`;
+}
+
+function helperText(helper: number): string {
+  return helper === Helper.NONE ? '' : `,"helper":"${helperName(helper)}"`;
+}
+
 /** Formats the packets of one world (one firewall). */
 export class PacketLines {
   readonly #names: PacketNames;
@@ -137,8 +149,8 @@ export class PacketLines {
     );
     formatter.texts(
       Table.CT_STATUS,
-      list(1 << CT_STATUS_BITS, (status) =>
-        statusNames(status)
+      list(2 << CT_STATUS_BITS, (status) =>
+        statusNames(status >> CT_STATUS_BITS ? (status & CT_STATUS_LOW) | Status.HELPER : status)
           .map((name) => `"${name}"`)
           .join(','),
       ),
@@ -154,7 +166,7 @@ export class PacketLines {
    */
   lines(
     { view, bytes, records, count }: Pick<BatchView, 'view' | 'bytes' | 'records' | 'count'>,
-    { packets, translations, logs }: Pick<WorldView, 'packets' | 'translations' | 'logs'>,
+    { packets, translations, logs, master }: Pick<WorldView, 'packets' | 'translations' | 'logs' | 'master'>,
   ): Generator<Uint8Array> {
     this.#nameInterfaces();
     const extras: PacketTexts[] = [];
@@ -164,11 +176,14 @@ export class PacketLines {
       const numbered = reason !== Reason.NONE && hasNumber(reason);
       const logged = view.getUint16(packet + PACKET.logs, true) !== 0;
       const translated = (view.getUint16(packet + PACKET.flags, true) & PacketFlag.TRANSLATED) !== 0;
-      if (!numbered && !logged && !translated) continue;
+      const helper = bytes[packet + PACKET.template]!;
+      const expected = (view.getUint16(packet + PACKET.status, true) & Status.EXPECTED) !== 0;
+      if (!numbered && !logged && !translated && !expected && helper === Helper.NONE) continue;
       const [value, tag] = [PACKET.why_value, PACKET.ct_mark].map((field) => view.getUint32(packet + field, true));
       extras.push({
         index,
         why: numbered ? `,"why":"${whyText(reason, value!, tag!)}"` : '',
+        ct: (expected ? masterText(master(packet)) : '') + helperText(helper),
         last:
           (logged ? this.#logged(logs(packet)) : '') +
           (translated ? natText(bytes, packet, translations + index * TUPLE.size) : ''),
@@ -191,7 +206,7 @@ export class PacketLines {
     return JSON.stringify(ruleLabel(this.#names.rules, rule));
   }
 
-  #logged(entries: readonly LogEntry[]): string {
+  #logged(entries: ReturnType<WorldView['logs']>): string {
     const texts = entries.map(({ rule }) => {
       let text = this.#logs.get(rule);
       if (text === undefined) {

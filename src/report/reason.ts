@@ -3,7 +3,7 @@
 // The part before a colon is the word that programs may test; what follows a colon is how the kernel says it
 // (nf_conntrack_log_invalid), with the numbers of this packet.
 
-import { Reason } from '../../assembly/vocabulary.ts';
+import { HelperFault, Reason } from '../../assembly/vocabulary.ts';
 import { tcpStateName } from './names.ts';
 
 interface Words {
@@ -34,6 +34,26 @@ function chunksMessage(value: number): string {
   return `do_basic_checks failed. chunk num ${number}, type ${type}, len ${length} flag ${flag}`;
 }
 
+/** What the kernel says when a helper drops a packet (nf_ct_helper_log()). */
+const HELPER_FAULTS: Record<HelperFault, string> = {
+  [HelperFault.PARTIAL_PORT]: "partial matching of `PORT'",
+  [HelperFault.PARTIAL_EPRT]: "partial matching of `EPRT'",
+  [HelperFault.PARTIAL_227]: "partial matching of `227 '",
+  [HelperFault.PARTIAL_229]: "partial matching of `229 '",
+  [HelperFault.CANNOT_ADD_EXPECTATION]: 'cannot add expectation',
+  [HelperFault.SIP_NO_CSEQ]: 'cannot parse cseq',
+  [HelperFault.SIP_BAD_CSEQ]: 'cannot get cseq',
+  [HelperFault.SIP_NO_CODE]: 'cannot get code',
+  [HelperFault.SIP_BAD_EXPIRES]: 'cannot parse expires',
+  [HelperFault.SIP_BAD_SDP]: 'cannot parse SDP message',
+  [HelperFault.SIP_NO_MEDIA]: 'cannot add expectation for voice',
+};
+
+/** Reason.HELPER: a HelperFault, or 256 and a port that is none of media's. */
+function helperMessage(value: number): string {
+  return value < 256 ? HELPER_FAULTS[value as HelperFault] : `wrong port ${value - 256}`;
+}
+
 /** Both tags as they lie in the packet, read as the kernel does: %x of a number in wire order. */
 function vtagMessage(tag: number, right: number, dir: number): string {
   return `verification tag check failed ${tag.toString(16)} vs ${right.toString(16)} for dir ${dir}`;
@@ -62,6 +82,8 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.NOT_FOR_US]: { word: 'not-for-us' },
   [Reason.MARTIAN]: { word: 'martian' },
   [Reason.BEYOND_SCOPE]: { word: 'beyond-scope' },
+  [Reason.HELPER]: { word: 'dropped-by-helper', message: helperMessage },
+  [Reason.HELPER_CUT_SHORT]: { word: 'not-seen-by-helper' },
   [Reason.IP_TRUNCATED]: { word: 'ip-truncated' },
 
   [Reason.NO_ROUTE]: { word: 'no-route' },

@@ -91,6 +91,8 @@ export type MatchTest =
   | { kind: 'connmark'; value: number; mask: number; invert: boolean }
   | { kind: 'connlabel'; bit: number; set: boolean; invert: boolean }
   | { kind: 'connbytes'; carried: Carried; by: CarriedBy; low: bigint; high: bigint; invert: boolean }
+  /** Which helper expected the connection: bits by Helper. */
+  | { kind: 'helper'; helpers: number; invert: boolean }
   | { kind: 'comment'; comment: string }
   | { kind: 'addrtype'; test: AddressTypeTest }
   | { kind: 'iprange'; source?: AddressRange; destination?: AddressRange }
@@ -131,6 +133,8 @@ export interface TrackingTemplate {
   flags: number;
   /** EventBit bits of entries, and of expectations (1: new), that are announced; undefined: all. */
   events?: { entries: number; expectations: number };
+  /** Helper that they get, by the kernel's name. */
+  helper?: string;
 }
 
 /** What a target of the nat table may map a flow to. */
@@ -154,7 +158,12 @@ export type TargetAction =
   | { kind: 'mark'; value: number; mask: number }
   | { kind: 'connmark'; mode: 'set' | 'save' | 'restore'; value: number; ctmask: number; nfmask: number }
   | { kind: 'notrack' }
-  | { kind: 'template'; template: TrackingTemplate }
+  | {
+      kind: 'template';
+      template: TrackingTemplate;
+      /** Where the helper is named. */
+      helperAt?: TextPosition;
+    }
   | { kind: 'nat'; nat: NatBinding }
   /** Changes bytes of the packet that no verdict depends on: TCPMSS, CHECKSUM. */
   | { kind: 'mangle'; clamp: boolean };

@@ -3,9 +3,10 @@
 // What iptables leaves to the kernel: mark_source_chains in net/ipv4/netfilter/ip_tables.c (loops, hooks a rule can be
 // reached from), xt_check_match and xt_check_target in net/netfilter/x_tables.c (table, hooks, protocol), and the
 // checkentry functions of the extensions.
-import { AddrType, Hook, L3, NatKind, Proto, RejectWith } from '../../assembly/vocabulary.ts';
+import { AddrType, Hook, L3, NatKind, Proto, RejectWith, TemplateFlag } from '../../assembly/vocabulary.ts';
 import type { TextPosition } from '../errors.ts';
 import type { Chain, Match, Rule, Ruleset, SourceTree, Table } from './ast.ts';
+import { findHelper } from './helpers.ts';
 import { hookName } from './iptables/parse.ts';
 import { position, refuse } from './source.ts';
 
@@ -49,7 +50,32 @@ export function checkRuleset(sources: SourceTree[]): Ruleset {
       new TableCheck(table).check();
     }
   }
+  checkHelpersBesideNat(ruleset);
   return ruleset;
+}
+
+/**
+ * A helper rewrites what is announced, and expects something else, where NAT changes the flow; that is not done. NAT means
+ * a NAT rule of the same family, or a nat table beside a zone that holds for one direction, with which ports move, too.
+ */
+function checkHelpersBesideNat({ sources, entries }: Ruleset): void {
+  const both = TemplateFlag.ZONE_ORIGINAL | TemplateFlag.ZONE_REPLY;
+  for (const { table, rule } of entries) {
+    if (rule?.target.kind !== 'template' || rule.target.helperAt === undefined) continue;
+    const { helperAt, template } = rule.target;
+    const related = entries.filter((other) => other.table.family === table.family);
+    const nat = related.find((other) => other.rule?.target.kind === 'nat');
+    const at = nat?.rule?.target.at;
+    const zoned = related.some(
+      ({ rule: other }) => other?.target.kind === 'template' && (other.target.template.flags & both) !== both,
+    );
+    const tables = sources.flatMap((source) => source.tables);
+    const moved = zoned && tables.some(({ family, name }) => family === table.family && name === 'nat');
+    if (at === undefined && !moved) continue;
+    const reason =
+      at === undefined ? 'a nat table and a zone of one direction' : `the NAT rule in ${at.file}:${at.line}`;
+    refuse('RULESET_UNSUPPORTED', `helper '${template.helper}' is not supported beside ${reason}`, helperAt);
+  }
 }
 
 function number(ruleset: Ruleset, table: Table): void {
@@ -246,6 +272,9 @@ class TableCheck {
         refuse('RULESET_INVALID', "--reject-with tcp-reset needs '-p tcp' in the same rule", target.at);
       }
     }
+    if (target.kind === 'template' && target.helperAt !== undefined) {
+      this.checkHelper(rule, target.template.helper ?? '', target.helperAt);
+    }
     if (target.name === 'TCPMSS') {
       if (this.protocol(rule) !== Proto.TCP) {
         refuse('RULESET_INVALID', "target 'TCPMSS' needs '-p tcp' in the same rule", target.at);
@@ -268,6 +297,15 @@ class TableCheck {
     if (!NAT_PORT_PROTOCOLS.includes(protocol)) {
       refuse('RULESET_INVALID', `target '${target.name}' with ports needs -p tcp, udp, sctp or icmp`, target.at);
     }
+  }
+
+  /** xt_ct_set_helper() */
+  private checkHelper(rule: Rule, name: string, at: TextPosition): void {
+    const protocol = this.protocol(rule);
+    if (protocol === 0) refuse('RULESET_INVALID', '--helper needs -p with one protocol in the same rule', at);
+    const helper = findHelper(name, this.table.family, protocol);
+    if (helper === 'unsupported') refuse('RULESET_UNSUPPORTED', `helper '${name}' is not supported`, at);
+    if (helper === undefined) refuse('RULESET_INVALID', `the kernel has no helper '${name}' for this protocol`, at);
   }
 }
 

@@ -226,6 +226,12 @@ function shardKey(program: Program, rules: RuleInfo[]): RulesetKey {
     const reason = `${ruleName(limiting)} has -m limit, whose tokens all flows share`;
     return { key: 'one-lane', rule: limiting, reason };
   }
+  const helping = helpingRule(program);
+  const helped = helping === undefined ? undefined : rules[helping];
+  if (helped) {
+    const reason = `${ruleName(helped)} gives a helper, whose expectations any flow may fulfil`;
+    return { key: 'one-lane', rule: helped, reason };
+  }
   const [nat] = program.nats;
   const translating = nat && rules[nat.rule];
   if (!translating) return program.chains.some(({ table }) => table === 'nat') ? zonedKey(program) : { key: 'tuple' };
@@ -251,6 +257,17 @@ function zonedKey({ templates }: Program): RulesetKey {
     : { key: 'tuple' };
 }
 
+/** The first rule that gives a helper to connections. */
+function helpingRule({ chains, templates }: Program): number | undefined {
+  for (const { rules } of chains) {
+    for (const { index, actions } of rules) {
+      if (actions.some((action) => action.op === 'template' && templates[action.template]?.helper !== undefined))
+        return index;
+    }
+  }
+  return undefined;
+}
+
 function usesInterfaceAddresses(program: Program): boolean {
   return program.chains.some(({ rules }) =>
     rules.some(({ tests }) => tests.some((test) => test.op === 'fib' && test.interface !== undefined)),
@@ -263,7 +280,12 @@ function conntrackFamilies(ruleset: Ruleset): Set<Family> {
   for (const { table, rule } of ruleset.entries) {
     if (!rule) continue;
     const matched = rule.matches.some(
-      ({ kind }) => kind === 'conntrack' || kind === 'connmark' || kind === 'connlabel' || kind === 'connbytes',
+      ({ kind }) =>
+        kind === 'conntrack' ||
+        kind === 'connmark' ||
+        kind === 'connlabel' ||
+        kind === 'connbytes' ||
+        kind === 'helper',
     );
     const { kind, name } = rule.target;
     if (matched || kind === 'connmark' || kind === 'nat' || (name === 'CT' && kind !== 'notrack'))

@@ -185,6 +185,12 @@ export class RuleWriter {
           .op('i32.ne')
           .brIf(0);
         return;
+      case 'ct helper':
+        code.get(P).get(W).i32(test.helpers);
+        this.call('rule_helper');
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
       case 'sctp chunks':
         code.get(P).get(W).i32(test.state).i32(test.match);
         this.call('rule_sctp_chunks');

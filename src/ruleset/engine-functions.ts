@@ -17,6 +17,7 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_route_types: engineType(4, true),
   rule_connbytes: { parameters: [I32, I32, I32, I32, I64, I64], result: I32 },
   rule_connlabel: engineType(4, true),
+  rule_helper: engineType(3, true),
   rule_limit: engineType(5, true),
   rule_log: engineType(3, false),
   rule_nat: engineType(3, true),
@@ -35,6 +36,7 @@ export type EngineFunction =
   | 'rule_route_types'
   | 'rule_connbytes'
   | 'rule_connlabel'
+  | 'rule_helper'
   | 'rule_limit'
   | 'rule_log'
   | 'rule_nat'
@@ -51,6 +53,7 @@ const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
   ['fib', 'rule_route_types'],
   ['ct bytes', 'rule_connbytes'],
   ['ct label', 'rule_connlabel'],
+  ['ct helper', 'rule_helper'],
   ['limit', 'rule_limit'],
   ['sctp chunks', 'rule_sctp_chunks'],
   ['tcp option', 'rule_tcp_option'],

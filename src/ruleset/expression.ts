@@ -87,6 +87,8 @@ export type Test =
    * has no length drops the packet, when inverted only after the rule has done what it does (hotdrop).
    */
   | { op: 'sctp chunks'; match: ChunkMatch; state: number; test: ChunkTest; invert: boolean }
+  /** The connection was expected by one with one of these helpers (bits by Helper). */
+  | { op: 'ct helper'; helpers: number; invert: boolean }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */
   | { op: 'limit'; state: number; cost: number; cap: number }
   /**

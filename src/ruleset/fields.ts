@@ -87,6 +87,7 @@ export class Fields {
       case 'ct bytes':
       case 'ct label':
       case 'sctp chunks':
+      case 'ct helper':
       case 'fib':
       case 'tcp option':
       case 'tcp mss':

@@ -187,6 +187,8 @@ class Lowering {
         const { carried, by, low, high, invert } = match;
         return [{ op: 'ct bytes', carried, by, low, high, invert }];
       }
+      case 'helper':
+        return [{ op: 'ct helper', helpers: match.helpers, invert: match.invert }];
       case 'addrtype': {
         const { source, destination, limit } = match.test;
         const tests: Test[] = [];

@@ -5,6 +5,7 @@ import {
   CarriedBy,
   ChunkMatch,
   CtState,
+  Helper,
   L3,
   NatKind,
   RejectWith,
@@ -203,6 +204,11 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
       const found = `${ChunkMatch[test.match].toLowerCase()} { ${types} }${flags.join('')}`;
       return [`exthdr load sctp chunks ${found} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
     }
+    case 'ct helper':
+      return [
+        'ct load master helper => reg 1',
+        `lookup reg 1 ${test.invert ? 'not in' : 'in'} { ${names(test.helpers, Helper)} }`,
+      ];
     case 'limit':
       return [`limit cost ${test.cost} cap ${test.cap} state ${test.state}`];
     case 'guard':
@@ -211,14 +217,14 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
 }
 
 function templateLine(template: TrackingTemplate | undefined): string {
-  const { zone = 0, flags = 0, events } = template ?? {};
+  const { zone = 0, flags = 0, events, helper } = template ?? {};
   const directions: Record<number, string> = {
     [TemplateFlag.ZONE_ORIGINAL]: ' original',
     [TemplateFlag.ZONE_REPLY]: ' reply',
   };
   const direction = directions[flags & (TemplateFlag.ZONE_ORIGINAL | TemplateFlag.ZONE_REPLY)] ?? '';
   const masks = events ? ` events ${hex(events.entries)} expectations ${hex(events.expectations)}` : '';
-  return `ct set zone${direction} ${flags & TemplateFlag.ZONE_MARK ? 'mark' : zone}${masks}`;
+  return `ct set zone${direction} ${flags & TemplateFlag.ZONE_MARK ? 'mark' : zone}${masks}${helper === undefined ? '' : ` helper ${helper}`}`;
 }
 
 function natLine({ kind, flags, addresses, ports }: NatBinding): string {

@@ -21,6 +21,9 @@ const INT_MAX = 0x7fffffff;
 /** Buckets of the kernel's hash table that memory is kept for. */
 const BUCKETS_MAX = 1 << 26;
 
+/** Each expectation that there may be has its record from the start: more would be out of proportion. */
+const EXPECT_MAX = 1 << 20;
+
 /** proc_dointvec_jiffies() takes up to INT_MAX ticks; HZ is 100 at least. */
 const TIMEOUT_MAX = Math.floor(INT_MAX / 100);
 
@@ -71,6 +74,8 @@ export const SYSCTLS: readonly SysctlEntry[] = [
   setting('timestamp', Sysctl.TIMESTAMP, 0, 1),
   // 0 is no limit. The kernel's own default depends on the machine, so that only a limit that is stated holds.
   setting('max', Sysctl.MAX, 0, INT_MAX),
+  // What the kernel takes with the number of buckets below (nf_conntrack_expect_init()).
+  { ...setting('expect_max', Sysctl.EXPECT_MAX, 4096, EXPECT_MAX), minimum: 0 },
   // What the kernel takes on machines with more than 4 GiB (nf_conntrack_init_start()).
   { ...setting('buckets', Sysctl.BUCKETS, 262_144, BUCKETS_MAX), minimum: 1 },
   // net/ipv4/ip_fragment.c, net/ipv6/netfilter/nf_conntrack_reasm.c; sizes in bytes.

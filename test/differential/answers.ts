@@ -30,6 +30,8 @@ export interface KernelAnswer {
     tcp?: string;
     sctp?: string;
     mark: number;
+    helper?: string;
+    expected: boolean;
     timeout: number;
     scale?: [number, number];
     flags?: [number, number];
@@ -60,6 +62,9 @@ export interface EventLine {
 export interface KernelAnswers {
   packets: KernelAnswer[];
   events: EventLine[];
+  /** Lines of `conntrack -E expect`, each with the packet that caused it, and of `conntrack -L expect` at the end. */
+  expectations: { n: number; line: string }[];
+  pending: string[];
   table: string[];
   tableDelay: number;
   counters4: string;
@@ -85,6 +90,7 @@ const STATUS: [number, string][] = [
   [32, 'DST_NAT'],
   [512, 'DYING'],
   [1024, 'FIXED_TIMEOUT'],
+  [8192, 'HELPER'],
 ];
 const TCP_STATES = [
   'NONE',
@@ -137,8 +143,9 @@ export function answersOf(frames: Frame[], record: KernelRecord): KernelAnswers 
     if (!NO_WAY.has(name)) throw new Error(`a raw socket does not take packet ${n}: ${name}`);
     Object.assign(packets[n - 1]!, { refused: name, path: 'output', verdict: 'DROP' });
   }
-  const { table, tableDelay, host } = record;
-  return { packets, events, table, tableDelay, host, ...counters(record) };
+  const expectations = record.expectationLines.map((line, index) => ({ n: record.expectations[index] ?? 0, line }));
+  const { pending, table, tableDelay, host } = record;
+  return { packets, events, expectations, pending, table, tableDelay, host, ...counters(record) };
 }
 
 function counters({ counters4, counters6 }: KernelRecord): { counters4: string; counters6: string } {
@@ -158,9 +165,12 @@ function readLogs(record: KernelRecord, packets: KernelAnswer[], frames: Frame[]
   for (const { n, log } of record.logs) {
     const packet = packets[n - 1];
     if (log.group === INVALID_GROUP && log.prefix.startsWith('nf_ct_')) {
+      // What a helper says stands in place of what was said before. It sees the packet where its hop was counted.
+      const helper = / dropping packet: (.*)/.exec(log.prefix)?.[1];
       // The router's own answers are tracked, too, while the packet is under way: their bytes are others.
       const about = frames[n - 1];
-      if (packet && about && isAbout(about, log.payload))
+      if (packet && helper !== undefined) packet.why = helper.trim();
+      else if (packet && about && isAbout(about, log.payload))
         packet.why ??= log.prefix.replace(/^nf_ct_proto_\d+: /, '').trim();
       continue;
     }
@@ -239,6 +249,8 @@ function entryAnswer(entry: EntryInfo, flow: number | undefined): NonNullable<Ke
     ...(entry.tcp !== undefined && { tcp: TCP_STATES[entry.tcp] ?? String(entry.tcp) }),
     ...(entry.sctp !== undefined && { sctp: SCTP_STATES[entry.sctp] ?? String(entry.sctp) }),
     mark: entry.mark ?? 0,
+    ...(entry.helper !== undefined && { helper: entry.helper }),
+    expected: entry.expected,
     timeout: entry.timeout ?? 0,
     ...(entry.scale && { scale: entry.scale }),
     ...(entry.flags && { flags: entry.flags }),

@@ -12,6 +12,7 @@ const NEW = `    [NEW] tcp      6 120 SYN_SENT ${ENDS} [UNREPLIED] ${BACK}`;
 const UPDATE = ` [UPDATE] tcp      6 60 SYN_RECV ${ENDS} ${BACK}`;
 const OTHER =
   '    [NEW] udp      17 30 src=10.0.0.2 dst=192.0.2.80 sport=9 dport=53 [UNREPLIED] src=192.0.2.80 dst=10.0.0.2 sport=53 dport=9';
+const EXPECTED = 'proto=6 src=192.0.2.80 dst=10.0.0.2 sport=0 dport=40001 class=0 helper=ftp';
 const DEATH = `[DESTROY] udp      17 ${OTHER.slice(OTHER.indexOf('src='))}`;
 
 function kernelPacket(n: number, more: Partial<KernelAnswer> = {}): KernelAnswer {
@@ -23,7 +24,7 @@ function kernelPacket(n: number, more: Partial<KernelAnswer> = {}): KernelAnswer
     hooks: ['PREROUTING', 'FORWARD', 'POSTROUTING'],
     path: 'forward',
     ct: { state: 'NEW', dir: 'original' },
-    entry: { flow: 1, status: [], tcp: 'SYN_SENT', mark: 0, timeout: 120 },
+    entry: { flow: 1, status: [], tcp: 'SYN_SENT', mark: 0, expected: false, timeout: 120 },
     verdict: 'ACCEPT',
     events: [],
     ...more,
@@ -48,7 +49,7 @@ function agreement(): { kernel: KernelAnswers; ours: OurAnswers } {
       kernelPacket(1, { events: ['NEW'] }),
       kernelPacket(2, {
         ct: reply,
-        entry: { flow: 1, status: ['SEEN_REPLY'], tcp: 'SYN_RECV', mark: 0, timeout: 60 },
+        entry: { flow: 1, status: ['SEEN_REPLY'], tcp: 'SYN_RECV', mark: 0, expected: false, timeout: 60 },
         events: ['UPDATE'],
       }),
     ],
@@ -57,6 +58,8 @@ function agreement(): { kernel: KernelAnswers; ours: OurAnswers } {
       { n: 2, kind: 'UPDATE', line: UPDATE, expired: false },
     ],
     table: [`ipv4     2 tcp      6 59 SYN_RECV ${ENDS} ${BACK} mark=0 use=1`],
+    expectations: [{ n: 1, line: `    [NEW] 300 ${EXPECTED}` }],
+    pending: [`299 ${EXPECTED}`],
     tableDelay: 0.02,
     counters4: '*filter\n:FORWARD ACCEPT [2:80]\n[1:40] -A FORWARD -j LOG\nCOMMIT\n',
     counters6: '',
@@ -67,6 +70,8 @@ function agreement(): { kernel: KernelAnswers; ours: OurAnswers } {
       ourPacket(2, { ct: { id: 1, ...reply, status: ['SEEN_REPLY'], tcp: 'SYN_RECV' }, events: ['UPDATE'] }),
     ],
     events: [`[1700000000.000001]\t${NEW}`, `[1700000000.000002]\t${UPDATE}`],
+    expectations: [`[1700000000.000001]\t    [NEW] 300 ${EXPECTED}`],
+    pending: [`300 ${EXPECTED}`],
     table: [`ipv4     2 tcp      6 60 SYN_RECV ${ENDS} ${BACK} mark=0 use=1`],
     counters4: '*filter\n:FORWARD ACCEPT [2:80]\n[1:40] -A FORWARD -j LOG\nCOMMIT\n',
   };
@@ -101,10 +106,21 @@ describe('comparison', () => {
     ['2 ct.status', (packet) => Object.assign(packet.ct!, { status: ['SEEN_REPLY', 'ASSURED'] })],
     ['2 ct.tcp', (packet) => Object.assign(packet.ct!, { tcp: 'ESTABLISHED' })],
     ['2 ct.mark', (packet) => Object.assign(packet.ct!, { mark: 7 })],
+    ['2 ct.helper', (packet) => Object.assign(packet.ct!, { helper: 'ftp' })],
+    ['2 has a master', (packet) => Object.assign(packet.ct!, { master: 1 })],
     ['2 events', (packet) => Object.assign(packet, { events: [] })],
     ['2 why', (packet) => Object.assign(packet, { why: 'invalid-rst' })],
   ])('sees %s', (expected, change) => {
     expect(differences(({ ours }) => change(ours.packets[1]!))).toEqual([expected]);
+  });
+
+  it('sees what only one side expects, or expects in another way', () => {
+    expect(differences(({ ours }) => (ours.expectations = []))).toEqual(['1 expectation']);
+    expect(differences(({ ours }) => (ours.expectations[0] += '-x'))).toEqual(['1 expectation']);
+    expect(differences(({ ours }) => (ours.pending = []))).toEqual(['0 expectation at the end']);
+    // What has expired is the collector's.
+    const death = `[DESTROY] 0 ${EXPECTED}`;
+    expect(differences(({ kernel }) => kernel.expectations.push({ n: 2, line: death }))).toEqual([]);
   });
 
   it('takes a REJECT that answers nothing for a DROP, no other', () => {

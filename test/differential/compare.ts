@@ -13,6 +13,7 @@
 //              one second for what was cut off, is the same.
 
 import type { EventLine, KernelAnswer, KernelAnswers } from './answers.ts';
+import { compareExpectations } from './compare-expectations.ts';
 import { namedRanges, withoutMovedPort } from './moved-ports.ts';
 import { sameWhy } from './why.ts';
 
@@ -20,7 +21,17 @@ import { sameWhy } from './why.ts';
 export interface OurPacket {
   n: number;
   path?: string;
-  ct?: { id?: number; state: string; dir?: string; status?: string[]; tcp?: string; sctp?: string; mark?: number };
+  ct?: {
+    id?: number;
+    state: string;
+    dir?: string;
+    status?: string[];
+    tcp?: string;
+    sctp?: string;
+    mark?: number;
+    helper?: string;
+    master?: number;
+  };
   verdict: string;
   with?: string;
   rule?: string;
@@ -34,6 +45,9 @@ export interface OurAnswers {
   packets: OurPacket[];
   /** `conntrack -E -o timestamp` lines. */
   events: string[];
+  /** Lines of `--expectations`, and of `list --expected`. */
+  expectations: string[];
+  pending: string[];
   table?: string[];
   counters4?: string;
   counters6?: string;
@@ -121,6 +135,7 @@ export function compare(
   };
   const own = { ...ours, events: ours.events.map(plain), ...(ours.table && { table: ours.table.map(plain) }) };
   compareEvents(theirs, own, result, report);
+  compareExpectations(kernel, ours, result, report);
   if (own.table) compareTable(theirs.table, own.table, kernel.tableDelay, result, report);
   const { counters4, counters6 } = ours;
   // The rules met those errors in another state.
@@ -131,7 +146,7 @@ export function compare(
   return result;
 }
 
-type Report = (n: number, what: string, kernel: unknown, ours: unknown) => void;
+export type Report = (n: number, what: string, kernel: unknown, ours: unknown) => void;
 
 function show(value: unknown): string {
   if (value === undefined) return 'nothing';
@@ -174,6 +189,8 @@ function comparePacket(kernel: KernelAnswer, ours: OurPacket, report: Report): v
     check('ct.tcp', entry.tcp, ours.ct?.tcp);
     check('ct.sctp', entry.sctp, ours.ct?.sctp);
     check('ct.mark', entry.mark, ours.ct?.mark ?? 0);
+    check('ct.helper', entry.helper, ours.ct?.helper);
+    check('has a master', entry.expected, ours.ct?.master !== undefined);
   }
   // What is said of a packet that conntrack never saw is not conntrack's.
   // The kernel's message about a packet put together from fragments bears no frame's number.

@@ -4,7 +4,7 @@
 # ports and three netlink sockets, then speaks a line protocol with its parent (kernel.ts), which sets up the rest:
 #
 #   stdout  ready TICK WALL  ports and sockets are there; the parent now loads addresses, routes, sysctls, rules
-#   stdin   go PID           the frames are sent; PID is the `conntrack -E` that listens to the events, too
+#   stdin   go PID PID       the frames are sent; those are the `conntrack -E` that listen to the events, too
 #   stdout  sent             all frames are delivered; the parent now reads the table and the counters
 #   stdin   end              what is left in the sockets is kept, and the process ends
 #
@@ -52,7 +52,8 @@ NFULNL_CFG_CMD_BIND = 1
 NFULNL_COPY_PACKET = 2
 NFULA_CFG_CMD, NFULA_CFG_MODE, NFULA_CFG_QTHRESH, NFULA_CFG_FLAGS = 1, 2, 5, 6
 NFULNL_CFG_F_SEQ = 1
-CONNTRACK_GROUPS = 1 | 2 | 4  # NFNLGRP_CONNTRACK_NEW, _UPDATE, _DESTROY as bits
+# NFNLGRP_CONNTRACK_NEW, _UPDATE, _DESTROY as bits, then NFNLGRP_CONNTRACK_EXP_NEW, _UPDATE, _DESTROY.
+CONNTRACK_GROUPS = 1 | 2 | 4 | 8 | 16 | 32
 SOCKET_BYTES = 256 << 20
 COPY_BYTES = 192  # enough of a packet to tell what it is
 
@@ -277,7 +278,8 @@ def main():
         frames = memoryview(file.read())
     tick = round(time.clock_getres(COARSE) * 1e9)
     print('ready', tick, clock_offset(), flush=True)
-    widen(int(expect('go')[0]))
+    for pid in expect('go'):
+        widen(int(pid))
     keeper.drain(0)
     keeper.drain_ports(0)
     number = send_all(keeper, frames)

@@ -24,12 +24,14 @@ import {
   logInfo,
   messages,
   type NetlinkMessage,
+  NFNL_SUBSYS_CTNETLINK_EXP,
   NLMSG_ERROR,
 } from './netlink.ts';
 import { flowOf } from './packet.ts';
 
 const run = promisify(execFile);
 const OUTPUT_BYTES = 1 << 30;
+const GRE = 47;
 /** How often `conntrack -E` is looked at again, 20 ms apart, when it prints nothing new. */
 const LISTENER_PATIENCE = 250;
 
@@ -68,8 +70,13 @@ export interface KernelRecord {
   refusals: Map<number, number>;
   /** What `ip -j` prints of the router, where it has addresses of its own that matter. */
   host?: HostFiles | undefined;
+  /** Frame of each event of an expectation. */
+  expectations: number[];
   /** `conntrack -E` lines. */
   eventLines: string[];
+  /** `conntrack -E expect` lines, and those of `conntrack -L expect` after the last frame. */
+  expectationLines: string[];
+  pending: string[];
   /** `conntrack -L -o extended` lines, read right after the last frame; seconds from the last frame to then. */
   table: string[];
   tableDelay: number;
@@ -115,8 +122,15 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
   const path = (name: string): string => join(folder, name);
   let router: Router | undefined;
   let listener: Listener | undefined;
+  let expecting: Listener | undefined;
   try {
-    writeFileSync(path('frames'), frameFile(question.frames));
+    writeFileSync(
+      path('frames'),
+      frameFile(
+        question.frames,
+        question.rules4.some((text) => text.includes('--helper pptp')),
+      ),
+    );
     const job = {
       frames: path('frames'),
       answers: path('answers'),
@@ -129,11 +143,16 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
     const [, tick, wall] = (await router.line('ready')) as [string, string, string];
     await setUp(router, question, path);
     const host = question.locals && (await hostFiles(async (...args) => (await router!.inside('ip', args)).stdout));
-    listener = await listen(router, path('events'));
-    router.say(`go ${listener.child.pid}`);
+    listener = await listen(router, path('events'), []);
+    expecting = await listen(router, path('expectations'), ['expect']);
+    router.say(`go ${listener.child.pid} ${expecting.child.pid}`);
     await router.line('sent');
     const table = (await router.inside('conntrack', ['-L', '-o', 'extended'])).stdout;
     const readAt = process.hrtime.bigint();
+    let pending = '';
+    for (const family of ['ipv4', 'ipv6']) {
+      pending += (await router.inside('conntrack', ['-L', 'expect', '-f', family])).stdout;
+    }
     const counters4 = (await router.inside('iptables-legacy-save', ['-c'])).stdout;
     const counters6 = (await router.inside('ip6tables-legacy-save', ['-c'])).stdout;
     router.say('end');
@@ -142,12 +161,15 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
     // Both are CLOCK_MONOTONIC; the word "sent" may wait for a busy process.
     const tableDelay = Number(readAt - (record.sent.at(-1)?.before ?? readAt)) / 1e9;
     const eventLines = await lines(listener, path('events'), record.events.length);
+    const expectationLines = await lines(expecting, path('expectations'), record.expectations.length);
     return {
       tick: Number(tick),
       wall: BigInt(wall),
       ...record,
       host,
       eventLines: eventLines.map(withoutAge),
+      expectationLines,
+      pending: pending.split('\n').filter(Boolean),
       table: table.split('\n').filter(Boolean).map(withoutAge),
       tableDelay,
       counters4,
@@ -155,6 +177,7 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
     };
   } finally {
     listener?.child.kill();
+    expecting?.child.kill();
     router?.kill();
     rmSync(folder, { recursive: true, force: true });
   }
@@ -250,8 +273,8 @@ function portOf({ side, own, packet }: Frame): number {
   return own === undefined ? side : side | OWN | (own === 'link' && needsInterface(packet) ? NAMED : 0);
 }
 
-/** The frames as kernel.py reads them. */
-export function frameFile(frames: Frame[]): Buffer {
+/** The frames as kernel.py reads them. With `calls` GRE has keys that only the kernel knows: its entries are not asked for. */
+export function frameFile(frames: Frame[], calls: boolean): Buffer {
   const parts: Buffer[] = [];
   // The flow of a fragment is that of the packet's first fragment, if that is known by then.
   const flows = new Map<string, ReturnType<typeof flowOf>>();
@@ -260,7 +283,7 @@ export function frameFile(frames: Frame[]): Buffer {
     const fragment = fragmentInfo(frame.packet);
     if (fragment?.offset === 0) flows.set(fragment.key, flowOf(fragment.alone));
     const flow = fragment ? flows.get(fragment.key) : flowOf(frame.packet);
-    const query = flow ? entryRequest(flow) : Buffer.alloc(0);
+    const query = flow && !(calls && flow.protocol === GRE) ? entryRequest(flow) : Buffer.alloc(0);
     const header = Buffer.alloc(14);
     header.writeUInt32LE(frame.n, 0);
     header.writeUInt32LE(frame.wait, 4);
@@ -308,8 +331,8 @@ const HOST_SYSCTLS: Record<string, string> = { 'net.ipv4.conf.all.route_localnet
 
 /**
  * Points of observation, told apart by prefix: R received; `ct STATE DIRECTION` right after connection tracking; F, I,
- * O first in FORWARD, INPUT, OUTPUT; i the end of INPUT, S the end of POSTROUTING (confirm comes after both). Before the
- * prefix stands `=` for what the host was told to send. `ct` in a rule is what makes the kernel track connections at all.
+ * O first in FORWARD, INPUT, OUTPUT; i the end of INPUT, S the end of POSTROUTING, behind confirm. Before the prefix
+ * stands `=` for what the host was told to send. `ct` in a rule is what makes the kernel track connections at all.
  */
 function watchRules(): string {
   const log = (letter: string, bytes = 1): string => `log prefix "${letter}" group ${WATCH_GROUP} snaplen ${bytes}`;
@@ -319,7 +342,8 @@ function watchRules(): string {
     log(letter, bytes),
   ];
   const first = -2_000_000_000;
-  const last = 2_000_000_000;
+  // Behind confirm, where helpers drop: of hooks with one priority, the one that was registered last comes first.
+  const last = 2_147_483_647;
   const chain = (name: string, hook: string, priority: number, ...rules: string[]): string =>
     `  chain ${name} {\n    type filter hook ${hook} priority ${priority}; policy accept;\n    ${rules.join('\n    ')}\n  }`;
   const tracked = (before: string): string[] => [
@@ -428,8 +452,8 @@ interface Listener {
 }
 
 /** Starts `conntrack -E` and waits until it listens. */
-async function listen(router: Router, output: string): Promise<Listener> {
-  const { all, options } = router.command('conntrack', ['-E']);
+async function listen(router: Router, output: string, table: string[]): Promise<Listener> {
+  const { all, options } = router.command('conntrack', ['-E', ...table]);
   const before = listeners(router);
   const child = spawn('nsenter', all, {
     env: options.env,
@@ -472,11 +496,12 @@ const KIND = { NFLOG: 1, EVENT: 2, SENT: 3, ENTRY: 5, REFUSED: 6 } as const;
 export function readAnswers(
   data: Buffer,
   frames: Frame[],
-): Pick<KernelRecord, 'sent' | 'logs' | 'events' | 'entries' | 'refusals'> {
+): Pick<KernelRecord, 'sent' | 'logs' | 'events' | 'entries' | 'expectations' | 'refusals'> {
   const count = frames.length;
   const sent: KernelRecord['sent'] = [];
   const logs: KernelRecord['logs'] = [];
   const events: KernelRecord['events'] = [];
+  const expectations: number[] = [];
   const entries: KernelRecord['entries'] = new Array(count).fill(undefined);
   const refusals: KernelRecord['refusals'] = new Map();
   const next = new Map<number, number>();
@@ -492,8 +517,12 @@ export function readAnswers(
       const [answer] = messages(bytes);
       if (answer && answer.type !== NLMSG_ERROR) entries[n - 1] = entryInfo(answer.body);
     }
-    if (kind === KIND.EVENT)
-      for (const message of messages(bytes)) events.push({ n, message, entry: entryInfo(message.body) });
+    if (kind === KIND.EVENT) {
+      for (const message of messages(bytes)) {
+        if (message.type >> 8 === NFNL_SUBSYS_CTNETLINK_EXP) expectations.push(n);
+        else events.push({ n, message, entry: entryInfo(message.body) });
+      }
+    }
     if (kind === KIND.NFLOG) {
       for (const message of messages(bytes)) {
         const log = logInfo(message);
@@ -507,7 +536,7 @@ export function readAnswers(
     }
   }
   if (sent.length !== count) throw new Error(`${sent.length} of ${count} frames were sent`);
-  return { sent, logs, events, entries, refusals };
+  return { sent, logs, events, entries, expectations, refusals };
 }
 
 /** Does this record belong to another frame than the one under way? */

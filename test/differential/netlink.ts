@@ -7,6 +7,8 @@ const NFGENMSG = 4;
 const NLA_TYPE_MASK = 0x3fff;
 
 const NFNL_SUBSYS_CTNETLINK = 1;
+/** Upper byte of the type of a message about an expectation. */
+export const NFNL_SUBSYS_CTNETLINK_EXP = 2;
 const IPCTNL_MSG_CT_GET = 1;
 const NLM_F_REQUEST = 1;
 /** Message type of an answer that is an error code, not an entry. */
@@ -64,6 +66,10 @@ export interface EntryInfo {
   /** Seconds left. */
   timeout: number | undefined;
   mark: number | undefined;
+  /** Name of the helper. */
+  helper: string | undefined;
+  /** An entry expected this one. */
+  expected: boolean;
   /** TCP_CONNTRACK_* number. */
   tcp: number | undefined;
   /** SCTP_CONNTRACK_* number. */
@@ -80,12 +86,15 @@ const CTA = {
   TUPLE_REPLY: 2,
   STATUS: 3,
   PROTOINFO: 4,
+  HELP: 5,
   TIMEOUT: 7,
   MARK: 8,
   ID: 12,
+  TUPLE_MASTER: 14,
   TIMESTAMP: 20,
 } as const;
 const CTA_TIMESTAMP_STOP = 2;
+const CTA_HELP_NAME = 1;
 const CTA_PROTOINFO_TCP = 1;
 const CTA_PROTOINFO_SCTP = 3;
 const CTA_SCTP_STATE = 1;
@@ -94,6 +103,7 @@ const CTA_TCP = { STATE: 1, SCALE_ORIGINAL: 2, SCALE_REPLY: 3, FLAGS_ORIGINAL: 4
 /** Reads a conntrack entry from the attributes of a ctnetlink message. */
 export function entryInfo(body: Buffer): EntryInfo {
   const all = attributes(body);
+  const help = all.get(CTA.HELP);
   const protoinfo = all.get(CTA.PROTOINFO);
   const tcpBody = protoinfo && attributes(protoinfo).get(CTA_PROTOINFO_TCP);
   const tcp = tcpBody && attributes(tcpBody);
@@ -107,6 +117,8 @@ export function entryInfo(body: Buffer): EntryInfo {
     status: all.get(CTA.STATUS)?.readUInt32BE(0),
     timeout: all.get(CTA.TIMEOUT)?.readUInt32BE(0),
     mark: all.get(CTA.MARK)?.readUInt32BE(0),
+    helper: help && attributes(help).get(CTA_HELP_NAME)?.toString('latin1').replace(/\0$/, ''),
+    expected: all.has(CTA.TUPLE_MASTER),
     tcp: tcp?.get(CTA_TCP.STATE)?.readUInt8(0),
     sctp: sctpBody && attributes(sctpBody).get(CTA_SCTP_STATE)?.readUInt8(0),
     scale: tcp?.has(CTA_TCP.SCALE_ORIGINAL) ? [byte(CTA_TCP.SCALE_ORIGINAL), byte(CTA_TCP.SCALE_REPLY)] : undefined,

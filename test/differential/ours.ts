@@ -30,6 +30,8 @@ export class OurRun {
   readonly #folder: string;
   readonly #options: string[];
   readonly #program: string;
+  /** Some rule gives a helper. */
+  readonly #helped: boolean;
 
   constructor(question: Question, times: bigint[], host?: HostFiles) {
     const program = commandLine();
@@ -58,6 +60,7 @@ export class OurRun {
       this.#options.push('--host', this.#path('host'));
     }
     const texts = [...question.rules4, ...question.rules6];
+    this.#helped = texts.some((text) => text.includes('--helper '));
     if (!host && texts.some(namesInterfaces)) this.#options.push(...networks(question));
     if (question.masquerades) {
       const { v4, v6 } = routerAddresses(question);
@@ -67,7 +70,8 @@ export class OurRun {
 
   /** Replays and reads everything that is compared. */
   async replay(workers: number): Promise<OurAnswers> {
-    const files = ['--packets', 'packets', '--events', 'events', '--table', 'table', '--counters', 'counters'];
+    const names = ['packets', 'events', 'expectations', 'table', 'counters'];
+    const files = names.flatMap((name) => [`--${name}`, name]);
     const outputs = files.map((word, index) => (index % 2 ? this.#path(word) : word));
     await this.#run('replay', [...outputs, '--workers', String(workers)]);
     const lines = (name: string): string[] => readFileSync(this.#path(name), 'utf8').split('\n').filter(Boolean);
@@ -75,6 +79,8 @@ export class OurRun {
     return {
       packets: lines('packets').map((line) => JSON.parse(line) as OurPacket),
       events: lines('events'),
+      expectations: lines('expectations'),
+      pending: this.#helped ? (await this.#run('list', ['--expected'])).split('\n').filter(Boolean) : [],
       table: lines('table'),
       ...countersByTool(counters),
     };

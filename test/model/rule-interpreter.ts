@@ -12,7 +12,7 @@ import {
   Status,
   Sysctl,
 } from '../../assembly/vocabulary.ts';
-import { ACCOUNT, COUNTER, FLOW, LOG_RECORD, PACKET, WORLD } from '../../src/engine/layout.ts';
+import { ACCOUNT, COUNTER, FLOW, HELP, HELPING, LOG_RECORD, PACKET, WORLD } from '../../src/engine/layout.ts';
 import {
   type Action,
   type AddressField,
@@ -251,6 +251,8 @@ export class RuleInterpreter {
         return this.carried(test, p, w);
       case 'sctp chunks':
         return this.chunks(test, p);
+      case 'ct helper':
+        return this.helper(test, p, w) !== test.invert;
       case 'limit':
         return this.limit(test, p, w);
     }
@@ -328,6 +330,20 @@ export class RuleInterpreter {
     const average = packets === 0n ? 0n : bytes / packets;
     const value = test.carried === Carried.PACKETS ? packets : test.carried === Carried.BYTES ? bytes : average;
     return (value >= test.low && value <= test.high) !== test.invert;
+  }
+
+  /** Whether an entry with one of these helpers expected the packet's. */
+  private helper(test: Extract<Test, { op: 'ct helper' }>, p: number, w: number): boolean {
+    const { view } = this;
+    const flow = this.flow(p);
+    if (flow === 0 || !(view.getUint32(flow + FLOW.status, true) & Status.EXPECTED)) return false;
+    const helping = view.getUint32(w + WORLD.helping, true);
+    const number = (flow - view.getUint32(w + WORLD.flows, true)) / FLOW.size;
+    const begun = flow === view.getUint32(w + WORLD.unconfirmed, true);
+    const slots = view.getUint32(helping + HELPING.slots, true);
+    const help = view.getUint32(begun ? helping + HELPING.begun : slots + number * 4, true);
+    const master = view.getUint32(help + HELP.master, true);
+    return ((test.helpers >> view.getUint8(master + HELP.helper)) & 1) === 1;
   }
 
   /** Labels lie in the flow's account: behind the flow if it is the unconfirmed one, else in the parallel table. */

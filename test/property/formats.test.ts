@@ -2,14 +2,23 @@
 // writes against the plain functions of other reports.
 
 import { expect, test } from 'vitest';
-import { EventBit, EventKind, L3, Proto, SctpConntrack, Status, TcpConntrack } from '../../assembly/vocabulary.ts';
+import {
+  EventBit,
+  EventKind,
+  Helper,
+  L3,
+  Proto,
+  SctpConntrack,
+  Status,
+  TcpConntrack,
+} from '../../assembly/vocabulary.ts';
 import { InterfaceNames } from '../../src/capture/interfaces.ts';
 import { EVENT, PACKET, RECORD, TUPLE } from '../../src/engine/layout.ts';
 import { addressText } from '../../src/report/address.ts';
 import { ConntrackLines } from '../../src/report/conntrack-text.ts';
 import { recordFormat } from '../../src/report/events.ts';
 import { FlowLog } from '../../src/report/flow-log.ts';
-import { entryStateName } from '../../src/report/names.ts';
+import { entryStateName, statusNames } from '../../src/report/names.ts';
 import type { EventPlace } from '../../src/report/order.ts';
 import { PacketLines } from '../../src/report/packets.ts';
 import { whyText } from '../../src/report/reason.ts';
@@ -208,7 +217,9 @@ test.each([6, 7])('packet lines are JSON of what the records hold, seed %i', (se
     bytes[packet + PACKET.verdict] = random.below(5);
     bytes[packet + PACKET.ct_state] = random.below(4);
     bytes[packet + PACKET.tcp_state] = random.below(9);
-    view.setUint16(packet + PACKET.status, random.below(2048), true);
+    const helper = random.chance(0.3) ? random.pick([Helper.FTP, Helper.TFTP]) : Helper.NONE;
+    bytes[packet + PACKET.template] = helper;
+    view.setUint16(packet + PACKET.status, random.below(2048) | (helper ? Status.HELPER : 0), true);
     view.setUint32(packet + PACKET.ct_mark, random.below(2 ** 32), true);
     view.setBigInt64(packet + PACKET.flow_id, length(random, 15) - length(random, 3), true);
     view.setUint32(packet + PACKET.rule, 0xffffffff, true);
@@ -217,7 +228,12 @@ test.each([6, 7])('packet lines are JSON of what the records hold, seed %i', (se
     bytes[packet + PACKET.events] = random.below(8);
   }
   const lines = new PacketLines({ rules: [], interfaces });
-  const objects = collect(lines.lines({ view, bytes, records: 0, count }, { packets, translations: 0, logs: () => [] }))
+  const objects = collect(
+    lines.lines(
+      { view, bytes, records: 0, count },
+      { packets, translations: 0, logs: () => [], master: (packet) => packet },
+    ),
+  )
     .split('\n')
     .slice(0, -1);
   expect(objects).toHaveLength(count);
@@ -242,5 +258,9 @@ test.each([6, 7])('packet lines are JSON of what the records hold, seed %i', (se
     expect(object.ct.mark).toBe(view.getUint32(packet + PACKET.ct_mark, true));
     const id = Number(view.getBigInt64(packet + PACKET.flow_id, true));
     expect(object.ct.id).toBe(id === 0 ? undefined : id);
+    const status = view.getUint16(packet + PACKET.status, true);
+    expect(object.ct.status).toEqual(statusNames(status));
+    expect(object.ct.master).toBe(status & Status.EXPECTED ? packet : undefined);
+    expect(object.ct.helper).toBe([undefined, 'ftp', 'tftp'][bytes[packet + PACKET.template]!]);
   });
 });

@@ -7,15 +7,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type ExpectedPacket, layOut, type Scenario } from './scenario-file.ts';
+import { type ExpectedPacket, layOut, layOutExpectation, type Scenario } from './scenario-file.ts';
 import { buildSteps, START, toPcap } from './scenario-packets.ts';
 
 const run = promisify(execFile);
 const PROGRAM = fileURLToPath(new URL('../../build/src/cli/main.js', import.meta.url));
 
-/** What `--events`, `--packets` and `--table` said. */
+/** What `--events`, `--expectations`, `--packets`, `--table` and `list --expected` said. */
 export interface Outputs {
   events: string;
+  expectations: string;
+  pending: string;
   packets: string;
   table: string;
 }
@@ -23,7 +25,17 @@ export interface Outputs {
 /** A line of `--packets` (DESIGN section 6), as far as scenarios ask for it. */
 interface PacketLine {
   path?: string;
-  ct?: { state?: string; dir?: string; status?: string[]; tcp?: string; sctp?: string; mark?: number };
+  ct?: {
+    state?: string;
+    dir?: string;
+    status?: string[];
+    tcp?: string;
+    sctp?: string;
+    mark?: number;
+    helper?: string;
+    id?: number;
+    master?: number;
+  };
   verdict: string;
   with?: string;
   rule?: string;
@@ -49,7 +61,7 @@ export async function replayThroughCtreplay(scenario: Scenario, workers: number)
   const get = (name: string): string => readFileSync(join(folder, name), 'utf8');
   try {
     const options = ['--quiet', '--checksums', 'verify', '--workers', String(workers)];
-    for (const name of ['events', 'packets', 'table']) options.push(`--${name}`, join(folder, name));
+    for (const name of ['events', 'expectations', 'packets', 'table']) options.push(`--${name}`, join(folder, name));
     if (scenario.rules4) options.push('--rules', put('rules4', withHeader('iptables-save', scenario.rules4)));
     if (scenario.rules6) options.push('--rules', put('rules6', withHeader('ip6tables-save', scenario.rules6)));
     for (const [key, value] of Object.entries(scenario.sysctls)) options.push('--sysctl', `${key}=${value}`);
@@ -59,7 +71,15 @@ export async function replayThroughCtreplay(scenario: Scenario, workers: number)
     }
     const capture = put('conversation.pcap', toPcap(buildSteps(scenario.file, scenario.steps)));
     await run(process.execPath, [PROGRAM, 'replay', ...options, capture], { maxBuffer: 1 << 26 });
-    return { events: get('events'), packets: get('packets'), table: get('table') };
+    const list = ['list', '--expected', '--quiet', ...options.slice(options.indexOf('--table') + 2), capture];
+    const pending = scenario.pending ? (await run(process.execPath, [PROGRAM, ...list])).stdout : '';
+    return {
+      events: get('events'),
+      expectations: get('expectations'),
+      pending,
+      packets: get('packets'),
+      table: get('table'),
+    };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -81,6 +101,13 @@ export function expectedEvents(scenario: Scenario): string {
   return all.map((event) => `${stamp(event.time)}${layOut(event.text)}\n`).join('');
 }
 
+/** The whole text that `--expectations` should be. */
+export function expectedExpectations(scenario: Scenario): string {
+  const all = [...scenario.expired, ...scenario.steps.flatMap((step) => step.expectations)];
+  all.sort((one, other) => (one.time < other.time ? -1 : one.time > other.time ? 1 : 0));
+  return all.map((event) => `${stamp(event.time)}${layOutExpectation(event.text)}\n`).join('');
+}
+
 /** What is expected of a packet, and what the line says about the same things. */
 export function packetPair(expected: ExpectedPacket, line: string): [expected: object, actual: object] {
   const actual = JSON.parse(line) as PacketLine;
@@ -91,12 +118,15 @@ export function packetPair(expected: ExpectedPacket, line: string): [expected: o
     verdict: actual.verdict,
     path: actual.path,
     rule: actual.rule,
-    why: actual.why,
+    // The stable word.
+    why: actual.why?.split(':')[0],
     with: actual.with,
     tcp: ct?.tcp,
     sctp: ct?.sctp,
     status: ct?.status?.join(','),
     mark: String(ct?.mark ?? 0),
+    helper: ct?.helper,
+    master: ct?.master === undefined ? undefined : String(ct.master),
     frag: actual.frag && String(actual.frag.n),
   };
   const wanted: Record<string, string> = { ...expected.more };

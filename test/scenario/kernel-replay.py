@@ -12,8 +12,9 @@
 #          "rules4": text, "rules6": text, "counters": bool,
 #          "packets": [{"at": seconds, "from": "lan" | "wan" | "local", "hex": IP packet, "tick": bool,
 #                       "whole": the packet that it is a fragment of}]}
-# result: {"packets": [{"state", "dir", "path", "accepted", "replies": [hex], "events": [line], "counters": text}],
-#          "expiries": [{"at": seconds, "line"}], "table": [line]}
+# result: {"packets": [{"state", "dir", "path", "accepted", "replies": [hex], "events": [line], "expectations": [line],
+#                       "counters": text}],
+#          "expiries": [{"at": seconds, "line"}], "table": [line], "pending": [line]}
 
 import json
 import os
@@ -41,10 +42,16 @@ table inet observer {
     ct state related return
     drop
   }
-  chain input-end { type filter hook input priority 500; log prefix "end input" group %(group)d queue-threshold 1; }
   chain forward-seen { type filter hook forward priority -500; log prefix "path forward" group %(group)d queue-threshold 1; }
   chain input-seen { type filter hook input priority -500; log prefix "path input" group %(group)d queue-threshold 1; }
-  chain post-end { type filter hook postrouting priority 500; log prefix "end post" group %(group)d queue-threshold 1; }
+}
+"""
+
+# Behind everything, helpers included: of hooks with one priority, the one that was registered last comes first.
+LAST = """
+table inet last {
+  chain input-end { type filter hook input priority 2147483647; log prefix "end input" group %(group)d queue-threshold 1; }
+  chain post-end { type filter hook postrouting priority 2147483647; log prefix "end post" group %(group)d queue-threshold 1; }
 }
 """
 
@@ -91,6 +98,7 @@ def build_router(job):
     for route in job["routes"]:
         run("ip", family(route["address"]), "route", "add", route["address"], "dev", route["dev"])
         run("ip", family(route["address"]), "neigh", "replace", route["address"], "lladdr", NEIGHBOUR, "dev", route["dev"])
+    run("nft", "-f", "-", text=LAST % {"group": GROUP})
     for key, value in job["sysctls"].items():
         sysctl(key, value)
     if job.get("rules4"):
@@ -131,10 +139,10 @@ def open_nflog():
     return sock
 
 
-def open_events():
-    """A netlink socket that receives conntrack's events, only to count them (groups NEW, UPDATE, DESTROY)."""
+def open_events(groups):
+    """A netlink socket that receives conntrack's events, only to count them."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 12)
-    sock.bind((0, 7))
+    sock.bind((0, groups))
     sock.setblocking(False)
     return sock
 
@@ -193,11 +201,13 @@ def translated(one, other):
 
 
 class Listener:
-    """`conntrack -E`, and how many of its lines are still to come."""
+    """`conntrack -E`, of entries or of expectations, and how many of its lines are still to come."""
 
-    def __init__(self):
-        self.counting = open_events()
-        self.process = subprocess.Popen(["conntrack", "-E"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    def __init__(self, *table):
+        # Groups NEW, UPDATE and DESTROY; NFNL_SUBSYS_CTNETLINK and NFNL_SUBSYS_CTNETLINK_EXP.
+        self.groups, self.subsystem = (0x38, 2) if table else (7, 1)
+        self.counting = open_events(self.groups)
+        self.process = subprocess.Popen(["conntrack", "-E", *table], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         self.buffer = b""
         deadline = time.monotonic() + 5
         while not self.listening():
@@ -210,10 +220,10 @@ class Listener:
     def listening(self):
         with open("/proc/net/netlink") as table:
             rows = [line.split() for line in table][1:]
-        return sum(1 for row in rows if row[1] == "12" and int(row[3], 16) & 7 == 7) >= 2
+        return sum(1 for row in rows if row[1] == "12" and int(row[3], 16) & self.groups == self.groups) >= 2
 
     def lines(self):
-        wanted = sum(1 for kind, _ in messages(self.counting) if kind >> 8 == 1)
+        wanted = sum(1 for kind, _ in messages(self.counting) if kind >> 8 == self.subsystem)
         out = []
         deadline = time.monotonic() + 5
         while len(out) < wanted:
@@ -300,6 +310,7 @@ def main():
     nflog = open_nflog()
     wire = Wire()
     listener = Listener()
+    expecting = Listener("expect")
     packets, expiries = [], []
     nat = "*nat" in (job.get("rules4") or "") + (job.get("rules6") or "")
     start = time.monotonic()
@@ -324,7 +335,7 @@ def main():
             run("conntrack", "-L")
             now = time.monotonic() - start
             expiries.extend({"at": now, "line": line} for line in listener.lines())
-            packets.append({"at": now, "events": []})
+            packets.append({"at": now, "events": [], "expectations": expecting.lines()})
             continue
         packet = bytes.fromhex(item["hex"])
         for _ in messages(nflog):
@@ -334,6 +345,7 @@ def main():
         seen = observe(nflog, packet, bytes.fromhex(item.get("whole") or item["hex"]), nat)
         seen["at"] = at
         seen["events"] = listener.lines()
+        seen["expectations"] = expecting.lines()
         if job.get("counters"):
             tool = "ip6tables-legacy-save" if packet[0] >> 4 == 6 else "iptables-legacy-save"
             seen["counters"] = run(tool, "-c")
@@ -341,8 +353,12 @@ def main():
     table = []
     for name in ("ipv4", "ipv6"):
         table.extend(run("conntrack", "-L", "-f", name, "-o", "extended").splitlines())
+    pending = []
+    for name in ("ipv4", "ipv6"):
+        pending.extend(run("conntrack", "-L", "expect", "-f", name).splitlines())
     listener.stop()
-    json.dump({"packets": packets, "expiries": expiries, "table": table}, sys.stdout)
+    expecting.stop()
+    json.dump({"packets": packets, "expiries": expiries, "table": table, "pending": pending}, sys.stdout)
 
 
 main()

@@ -5,7 +5,7 @@ import { execFileSync, spawn } from 'node:child_process';
 import { isIPv6 } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import type { Interface, Scenario } from './scenario-file.ts';
-import { layOut } from './scenario-file.ts';
+import { layOut, layOutExpectation } from './scenario-file.ts';
 import { type BuiltStep, buildSteps } from './scenario-packets.ts';
 
 export interface KernelPacket {
@@ -17,6 +17,8 @@ export interface KernelPacket {
   /** Packets that the host sent because of this one (REJECT's answers, ICMP errors), hex. */
   replies?: string[];
   events: string[];
+  /** The same of expectations; undefined: nobody asked. */
+  expectations?: string[];
   /** `iptables-save -c` after the packet. */
   counters?: string;
 }
@@ -25,6 +27,8 @@ export interface KernelResult {
   packets: KernelPacket[];
   expiries: { at: number; line: string }[];
   table: string[];
+  /** `conntrack -L expect` at the end. */
+  pending?: string[];
 }
 
 /** Longest silence that the kernel is made to live through, ns. */
@@ -232,6 +236,7 @@ export function differences(scenario: Scenario, result: KernelResult): string[] 
       if (expected[k] === packet.events[k]) continue;
       say(step.events[k]?.line ?? step.line, expected[k] ?? 'no event', packet.events[k] ?? 'no event');
     }
+    compareExpectations(step, packet, say);
     const family = packet.counters?.includes('ip6tables-save') ? 'ip6' : 'ip';
     const before = counted[family];
     if (packet.counters !== undefined) counted[family] = ruleCounts(packet.counters);
@@ -243,6 +248,7 @@ export function differences(scenario: Scenario, result: KernelResult): string[] 
   }
   compareExpiries(scenario, result, say);
   if (scenario.table) compareTable(scenario, result.table, say);
+  if (scenario.pending && result.pending) comparePending(scenario, result.pending, say);
   return found;
 }
 
@@ -266,6 +272,33 @@ function comparePacket(
   if (answer) {
     const kinds = (packet.replies ?? []).map(answerKind);
     if (!kinds.includes(answer)) say(wanted.line, `with=${answer}`, kinds.join(', ') || 'no answer');
+  }
+}
+
+function compareExpectations(
+  step: Scenario['steps'][number],
+  packet: KernelPacket,
+  say: (line: number, expected: string, actual: string) => void,
+): void {
+  const expected = step.expectations.map((event) => layOutExpectation(event.text));
+  const actual = packet.expectations ?? expected;
+  for (let k = 0; k < Math.max(expected.length, actual.length); k += 1) {
+    if (expected[k] === actual[k]) continue;
+    const line = step.expectations[k]?.line ?? step.line;
+    say(line, expected[k] ?? 'no expectation', actual[k] ?? 'no expectation');
+  }
+}
+
+/** Lines of `conntrack -L expect`, whatever their order and seconds left. */
+function comparePending(
+  scenario: Scenario,
+  actual: readonly string[],
+  say: (line: number, expected: string, actual: string) => void,
+): void {
+  const sorted = (lines: readonly string[]) => lines.map((line) => line.replace(/^\d+ /, '')).sort();
+  const [wanted, seen] = [sorted(scenario.pending!), sorted(actual)];
+  for (let k = 0; k < Math.max(wanted.length, seen.length); k += 1) {
+    if (wanted[k] !== seen[k]) say(scenario.line, `expectations: ${wanted[k] ?? 'none'}`, seen[k] ?? 'none');
   }
 }
 

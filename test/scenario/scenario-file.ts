@@ -12,8 +12,9 @@ export interface Step {
   time: bigint;
   /** Words after the time: source, target, what. `tick` stands alone. */
   words: readonly string[];
-  /** Expected event lines that this packet causes. */
+  /** Expected event lines that this packet causes, and those of expectations. */
   events: ExpectedLine[];
+  expectations: ExpectedLine[];
   /** Expected properties of the packet; undefined: not asked for. */
   packet?: ExpectedPacket;
 }
@@ -31,7 +32,7 @@ export interface ExpectedPacket {
   state?: string;
   dir?: string;
   verdict?: string;
-  /** path, rule, why, with, tcp, sctp, status ("SEEN_REPLY,ASSURED"), mark, frag (the packet's number), by name. */
+  /** path, rule, why, with, tcp, sctp, status ("SEEN_REPLY,ASSURED"), mark, frag (the packet's number), helper, master (as frag), by name. */
   more: Readonly<Record<string, string>>;
 }
 
@@ -58,6 +59,10 @@ export interface Scenario {
   steps: readonly Step[];
   /** Events of entries that ended by themselves, in time order. */
   expiries: readonly ExpectedLine[];
+  /** Events of expectations that ended by themselves, in time order. */
+  expired: readonly ExpectedLine[];
+  /** Expectations at the end, oldest first; undefined: not asked for. */
+  pending?: readonly string[];
   /** Expected table at the end, any order; undefined: not asked for. */
   table?: readonly string[];
 }
@@ -65,7 +70,19 @@ export interface Scenario {
 const DEFAULT_GAP = 10_000_000n;
 const STATES = new Set(['NEW', 'ESTABLISHED', 'RELATED', 'INVALID', 'UNTRACKED', 'NONE']);
 const VERDICTS = new Set(['ACCEPT', 'DROP', 'REJECT', 'UNJUDGED']);
-const PACKET_KEYS = new Set(['path', 'rule', 'why', 'with', 'tcp', 'sctp', 'status', 'mark', 'frag']);
+const PACKET_KEYS = new Set([
+  'path',
+  'rule',
+  'why',
+  'with',
+  'tcp',
+  'sctp',
+  'status',
+  'mark',
+  'frag',
+  'helper',
+  'master',
+]);
 
 /** `0.5s`, `20ms`, `120s` to ns. Throws on anything else. */
 export function duration(text: string): bigint {
@@ -152,15 +169,20 @@ class ConversationParser {
   #askable = true;
   readonly #steps: Step[] = [];
   readonly #expiries: ExpectedLine[] = [];
+  readonly #expired: ExpectedLine[] = [];
+  #pending: string[] | undefined;
   #table: string[] | undefined;
 
   parse(
     body: readonly string[],
     firstLine: number,
-  ): Pick<Scenario, 'virtual' | 'askable' | 'steps' | 'expiries'> & { table?: string[] } {
+  ): Pick<Scenario, 'virtual' | 'askable' | 'steps' | 'expiries' | 'expired'> & {
+    table?: string[];
+    pending?: string[];
+  } {
     for (const [i, text] of body.entries()) {
       try {
-        this.#line(text.replace(/\s+#.*$|^#.*$/, '').trim(), firstLine + i);
+        this.#line(text.replace(/\s+#[^"]*$|^#.*$/, '').trim(), firstLine + i);
       } catch (error) {
         throw new Error(`${firstLine + i}: ${(error as Error).message}`);
       }
@@ -171,6 +193,8 @@ class ConversationParser {
       askable: this.#askable,
       steps: this.#steps,
       expiries: this.#expiries,
+      expired: this.#expired,
+      ...(this.#pending && { pending: this.#pending }),
       ...(this.#table && { table: this.#table }),
     };
   }
@@ -182,8 +206,14 @@ class ConversationParser {
     else if (text.startsWith('> ')) this.#packet(text.slice(2), line);
     else if (text.startsWith('event: '))
       this.#last().events.push({ line, text: text.slice(7).trim(), time: this.#time });
-    else if (text.startsWith('event @')) this.#expiry(text, line);
-    else if (text.startsWith('packet: ')) this.#last().packet = parseExpectedPacket(text.slice(8), line);
+    else if (text.startsWith('event @')) this.#expiries.push(expiry(text, 'event', line));
+    else if (text.startsWith('expect: '))
+      this.#last().expectations.push({ line, text: text.slice(8).trim(), time: this.#time });
+    else if (text.startsWith('expect @')) this.#expired.push(expiry(text, 'expect', line));
+    else if (text.startsWith('expectations: ')) {
+      this.#pending ??= [];
+      if (text !== 'expectations: none') this.#pending.push(text.slice(14).trim());
+    } else if (text.startsWith('packet: ')) this.#last().packet = parseExpectedPacket(text.slice(8), line);
     else if (text.startsWith('table: ')) {
       this.#table ??= [];
       if (text !== 'table: empty') this.#table.push(text.slice(7).trim());
@@ -197,7 +227,7 @@ class ConversationParser {
   }
 
   #packet(text: string, line: number): void {
-    const words = text.trim().split(/\s+/);
+    const words = packetWords(text);
     const time = /^[+@]/.test(words[0]!) ? words.shift()! : undefined;
     if (time?.startsWith('@')) this.#time = duration(time.slice(1));
     else if (time) this.#time += duration(time.slice(1));
@@ -205,14 +235,21 @@ class ConversationParser {
     const before = this.#steps.at(-1);
     if (before && before.time > this.#time) throw new Error('time runs backwards');
     if (!before && this.#time !== 0n) throw new Error('the first packet is at 0s');
-    this.#steps.push({ n: this.#steps.length + 1, line, time: this.#time, words, events: [] });
+    this.#steps.push({ n: this.#steps.length + 1, line, time: this.#time, words, events: [], expectations: [] });
   }
+}
 
-  #expiry(text: string, line: number): void {
-    const match = /^event @(\S+): (.+)$/.exec(text);
-    if (!match) throw new Error('an expiry reads: event @30s: [DESTROY] ...');
-    this.#expiries.push({ line, text: match[2]!.trim(), time: duration(match[1]!) });
-  }
+function expiry(text: string, word: string, line: number): ExpectedLine {
+  const match = new RegExp(`^${word} @(\\S+): (.+)$`).exec(text);
+  if (!match) throw new Error(`an expiry reads: ${word} @30s: [DESTROY] ...`);
+  return { line, text: match[2]!.trim(), time: duration(match[1]!) };
+}
+
+/** Words of a packet's line; text in quotation marks is one word, with the escapes of JSON. */
+function packetWords(text: string): string[] {
+  return (text.match(/"(?:[^"\\]|\\.)*"|\S+/g) ?? []).map((word) =>
+    word.startsWith('"') ? (JSON.parse(word) as string) : word,
+  );
 }
 
 function parseExpectedPacket(text: string, line: number): ExpectedPacket {
@@ -240,6 +277,12 @@ export function layOut(text: string): string {
   if (/^ipv[46]$/.test(words[0]!)) line += `${words.shift()!.padEnd(8)} ${words.shift()} `;
   line += `${words.shift()!.padEnd(8)} ${words.shift()} `;
   return line + words.join(' ');
+}
+
+/** A line of `conntrack -E expect`: the kind right-aligned in nine columns. */
+export function layOutExpectation(text: string): string {
+  const words = text.trim().split(/\s+/);
+  return `${words.shift()!.padStart(9)} ${words.join(' ')}`;
 }
 
 /** All scenarios of the folder, files in name order. */

@@ -107,6 +107,14 @@ const present = <T extends object>(record: T): { [K in keyof T]: NonNullable<T[K
     [K in keyof T]: NonNullable<T[K]>;
   };
 
+/** Payload: `len N` bytes, or what stands behind `data`, a byte a character, or behind `hex`. */
+function data(words: Words): build.Payload | undefined {
+  const text = words.text('data');
+  if (text !== undefined) return Uint8Array.from(Buffer.from(text, 'latin1'));
+  const hex = hexBytes(words.text('hex'));
+  return hex ? Uint8Array.from(hex) : words.number('len');
+}
+
 function tcpWords(flags: string, words: Words, sport: number, dport: number): build.Transport {
   const sack = words.text('sack');
   const ts = words.text('ts');
@@ -127,7 +135,7 @@ function tcpWords(flags: string, words: Words, sport: number, dport: number): bu
       urgent: words.number('urg'),
       mss: words.number('mss'),
       wscale: words.number('wscale'),
-      payload: words.number('len'),
+      payload: data(words),
       dataOffset: words.number('data-offset'),
       sack: sack?.split(',').map((block) => pair(block, '-')),
       ts: ts === undefined ? undefined : pair(ts, ','),
@@ -283,7 +291,7 @@ function buildStep(step: Step, earlier: readonly BuiltStep[]): BuiltStep {
     transport = build.udp({
       sport,
       dport,
-      payload: words.number('len') ?? 0,
+      payload: data(words) ?? 0,
       badChecksum: words.flag('bad-checksum'),
       noChecksum: words.flag('no-checksum'),
     });

@@ -7,6 +7,7 @@
 import { describe, expect, test } from 'vitest';
 import {
   expectedEvents,
+  expectedExpectations,
   type Outputs,
   packetPair,
   programMissing,
@@ -43,6 +44,7 @@ describe.skipIf(noProgram !== undefined).concurrent('ctreplay', () => {
     test(`${scenario.file}: ${scenario.name}`, async ({ expect }) => {
       const outputs = await replayThroughCtreplay(scenario, 1);
       expect(outputs.events).toBe(expectedEvents(scenario));
+      expect(outputs.expectations).toBe(expectedExpectations(scenario));
       const packets = outputs.packets.split('\n').filter(Boolean);
       expect(packets.length).toBe(scenario.steps.length);
       for (const step of scenario.steps) {
@@ -53,6 +55,7 @@ describe.skipIf(noProgram !== undefined).concurrent('ctreplay', () => {
       if (scenario.table) {
         expect(outputs.table.split('\n').filter(Boolean).sort()).toEqual(sortedTable(scenario.table));
       }
+      if (scenario.pending) expect(outputs.pending.split('\n').filter(Boolean)).toEqual(scenario.pending);
       expect(await replayThroughCtreplay(scenario, 2)).toEqual<Outputs>(outputs);
     });
   }

@@ -88,6 +88,7 @@ const SYSCTL_DEFAULTS: Record<Exclude<keyof typeof Sysctl, 'COUNT'>, number> = {
   IPFRAG_MAX_DIST: 64,
   FRAG6_TIMEOUT: 60,
   FRAG6_HIGH_THRESH: 4 << 20,
+  EXPECT_MAX: 4096,
 };
 
 export type SysctlName = keyof typeof SYSCTL_DEFAULTS;

@@ -68,7 +68,7 @@ function writeJob(folder: string, inside: string, { question, after }: Job): voi
     'job.json',
     JSON.stringify({ ports: question.interfaces, groups: [INVALID_GROUP, WATCH_GROUP], after_ms: after }),
   );
-  writeFileSync(join(folder, 'frames'), frameFile(question.frames));
+  writeFileSync(join(folder, 'frames'), frameFile(question.frames, false));
 }
 
 /** Runs the machine until it switches itself off; returns what its console said. */
@@ -120,6 +120,8 @@ function readJob(folder: string, { name, question }: Job, console: string): Kern
     wall: BigInt(offset),
     eventLines,
     table: lines('table'),
+    expectationLines: [],
+    pending: [],
     tableDelay: 0,
     counters4: text('counters4'),
     counters6: text('counters6'),

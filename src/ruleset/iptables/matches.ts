@@ -4,6 +4,7 @@
 // protocol or hook a match is valid for, is in ../check.ts.
 import { CtState, Dir, Status } from '../../../assembly/vocabulary.ts';
 import type { AddressTest, ConntrackTest, InvertedRange, MatchTest, Range } from '../ast.ts';
+import { helpersLike } from '../helpers.ts';
 import { type Family, refuse } from '../source.ts';
 import { CONNBYTES } from './match-connbytes.ts';
 import { SCTP } from './match-sctp.ts';
@@ -39,6 +40,8 @@ const LIMIT_SCALE = 10_000;
 const MULTI_PORTS = 15;
 const COMMENT_MAX = 255;
 /** NF_CT_LABELS_MAX_SIZE: 16 bytes of bits. */
+/** Longest name that struct xt_helper_info holds. */
+const HELPER_NAME_MAX = 29;
 const LABEL_MAX = 127;
 
 /** A packet that connection tracking has not seen yet, as in raw PREROUTING, is INVALID to the kernel. */
@@ -339,6 +342,15 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
     },
   },
   connbytes: CONNBYTES,
+  helper: {
+    options: [{ names: ['helper'], values: 1, invert: true }],
+    build(use) {
+      const given = use.one('helper');
+      const value = firstValue(given);
+      if (value.text.length > HELPER_NAME_MAX) invalid(value, `the name is longer than ${HELPER_NAME_MAX} characters`);
+      return { kind: 'helper', helpers: helpersLike(value.text), invert: given.invert };
+    },
+  },
   comment: {
     options: [{ names: ['comment'], values: 1 }],
     build(use) {

@@ -158,7 +158,12 @@ function buildCt(use: Use): TargetAction {
   };
   // Masks that name nothing are no masks.
   const masked = events && (events.entries | events.expectations) !== 0;
-  return { kind: 'template', template: { ...zoneOf(zone), ...(masked && { events }) } };
+  const helper = use.value('helper');
+  return {
+    kind: 'template',
+    template: { ...zoneOf(zone), ...(masked && { events }), ...(helper && { helper: helper.text }) },
+    ...(helper && { helperAt: helper.at }),
+  };
 }
 
 const TARGETS: Readonly<Record<string, TargetExtension>> = {
@@ -204,8 +209,8 @@ const TARGETS: Readonly<Record<string, TargetExtension>> = {
   CT: {
     options: [
       flag('notrack'),
-      ...['ctevents', 'expevents', ...ZONE_OPTIONS].map((name) => single(name)),
-      ...unsupported(1, 'helper', 'timeout'),
+      ...['ctevents', 'expevents', 'helper', ...ZONE_OPTIONS].map((name) => single(name)),
+      ...unsupported(1, 'timeout'),
     ],
     build: buildCt,
   },

@@ -44,7 +44,8 @@ function line(fields: PacketFields, logs: number[] = []): string {
   packetRecord(place, 512, fields);
   const lines = new PacketLines({ rules: RULES, interfaces: INTERFACES });
   const batch = { view: place.view, bytes: place.bytes, records: 64, count: 1 };
-  const pieces = lines.lines(batch, { packets: 512, translations: 0, logs: () => logs.map((rule) => ({ rule })) });
+  const recorded = () => logs.map((rule) => ({ rule }));
+  const pieces = lines.lines(batch, { packets: 512, translations: 0, logs: recorded, master: () => undefined });
   return Buffer.concat([...pieces]).toString();
 }
 
@@ -125,7 +126,7 @@ test('a second that repeats is cached, one that changes is not', () => {
   const stamps = [1_000_000_000n, 1_500_000_000n, 2_000_000_000n, 1_000_000_001n].map((ts) => {
     captureRecord(place, 64, 1, 1, ts, 1n);
     const batch = { view: place.view, bytes: place.bytes, records: 64, count: 1 };
-    const [piece] = lines.lines(batch, { packets: 512, translations: 0, logs: () => [] });
+    const [piece] = lines.lines(batch, { packets: 512, translations: 0, logs: () => [], master: () => undefined });
     return JSON.parse(Buffer.from(piece!).toString()).ts;
   });
   expect(stamps).toEqual(['1.000000000', '1.500000000', '2.000000000', '1.000000001']);

@@ -52,7 +52,6 @@ describe('errors', () => {
 
   for (const [what, rule, code, column] of [
     ["target 'DNAT' is valid only in table 'nat'", '-A INPUT -j DNAT --to-destination 1.2.3.4', 'RULESET_INVALID', 13],
-    ["option '--helper' of target 'CT' is not supported", '-A INPUT -j CT --helper ftp', 'RULESET_UNSUPPORTED', 16],
     ["option '--timeout' of target 'CT' is not supported", '-A INPUT -j CT --timeout slow', 'RULESET_UNSUPPORTED', 16],
     [
       'the label is neither a name (the host has no connlabel.conf) nor a number from 0 to 127',

@@ -10,6 +10,7 @@ net.ipv6.conf.all.forwarding = 0
 net.netfilter.nf_conntrack_acct = 0
 net.netfilter.nf_conntrack_buckets = 262144
 net.netfilter.nf_conntrack_checksum = 1
+net.netfilter.nf_conntrack_expect_max = 4096
 net.netfilter.nf_conntrack_generic_timeout = 600
 net.netfilter.nf_conntrack_gre_timeout = 30
 net.netfilter.nf_conntrack_gre_timeout_stream = 180

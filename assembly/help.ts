@@ -1,0 +1,145 @@
+// What does an entry have that a helper looks after, or that was expected? Its Help, from the first packet to the end.
+// Kernel: init_conntrack(), __nf_ct_try_assign_helper(), nf_ct_remove_expectations().
+//
+// Only such entries have one: their status says so (HELPER, EXPECTED), and the others pay nothing. An entry that was
+// expected holds the one that expected it: the latter's expectations end when the last of these has gone.
+
+import { Expectation, Flow, Help, Packet, World } from "./layout";
+import { pptp_end_calls, pptp_expected, pptp_forget_call } from "./helper/pptp";
+import { find_expectation, helping_of, unlink_expectation } from "./expect";
+import { template_expevents, template_helper } from "./template";
+import { Helper, Proto, Status } from "./vocabulary";
+
+/** Most expectations that an entry has at a time, whatever its helper. */
+export const EXPECTATIONS_PER_FLOW: usize = 256;
+
+// @ts-ignore: decorator
+@inline function slot_of(w: World, flow: Flow): usize {
+  return <usize>helping_of(w).slots + ((changetype<usize>(flow) - <usize>w.flows) / offsetof<Flow>()) * 4;
+}
+
+// @ts-ignore: decorator
+@inline export function has_help(flow: Flow): bool {
+  return (flow.status & (Status.HELPER | Status.EXPECTED)) != 0;
+}
+
+/** The Help of an entry that has one. */
+export function help_of(w: World, flow: Flow): Help {
+  const at: usize = changetype<usize>(flow) == <usize>w.unconfirmed ? helping_of(w).begun : load<u32>(slot_of(w, flow));
+  return changetype<Help>(at);
+}
+
+/** Helper of a living entry, NONE for none. */
+export function helper_of(w: World, flow: Flow): u8 {
+  return (flow.status & (Status.HELPER | Status.DYING)) == Status.HELPER ? help_of(w, flow).helper : <u8>Helper.NONE;
+}
+
+/** Completes an entry that was begun: was it expected, or does a CT rule give it a helper? False if there is no room. */
+export function begin_help(w: World, flow: Flow, p: Packet): bool {
+  drop_begun(w);
+  const zone = flow.zone ? flow.zone : flow.reply_zone;
+  const expected = find_expectation(w, flow, zone);
+  const found = changetype<usize>(expected) != 0;
+  const helper = found ? <u32>expected.assign_helper : template_helper(w, p);
+  if (!found && helper == Helper.NONE) return true;
+  const help = allocate(w, flow, zone);
+  if (changetype<usize>(help) == 0) return false;
+  help.expevents = template_expevents(w, flow);
+  if (helper != Helper.NONE) {
+    help.helper = <u8>helper;
+    flow.status |= <u32>Status.HELPER;
+  }
+  helping_of(w).begun = <u32>changetype<usize>(help);
+  if (found) {
+    flow.status |= <u32>Status.EXPECTED;
+    const master = changetype<Help>(<usize>expected.master);
+    help.master = <u32>changetype<usize>(master);
+    master.children++;
+    flow.mark = changetype<Flow>(<usize>master.flow).mark;
+    if (expected.helper == Helper.PPTP) pptp_expected(w, expected);
+  }
+  return true;
+}
+
+/** The unconfirmed entry has become part of the table at `flow`. */
+export function adopt_help(w: World, flow: Flow): void {
+  const h = helping_of(w);
+  const help = changetype<Help>(<usize>h.begun);
+  store<u32>(slot_of(w, flow), h.begun);
+  h.begun = 0;
+  help.flow = <u32>changetype<usize>(flow);
+  help.id = flow.id;
+}
+
+/** The unconfirmed entry is given up. */
+export function drop_begun(w: World): void {
+  const h = helping_of(w);
+  if (h.begun == 0) return;
+  const help = changetype<Help>(<usize>h.begun);
+  h.begun = 0;
+  help.flow = 0;
+  release(w, help, w.now, true);
+}
+
+/** An entry dies: because of the packet in work, or, without one, at `when`. */
+export function end_help(w: World, flow: Flow, when: u64, p: Packet): void {
+  const help = help_of(w, flow);
+  help.flow = 0;
+  if (help.helper == Helper.PPTP) pptp_end_calls(w, help, when, p);
+  release(w, help, when, changetype<usize>(p) != 0);
+}
+
+/** How many events may the end of the entry cause: its own, of a call's flow, of expectations? */
+export function events_at_stake(w: World, flow: Flow): usize {
+  let count: usize = 3;
+  let help = help_of(w, flow);
+  while (true) {
+    for (let at: usize = help.expectations; at; at = changetype<Expectation>(at).sibling) count++;
+    if (help.master == 0) return count;
+    help = changetype<Help>(<usize>help.master);
+  }
+}
+
+/**
+ * Ends the expectations of an entry that is dead and held by none, then lets go of the one that expected it. A batch may
+ * learn of the deaths of master and child in either order: the later one counts.
+ */
+function release(w: World, help: Help, when: u64, by_packet: bool): void {
+  while (true) {
+    if (help.gone > when) {
+      when = help.gone;
+      by_packet = false;
+    } else {
+      help.gone = when;
+    }
+    if (help.flow != 0 || help.children != 0) return;
+    while (help.expectations) unlink_expectation(w, changetype<Expectation>(<usize>help.expectations), when, by_packet);
+    const master = changetype<Help>(<usize>help.master);
+    help.next = helping_of(w).helps_free;
+    helping_of(w).helps_free = <u32>changetype<usize>(help);
+    if (changetype<usize>(master) == 0) return;
+    master.children--;
+    if (help.protonum == Proto.GRE && master.helper == Helper.PPTP) pptp_forget_call(w, master);
+    help = master;
+  }
+}
+
+/** A Help for an entry in the making, null if there is no room. */
+function allocate(w: World, flow: Flow, zone: u16): Help {
+  const h = helping_of(w);
+  let at: usize = h.helps_free;
+  if (at) {
+    h.helps_free = changetype<Help>(at).next;
+  } else {
+    at = h.helps_top;
+    if (at + offsetof<Help>() > <usize>h.helps_end) return changetype<Help>(0);
+    h.helps_top = <u32>(at + offsetof<Help>());
+  }
+  memory.fill(at, 0, offsetof<Help>());
+  memory.copy(at, changetype<usize>(flow), 40);
+  const help = changetype<Help>(at);
+  help.zone = zone;
+  // Not the final address: the entry is not part of the table yet.
+  help.flow = <u32>changetype<usize>(flow);
+  return help;
+}

@@ -1,0 +1,237 @@
+// FTP: the data connection that a PORT or EPRT command, or the answer to PASV or EPSV, announces (RFC 959, RFC 2428).
+// Kernel: net/netfilter/nf_conntrack_ftp.c.
+//
+// Commands count only at the beginning of a line: for each direction the two latest sequence numbers behind a newline are
+// remembered, and a segment that begins elsewhere is not looked at. So the first line of each side is never read. A
+// command whose end is in the next segment is dropped, to come again in one piece.
+
+import { expect_source, expect_target } from "../expect";
+import { help_of } from "../help";
+import { Flow, Help, Packet, World } from "../layout";
+import { CtState, Dir, HelperFault, L3, Proto } from "../vocabulary";
+import { tcp_seq } from "../wire/tcp";
+import { ALL, expect, expectation_of, payload, payload_length, refuse, scratch, tuple_of } from "./helper";
+import { ipv6_address, is_digit, is_text, is_word } from "./text";
+
+// What is remembered (Help.data): u32[2][2], sequence numbers behind a newline by direction; u8[2], how many of them.
+const KNOWN: usize = 16;
+const REMEMBERED: u32 = 2;
+
+const NEWLINE: u32 = 10;
+const RETURN: u32 = 13;
+const SPACE: u32 = 32;
+const COMMA: u32 = 44;
+const DOT: u32 = 46;
+const PARENTHESIS: u32 = 40;
+
+/** What a line holds. */
+enum Found {
+  NOTHING = 0,
+  /** The beginning of something that goes on in the next segment. */
+  PART = 1,
+  ADDRESS = 2,
+}
+
+// What the line announces: address (16 bytes, wire order), port (wire order).
+let announced: usize = 0;
+let announced_port: u16 = 0;
+
+export function ftp_help(w: World, flow: Flow, p: Packet): bool {
+  if (p.ct_state != CtState.ESTABLISHED) return true;
+  const length = payload_length(p, true, ALL);
+  if (length == 0) return true;
+  const text = payload(p, true);
+  const help = help_of(w, flow);
+  const dir: u32 = p.dir;
+  const seq = tcp_seq(p.l4);
+  let passes = true;
+  if (is_line_start(help, dir, seq)) {
+    announced = scratch(w);
+    memory.copy(announced, changetype<usize>(tuple_of(flow, dir)), 16);
+    const found = dir == Dir.ORIGINAL ? read_command(p, text, length) : read_answer(p, text, length);
+    if (found == Found.PART) return false;
+    if (found == Found.ADDRESS) passes = expect_data(w, help, flow, p);
+  }
+  if (load<u8>(text + length - 1) == NEWLINE) remember(help, dir, seq + length);
+  return passes;
+}
+
+function is_line_start(help: Help, dir: u32, seq: u32): bool {
+  const at = help.memory();
+  const count = load<u8>(at + KNOWN + dir);
+  for (let i: u32 = 0; i < count; i++) {
+    if (load<u32>(at + (dir * REMEMBERED + i) * 4) == seq) return true;
+  }
+  return false;
+}
+
+/** The older of the two numbers makes room, unless it is the newer one's (update_nl_seq()). */
+function remember(help: Help, dir: u32, seq: u32): void {
+  if (is_line_start(help, dir, seq)) return;
+  const at = help.memory() + dir * REMEMBERED * 4;
+  const known = help.memory() + KNOWN + dir;
+  const count = load<u8>(known);
+  if (count < REMEMBERED) {
+    store<u32>(at + count * 4, seq);
+    store<u8>(known, count + 1);
+    return;
+  }
+  const oldest = at + (<i32>(load<u32>(at) - load<u32>(at, 4)) < 0 ? 0 : 4);
+  if (<i32>(load<u32>(oldest) - seq) < 0) store<u32>(oldest, seq);
+}
+
+/** The other side will connect to what was announced: only to the one who announced it (`loose` is off). */
+function expect_data(w: World, help: Help, flow: Flow, p: Packet): bool {
+  const own = tuple_of(flow, p.dir);
+  if (load<u64>(announced) != own.src_lo || load<u64>(announced, 8) != own.src_hi) return true;
+  const other = tuple_of(flow, p.dir ^ 1);
+  const e = expectation_of(w, help, Proto.TCP, 0);
+  expect_source(e, other);
+  expect_target(e, other, announced_port);
+  return expect(w, p, e);
+}
+
+/** `PORT 10,0,0,1,4,1` and `EPRT |1|10.0.0.1|1025|`. */
+function read_command(p: Packet, text: usize, length: u32): Found {
+  const port = memory.data<u8>([112, 111, 114, 116]); // "port"
+  const eprt = memory.data<u8>([101, 112, 114, 116]); // "eprt"
+  const isPort = is_word(text, port, min<u32>(length, 4));
+  if (!isPort && !is_word(text, eprt, min<u32>(length, 4))) return Found.NOTHING;
+  const partial = isPort ? HelperFault.PARTIAL_PORT : HelperFault.PARTIAL_EPRT;
+  if (length <= 4) return part(p, partial);
+  const start = behind(text, 4, length, SPACE);
+  if (start == 0) return part(p, partial);
+  const rest = length - start;
+  const read = isPort ? read_numbers(text + start, rest, RETURN) : read_extended(p, text + start, rest);
+  return read ? Found.ADDRESS : part(p, partial);
+}
+
+/** `227 Entering Passive Mode (10,0,0,2,4,1)` and `229 Entering Extended Passive Mode (|||1025|)`. */
+function read_answer(p: Packet, text: usize, length: u32): Found {
+  const code = memory.data<u8>([50, 50, 55, 32, 50, 50, 57, 32]); // "227 229 "
+  for (let i: u32 = 0; i < 2; i++) {
+    if (!is_text(text, code + i * 4, min<u32>(length, 4))) continue;
+    const partial = i == 0 ? HelperFault.PARTIAL_227 : HelperFault.PARTIAL_229;
+    if (length <= 4) return part(p, partial);
+    if (i == 0) return read_passive(text + 4, length - 4) ? Found.ADDRESS : part(p, partial);
+    const start = behind(text, 4, length, PARENTHESIS);
+    if (start == 0) return part(p, partial);
+    return read_delimited_port(text + start, length - start) ? Found.ADDRESS : part(p, partial);
+  }
+  return Found.NOTHING;
+}
+
+function part(p: Packet, fault: HelperFault): Found {
+  refuse(p, fault);
+  return Found.PART;
+}
+
+/** The place behind the first `skip` from `i` on, 0 if there is none. */
+function behind(text: usize, i: u32, length: u32, skip: u32): u32 {
+  for (; i < length; i++) {
+    if (load<u8>(text + i) == skip) return i + 1;
+  }
+  return 0;
+}
+
+/** Six numbers (RFC 959), ended by `end`, or by anything if that is 0. What is too large for a byte runs over, as in the kernel. */
+function read_numbers(text: usize, length: u32, end: u32): bool {
+  let address: u32 = 0;
+  let port: u32 = 0;
+  let value: u32 = 0;
+  let index: u32 = 0;
+  for (let i: u32 = 0; i < length; i++) {
+    const c = <u32>load<u8>(text + i);
+    if (is_digit(c)) {
+      value = value * 10 + c - 48;
+      continue;
+    }
+    if (c == COMMA ? index == 5 : index < 5 || (end != 0 && c != end)) return false;
+    if (index < 4) address |= value << (24 - index * 8);
+    else port |= value << (40 - index * 8);
+    if (index == 5) {
+      store<u32>(announced, bswap<u32>(address));
+      announced_port = bswap<u16>(<u16>port);
+      return true;
+    }
+    value = 0;
+    index++;
+  }
+  return false;
+}
+
+/** The numbers begin at the first digit (RFC 1123 section 4.1.2.6). */
+function read_passive(text: usize, length: u32): bool {
+  for (let i: u32 = 0; i < length; i++) {
+    if (is_digit(load<u8>(text + i))) return read_numbers(text + i, length - i, 0);
+  }
+  return false;
+}
+
+// @ts-ignore: decorator
+@inline function is_delimiter(c: u32): bool {
+  return c >= 33 && c <= 126 && !is_digit(c);
+}
+
+/** `|1|132.235.1.2|6275|` or `|2|1080::8:800:200C:417A|5282|` (RFC 2428). */
+function read_extended(p: Packet, text: usize, length: u32): bool {
+  if (length <= 3) return false;
+  const delimiter = <u32>load<u8>(text);
+  if (!is_delimiter(delimiter) || load<u8>(text, 2) != delimiter) return false;
+  const v6 = p.l3num == L3.IPV6;
+  if (load<u8>(text, 1) != (v6 ? 50 : 49)) return false;
+  const address = v6
+    ? ipv6_address(text + 3, text + length, delimiter, announced)
+    : read_dotted(text + 3, length - 3, delimiter);
+  if (address == 0) return false;
+  return read_port(text, 3 + address + 1, length, delimiter);
+}
+
+/** Four numbers with dots; returns their length, 0 if there are none. */
+function read_dotted(text: usize, length: u32, end: u32): u32 {
+  let address: u32 = 0;
+  let value: u32 = 0;
+  let index: u32 = 0;
+  for (let i: u32 = 0; i < length; i++) {
+    const c = <u32>load<u8>(text + i);
+    if (is_digit(c)) {
+      value = value * 10 + c - 48;
+      continue;
+    }
+    const dot = c == DOT;
+    if (!dot && (index != 3 || c != end)) return 0;
+    address |= value << (24 - index * 8);
+    value = 0;
+    index++;
+    if (!dot) {
+      store<u32>(announced, bswap<u32>(address));
+      return i;
+    }
+    if (index == 4) return 0;
+  }
+  return 0;
+}
+
+/** `|||6446|`: three delimiters, the port, the delimiter (RFC 2428). */
+function read_delimited_port(text: usize, length: u32): bool {
+  if (length <= 3) return false;
+  const delimiter = <u32>load<u8>(text);
+  if (!is_delimiter(delimiter) || load<u8>(text, 1) != delimiter || load<u8>(text, 2) != delimiter) return false;
+  return read_port(text, 3, length, delimiter);
+}
+
+/** A port other than 0, in 16 bits, up to the delimiter. */
+function read_port(text: usize, i: u32, length: u32, delimiter: u32): bool {
+  let port: u16 = 0;
+  for (; i < length; i++) {
+    const c = <u32>load<u8>(text + i);
+    if (c == delimiter) {
+      if (port == 0) return false;
+      announced_port = bswap<u16>(port);
+      return true;
+    }
+    if (!is_digit(c)) return false;
+    port = <u16>(<u32>port * 10 + c - 48);
+  }
+  return false;
+}

@@ -1,0 +1,95 @@
+// IRC: a client that offers a file or a chat to another one (DCC) says where it listens, and anybody may come.
+// Kernel: net/netfilter/nf_conntrack_irc.c.
+
+import { expect_target } from "../expect";
+import { help_of } from "../help";
+import { Flow, Packet, World } from "../layout";
+import { CtState, Dir, Proto } from "../vocabulary";
+import { expect, expectation_of, payload, payload_length, tuple_of } from "./helper";
+import { decimal, end_of_decimal, is_text, is_word } from "./text";
+
+/** Bytes of a segment that are looked at. */
+const SEARCH_MAX: u32 = 4095;
+/** `PRIVMSG x ` */
+const COMMAND_MIN: usize = 10;
+/** ` :`, 1, `DCC `, the shortest kind, `t AAAAAAAA P`, 1, newline */
+const OFFER_MIN: usize = 26;
+/** `AAAAAAAA P`, 1, newline */
+const ADDRESS_MIN: usize = 12;
+
+const SPACE: u32 = 32;
+const NEWLINE: u32 = 10;
+const RETURN: u32 = 13;
+
+// What an offer says: where (host order).
+let offered_address: u32 = 0;
+let offered_port: u32 = 0;
+
+export function irc_help(w: World, flow: Flow, p: Packet): bool {
+  if (p.dir == Dir.REPLY || p.ct_state != CtState.ESTABLISHED) return true;
+  const length = payload_length(p, true, SEARCH_MAX);
+  if (length == 0) return true;
+  const text = payload(p, true);
+  if (!find_offer(text, text + min(length, SEARCH_MAX))) return true;
+  // The address may be the one inside or, with NAT, the one outside.
+  const address = bswap<u32>(offered_address);
+  const other = tuple_of(flow, Dir.REPLY);
+  if ((<u32>flow.src_lo != address && <u32>other.dst_lo != address) || offered_port == 0) return true;
+  const e = expectation_of(w, help_of(w, flow), Proto.TCP, 0);
+  expect_target(e, other, bswap<u16>(<u16>offered_port));
+  return expect(w, p, e);
+}
+
+/** Looks for `PRIVMSG who :` followed by 1, `DCC SEND name address port`, 1. Only the first offer counts. */
+function find_offer(at: usize, end: usize): bool {
+  const privmsg = memory.data<u8>([112, 114, 105, 118, 109, 115, 103]); // "privmsg"
+  const message = memory.data<u8>([32, 58]); // " :"
+  const dcc = memory.data<u8>([1, 68, 67, 67, 32]); // 1 "DCC "
+  while (at + COMMAND_MIN < end && is_blank(load<u8>(at))) at++;
+  if (at + COMMAND_MIN < end) {
+    if (!is_word(at, privmsg, 7) || load<u8>(at, 7) != SPACE) return false;
+    at += 8;
+  }
+  while (at + OFFER_MIN < end) {
+    if (!is_text(at, message, 2)) {
+      at++;
+      continue;
+    }
+    at += 2;
+    if (!is_text(at, dcc, 5)) return false;
+    at += 5;
+    const kind = offer_kind(at);
+    if (kind != 0) return read_offer(at + kind, end);
+  }
+  return false;
+}
+
+// @ts-ignore: decorator
+@inline function is_blank(c: u32): bool {
+  return c == SPACE || c == RETURN || c == NEWLINE;
+}
+
+/** Length of the word and blank that say what is offered; 0 if it is something else. */
+function offer_kind(at: usize): u32 {
+  const five = memory.data<u8>([83, 69, 78, 68, 32, 67, 72, 65, 84, 32, 77, 79, 86, 69, 32]); // "SEND CHAT MOVE "
+  const six = memory.data<u8>([84, 83, 69, 78, 68, 32, 83, 67, 72, 65, 84, 32]); // "TSEND SCHAT "
+  for (let i: u32 = 0; i < 3; i++) {
+    if (is_text(at, five + i * 5, 5)) return 5;
+  }
+  return is_text(at, six, 6) || is_text(at, six + 6, 6) ? 6 : 0;
+}
+
+/** Name, address and port of the offer, on one line. */
+function read_offer(at: usize, end: usize): bool {
+  while (load<u8>(at++) != SPACE) {
+    if (at + ADDRESS_MIN > end) return false;
+  }
+  let newline = at;
+  while (newline < end && load<u8>(newline) != NEWLINE) newline++;
+  if (newline >= end) return false;
+  offered_address = <u32>decimal(at, newline);
+  at = end_of_decimal();
+  while (load<u8>(at) == SPACE) at++;
+  offered_port = <u32>decimal(at, newline) & 0xffff;
+  return true;
+}

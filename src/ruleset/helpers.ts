@@ -1,0 +1,56 @@
+// Which connection tracking helpers are there, under which names, and for which protocols?
+// Kernel: nf_conntrack_helper_register() in net/netfilter/nf_conntrack_*.c.
+
+import { Helper, L3, Proto } from '../../assembly/vocabulary.ts';
+
+interface Registration {
+  helper: Helper;
+  /** As `helper=` and `--helper` have it. */
+  name: string;
+  families: readonly L3[];
+  protocols: readonly Proto[];
+}
+
+const BOTH = [L3.IPV4, L3.IPV6];
+
+const REGISTRATIONS: readonly Registration[] = [
+  { helper: Helper.FTP, name: 'ftp', families: BOTH, protocols: [Proto.TCP] },
+  { helper: Helper.TFTP, name: 'tftp', families: BOTH, protocols: [Proto.UDP] },
+  { helper: Helper.IRC, name: 'irc', families: [L3.IPV4], protocols: [Proto.TCP] },
+  { helper: Helper.SANE, name: 'sane', families: BOTH, protocols: [Proto.TCP] },
+  { helper: Helper.PPTP, name: 'pptp', families: [L3.IPV4], protocols: [Proto.TCP] },
+  { helper: Helper.SIP, name: 'sip', families: BOTH, protocols: [Proto.UDP, Proto.TCP] },
+  { helper: Helper.AMANDA, name: 'amanda', families: BOTH, protocols: [Proto.UDP] },
+];
+
+/** Helpers of the kernel that ctreplay does not have. */
+const UNSUPPORTED = new Set(['netbios-ns', 'snmp', 'RAS', 'Q.931', 'H.245']);
+
+const NAMES = new Map(REGISTRATIONS.map(({ helper, name }) => [helper as number, name]));
+
+/** Name of a helper, undefined for NONE. */
+export function helperName(helper: number): string | undefined {
+  return NAMES.get(helper);
+}
+
+/** The helper of this name for a protocol: `unsupported` if only ctreplay lacks it, undefined if the kernel has none. */
+export function findHelper(name: string, family: number, protocol: number): Helper | 'unsupported' | undefined {
+  if (UNSUPPORTED.has(name)) return 'unsupported';
+  const found = REGISTRATIONS.find(
+    (each) => each.name === name && each.families.includes(family) && each.protocols.includes(protocol),
+  );
+  return found?.helper;
+}
+
+/** Number of a helper by its name alone. */
+export function helperNumber(name: string): Helper {
+  return REGISTRATIONS.find((each) => each.name === name)?.helper ?? Helper.NONE;
+}
+
+/** Helpers that `-m helper --helper TEXT` means, as bits: those whose name TEXT begins with; all if it is empty. */
+export function helpersLike(text: string): number {
+  return REGISTRATIONS.reduce(
+    (bits, { helper, name }) => (text === '' || text.startsWith(name) ? bits | (1 << helper) : bits),
+    0,
+  );
+}

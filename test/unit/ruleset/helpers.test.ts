@@ -1,0 +1,69 @@
+// Which uses of helpers does the kernel take (xt_ct_set_helper() in net/netfilter/xt_CT.c), and what do they compile to?
+import { describe, expect, it } from 'vitest';
+import { Helper } from '../../../assembly/vocabulary.ts';
+import { RulesetError } from '../../../src/errors.ts';
+import { helpersLike } from '../../../src/ruleset/helpers.ts';
+import { compileRuleset, parseRulesets } from '../../../src/ruleset/index.ts';
+
+const raw = (rule: string): string => `*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING ${rule}\nCOMMIT\n`;
+
+const compiled = (text: string, family: 2 | 10 = 2) =>
+  compileRuleset(parseRulesets([{ file: 'rules', text, family }]), { interfaceTable: 0, tableBase: 1 });
+
+function refusal(text: string, family: 2 | 10 = 2): string {
+  try {
+    compiled(text, family);
+  } catch (error) {
+    if (error instanceof RulesetError) return error.message;
+    throw error;
+  }
+  return '';
+}
+
+describe('CT --helper', () => {
+  it('is a template that needs one lane', () => {
+    const { templates, key } = compiled(raw('-p tcp -m tcp --dport 21 -j CT --helper ftp'));
+    expect(templates).toMatchObject([{ helper: 'ftp', zone: 0 }]);
+    expect(key).toMatchObject({ key: 'one-lane', rule: { chain: 'PREROUTING', number: 1 } });
+  });
+
+  it('needs one protocol, and a helper of that protocol and family', () => {
+    expect(refusal(raw('-j CT --helper ftp'))).toContain('rules:3:30: --helper needs -p');
+    expect(refusal(raw('! -p udp -j CT --helper ftp'))).toContain('--helper needs -p');
+    expect(refusal(raw('-p udp -j CT --helper ftp'))).toContain("no helper 'ftp' for this protocol");
+    expect(refusal(raw('-p tcp -j CT --helper FTP'))).toContain("no helper 'FTP'");
+    expect(refusal(raw('-p tcp -j CT --helper irc'))).toBe('');
+    expect(refusal(raw('-p tcp -j CT --helper irc'), 10)).toContain("no helper 'irc'");
+  });
+
+  it('is refused beside NAT of the same family, in whatever order and file', () => {
+    const helped = raw('-p tcp -j CT --helper ftp');
+    const nat = (rule: string): string => `*nat\n:POSTROUTING ACCEPT [0:0]\n${rule}COMMIT\n`;
+    const translated = nat('-A POSTROUTING -j MASQUERADE\n');
+    const beside = "rules:3:37: helper 'ftp' is not supported beside the NAT rule in ";
+    expect(refusal(helped + translated)).toContain(`${beside}rules:7`);
+    expect(refusal(translated + helped)).toContain("rules:7:37: helper 'ftp' is not supported beside");
+    expect(refusal(helped + nat(''))).toBe('');
+    expect(refusal(translated)).toBe('');
+    expect(refusal(raw('-p tcp -j CT --helper ftp --zone-orig 3') + nat(''))).toContain(
+      'beside a nat table and a zone',
+    );
+    const files = (family: 2 | 10) =>
+      parseRulesets([
+        { file: 'rules', text: helped, family: 2 },
+        { file: 'more', text: translated, family },
+      ]);
+    expect(() => files(2)).toThrow(`${beside}more:3`);
+    expect(() => files(10)).not.toThrow();
+  });
+});
+
+describe('-m helper', () => {
+  it('means the helpers whose name the text begins with, all if it is empty', () => {
+    expect(helpersLike('ftp')).toBe(1 << Helper.FTP);
+    expect(helpersLike('ftp-2121')).toBe(1 << Helper.FTP);
+    expect(helpersLike('ft')).toBe(0);
+    expect(helpersLike('tftp')).toBe(1 << Helper.TFTP);
+    expect(helpersLike('') & (1 << Helper.AMANDA)).not.toBe(0);
+  });
+});

@@ -371,12 +371,18 @@ function watchRules(): string {
 }
 
 /**
- * What keeps the router's own stack quiet: it gets no packet, and what it says of itself (MLD, NDP, IGMP) gets nowhere.
+ * What keeps the router's own stack quiet: it gets no packet, and what it says of its own accord (MLD, NDP, IGMP, ends of
+ * reassembly) gets nowhere.
  * A new hook comes before those of the same priority: with the greatest there is, and loaded before anything that needs
  * connection tracking, this one stays behind confirm.
  */
 function quietRules(): string {
-  const chatter = ['meta l4proto igmp', 'icmpv6 type { 131, 132, 133, 134, 135, 136, 137, 143 }'];
+  const chatter = [
+    'meta l4proto igmp',
+    'icmpv6 type { 131, 132, 133, 134, 135, 136, 137, 143 }',
+    // Fragments waited too long: caused by time.
+    'icmpv6 type 3 icmpv6 code 1',
+  ];
   return [
     'table inet ctreplay_quiet {',
     '  chain input { type filter hook input priority 2147483647; policy drop; }',

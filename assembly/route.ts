@@ -120,8 +120,12 @@ export function route_echoes(p: Packet, w: World): bool {
 /** Routes a packet: sets path and oif for good. NONE if it goes on to the next hook, else why it is dropped. */
 export function route_decide(p: Packet, w: World): Reason {
   if (!w.topology) {
-    // The host's own answers go back to where the packet came from.
-    if (p.path == Path.OUTPUT) return Reason.NONE;
+    // The host's own answers go back to where the packet came from, but for link-local neighbours: nothing says that the
+    // host has an address on their link.
+    if (p.path == Path.OUTPUT) {
+      const link_local = p.l3num == L3.IPV6 && is_link_local6(be64(changetype<usize>(p) + offsetof<Packet>("dst_lo")));
+      return link_local ? Reason.NO_ROUTE : Reason.NONE;
+    }
     if (p.ttl <= 1) return Reason.TTL_EXCEEDED;
     return p.l3num == L3.IPV6 && load<u8>(changetype<usize>(p), offsetof<Packet>("dst_lo")) != 0xff ? scope6(p) : Reason.NONE;
   }

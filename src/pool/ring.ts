@@ -100,7 +100,8 @@ export function layOutRing(
   wants: {
     events: boolean;
     logs: boolean;
-    endsBytes: number /** By world. */;
+    endsBytes: number;
+    /** By world. */
     translations: readonly boolean[];
   },
 ): Ring {

@@ -99,6 +99,8 @@ def build_router(job):
         run("ip", family(route["address"]), "route", "add", route["address"], "dev", route["dev"])
         run("ip", family(route["address"]), "neigh", "replace", route["address"], "lladdr", NEIGHBOUR, "dev", route["dev"])
     run("nft", "-f", "-", text=LAST % {"group": GROUP})
+    # Otherwise a CT rule that is loaded while nobody listens, as now, has no event masks (nf_ct_ecache_ext_add()).
+    sysctl("net.netfilter.nf_conntrack_events", 1)
     for key, value in job["sysctls"].items():
         sysctl(key, value)
     if job.get("rules4"):

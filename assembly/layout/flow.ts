@@ -1,0 +1,160 @@
+// What is an entry of the connection table, and how is it found?
+
+// Peer: what one side of a TCP connection has shown (20 bytes, kernel: struct ip_ct_tcp_state)
+//   0        4           8           12          16      17     18
+//   td_end   td_maxend   td_maxwin   td_maxack   scale   flags  pad
+@unmanaged export class Peer {
+  /** Highest seq + len sent by this side. */
+  td_end: u32;
+  /** Highest ack + window that the other side granted to this side. */
+  td_maxend: u32;
+  /** Largest window (scaled) that this side announced, at least 1 once anything was seen. */
+  td_maxwin: u32;
+  /** Highest ack sent by this side. */
+  td_maxack: u32;
+  /** Window scale of this side. */
+  td_scale: u8;
+  /** PeerFlag bits (track/tcp-states.ts). */
+  flags: u8;
+  /** Flow keeps other fields here. */
+  pad: u16;
+}
+if (offsetof<Peer>() != 20) ERROR("Peer is 20 bytes");
+
+// SctpState: what the ends of an SCTP association have shown (12 bytes, kernel: struct ip_ct_sctp)
+@unmanaged export class SctpState {
+  /** Verification tags, as they lie in packets of the original and of the reply direction; 0 not known. */
+  vtag_original: u32;
+  vtag_reply: u32;
+  /** Directions (bits) from which an INIT opened this association and no COOKIE ACK has ended the opening. */
+  init: u8;
+  /** SctpFlag bits (track/sctp.ts). */
+  flags: u8;
+  /** Direction of the last HEARTBEAT with a wrong tag. */
+  last_dir: u8;
+  pad: u8;
+
+  @inline vtag(dir: u32): u32 {
+    return load<u32>(changetype<usize>(this) + <usize>dir * 4);
+  }
+  @inline set_vtag(dir: u32, vtag: u32): void {
+    store<u32>(changetype<usize>(this) + <usize>dir * 4, vtag);
+  }
+}
+if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
+
+// Flow: one entry of the connection table (192 bytes, three cache lines)
+//   line 0   tuple of the original direction, status, expiry, mark, protocol state
+//   line 1   TCP window state of both sides; identity
+//   line 2   reply tuple, hash, timer links: touched when an entry is created, armed or dies
+@unmanaged export class Flow {
+  src_lo: u64; // 0: Tuple
+  src_hi: u64;
+  dst_lo: u64;
+  dst_hi: u64;
+  sport: u16;
+  dport: u16;
+  protonum: u8;
+  l3num: u8;
+  zone: u16;
+  /** Second for which the entry sits on the timing wheel; its expiry may be later, never earlier. */
+  armed_s: u32; // 40
+  /** Status bits. */
+  status: u32;
+  /** Expiry, ns since 1970. Before confirm: the timeout in ns. */
+  expires: u64; // 48
+  mark: u32; // 56
+  /** TcpConntrack; SctpConntrack if the protocol is SCTP. */
+  tcp_state: u8; // 60
+  /** 1 while the entry sits on the timing wheel. */
+  armed: u8;
+  /** EventBit bits that wait for the next accepted packet (kernel: nf_conntrack_ecache.cache). */
+  pending_events: u16;
+
+  // line 1 (64): TCP: both peers inline, ORIGINAL first; see peer(). SCTP: see sctp(). UDP: a time.
+  /** UDP: an answered flow that is active after this time (ns) is a stream. */
+  udp_stream_after: u64;
+  peers_1: u64;
+  peers_2: u16;
+  /** What the remembered packet said of its sender (see last_seq): in the gaps that the peers leave. */
+  last_wscale: u8; // 82
+  last_flags: u8;
+  peers_3: u32;
+  peers_4: u64;
+  peers_5: u32;
+  peers_6: u16;
+  /** Identical ACKs in a row. */
+  retrans: u8; // 102
+  pad_0: u8;
+  /** Last packet that was accepted or ignored: its seq, ack, end, raw window (kernel: struct ip_ct_tcp.last_*). */
+  last_seq: u32; // 104
+  last_ack: u32;
+  last_end: u32;
+  last_win: u16;
+  /** Flag class (TcpFlagClass) and direction of that packet. */
+  last_index: u8; // 118
+  last_dir: u8;
+  /** Number of the packet that created the entry (Record.number): its identity in every output, also of each packet. */
+  id: u64; // 120
+
+  // line 2 (128): reply tuple in the order of Tuple.
+  reply_src_lo: u64;
+  reply_src_hi: u64;
+  reply_dst_lo: u64;
+  reply_dst_hi: u64;
+  reply_sport: u16;
+  reply_dport: u16;
+  reply_protonum: u8;
+  reply_l3num: u8;
+  reply_zone: u16;
+  /** Symmetric hash of the original tuple. */
+  hash: u32; // 168
+  pad_1: u32;
+  /** Neighbours on the timing wheel's bucket list; flow addresses. next also links the free list. */
+  next: u32; // 176
+  prev: u32;
+  /** Bucket the entry sits in: address of the bucket's head. */
+  bucket: u32;
+  /** Template that the entry was begun with, 0 for none. */
+  template: u32;
+
+  @inline peer(dir: u32): Peer {
+    return changetype<Peer>(changetype<usize>(this) + offsetof<Flow>("udp_stream_after") + <usize>dir * 20);
+  }
+  @inline sctp(): SctpState {
+    return changetype<SctpState>(changetype<usize>(this) + offsetof<Flow>("udp_stream_after"));
+  }
+}
+if (offsetof<Flow>() != 192) ERROR("Flow is 192 bytes");
+if (offsetof<Flow>("last_wscale") != 64 + offsetof<Peer>("pad")) ERROR("Flow.last_wscale lies behind the first peer's fields");
+if (offsetof<Flow>("retrans") != 64 + 20 + offsetof<Peer>("pad")) ERROR("Flow.retrans lies behind the second peer's fields");
+if (offsetof<Flow>("udp_stream_after") != 64) ERROR("Flow line 1 starts with the peers");
+if (offsetof<Flow>("reply_src_lo") != 128) ERROR("Flow line 2 starts with the reply tuple");
+
+// Account: what accounting, timestamps and labels add to a flow (64 bytes, parallel to the flows; nf_conntrack_acct,
+// nf_conntrack_timestamp, -m connlabel)
+@unmanaged export class Account {
+  packets_original: u64;
+  bytes_original: u64;
+  packets_reply: u64;
+  bytes_reply: u64;
+  /** Creation time, ns since 1970. */
+  start: u64;
+  /** Label bits 0 to 63, and 64 to 127. */
+  labels_lo: u64;
+  labels_hi: u64;
+  pad: u64;
+}
+if (offsetof<Account>() != 64) ERROR("Account is 64 bytes");
+
+// Slot: one place of the open-addressing index (8 bytes, eight to a cache line)
+@unmanaged export class Slot {
+  /** Hash of the flow's tuple; of its reply tuple if `flow` has SLOT_REPLY. */
+  tag: u32;
+  /** Address of the flow and SLOT_* bits, 0 if the slot is empty. */
+  flow: u32;
+}
+if (offsetof<Slot>() != 8) ERROR("Slot is 8 bytes");
+/** Low bits of Slot.flow for an entry that NAT changed, which has a slot for each direction. */
+export const SLOT_ORIGINAL: u32 = 1;
+export const SLOT_REPLY: u32 = 2;

@@ -1,0 +1,126 @@
+// What is kept of helpers and of what they expect?
+
+// Helping: helpers and expectations of a world (80 bytes), then two Expectations in the making
+@unmanaged export class Helping {
+  /** u32 per flow, parallel to the flows: its Help. Meaningful where the status has HELPER or EXPECTED. */
+  slots: u32; // 0
+  /** Help[]: head of the free list, high-water mark, end. */
+  helps_free: u32;
+  helps_top: u32;
+  helps_end: u32;
+  /** Expectation[]: first, head of the free list, high-water mark, end. */
+  expectations: u32; // 16
+  expectations_free: u32;
+  expectations_top: u32;
+  expectations_end: u32;
+  /** u32[EXPECTATION_BUCKETS]: the newest expectation of each bucket. */
+  buckets: u32; // 32
+  /** Expectations that there are, and may be (nf_conntrack_expect_max). */
+  count: u32;
+  max: u32;
+  /** Help of the unconfirmed entry, 0 if it has none. */
+  begun: u32;
+  /** No expectation expires before, ns since 1970. */
+  next_expiry: u64; // 48
+  /** Expectations made so far: the number of the last one. */
+  made: u64;
+  /** Connections that have calls in the keymap of GRE: the first one's Help (helper/pptp.ts). */
+  keymap: u32; // 64
+  pad_0: u32;
+  pad_1: u64;
+}
+if (offsetof<Helping>() != 80) ERROR("Helping is 80 bytes");
+export const EXPECTATION_BUCKETS: u32 = 1024;
+
+// Help: what an entry with a helper, or one that was expected, has beyond its Flow (160 bytes; kernel: struct nf_conn_help).
+// It outlives its entry as long as entries are there that were expected by it.
+@unmanaged export class Help {
+  /** Tuple of the entry's original direction. */
+  src_lo: u64; // 0
+  src_hi: u64;
+  dst_lo: u64; // 16
+  dst_hi: u64;
+  sport: u16; // 32
+  dport: u16;
+  protonum: u8;
+  l3num: u8;
+  /** Number of the entry's zone, whatever direction it holds for. */
+  zone: u16;
+  /** The entry; 0 once it is dead. */
+  flow: u32; // 40
+  /** Help of the entry that expected this one, 0 for none. */
+  master: u32;
+  /** Entries that this one has expected and that live. */
+  children: u32; // 48
+  /** Newest of its expectations. */
+  expectations: u32;
+  /** Events of expectations that are announced (1 << kind - EXPECT_NEW). */
+  expevents: u32; // 56
+  /** Helper. */
+  helper: u8; // 60
+  pad_0: u8;
+  pad_1: u16;
+  /** u8 per class: expectations that there are. */
+  expecting: u32; // 64
+  /** Next of the free list. */
+  next: u32;
+  /** When it died, or the last of its children, ns since 1970. */
+  gone: u64; // 72
+  /** Flow.id of the entry. */
+  id: u64; // 80
+  /** What the helper remembers of the connection; zero at first. */
+  data: u64; // 88
+  data_1: u64;
+  data_2: u64;
+  data_3: u64;
+  data_4: u64;
+  data_5: u64;
+  data_6: u64;
+  data_7: u64;
+  data_8: u64;
+
+  @inline memory(): usize {
+    return changetype<usize>(this) + offsetof<Help>("data");
+  }
+}
+if (offsetof<Help>() != 160) ERROR("Help is 160 bytes");
+
+// Expectation: a connection that a helper has heard announced (128 bytes; kernel: struct nf_conntrack_expect)
+@unmanaged export class Expectation {
+  /** Tuple that is expected; the zone is that of the entry that expects. */
+  src_lo: u64; // 0
+  src_hi: u64;
+  dst_lo: u64; // 16
+  dst_hi: u64;
+  sport: u16; // 32
+  dport: u16;
+  protonum: u8;
+  l3num: u8;
+  zone: u16;
+  /** Which bits of source address and port count. */
+  mask_lo: u64; // 40
+  mask_hi: u64;
+  mask_sport: u16; // 56
+  klass: u8;
+  /** ExpectFlag bits. */
+  flags: u8;
+  /** Helper that made it, and the one that the expected entry gets. */
+  helper: u8; // 60
+  assign_helper: u8;
+  pad_0: u16;
+  /** Expiry, ns since 1970. */
+  expires: u64; // 64
+  /** Number in order of making, from 1; 0: the record is free. */
+  id: u64; // 72
+  /** Help of the entry that expects. */
+  master: u32; // 80
+  /** Next in its bucket, and of its master. */
+  next: u32;
+  sibling: u32; // 88
+  pad_1: u32;
+  pad_2: u64; // 96
+  pad_3: u64;
+  pad_4: u64;
+  pad_5: u64;
+}
+if (offsetof<Expectation>() != 128) ERROR("Expectation is 128 bytes");

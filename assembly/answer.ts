@@ -102,6 +102,7 @@ export function echo_of(w: World, p: Packet): Packet {
   const echo = changetype<Packet>(at);
   echo.events = 0;
   echo.logs = 0;
+  echo.flags |= <u16>PacketFlag.ECHO;
   return echo;
 }
 

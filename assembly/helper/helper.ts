@@ -8,6 +8,7 @@ import { Expectation, Flow, Help, Helping, Packet, Tuple, World } from "../layou
 import { Dir, Helper, HelperFault, PacketFlag, Reason } from "../vocabulary";
 import { tcp_header_length } from "../wire/tcp";
 import { amanda_help } from "./amanda";
+import { broadcast_help } from "./broadcast";
 import { ftp_help } from "./ftp";
 import { irc_help } from "./irc";
 import { pptp_help } from "./pptp";
@@ -16,6 +17,8 @@ import { sip_help } from "./sip";
 import { tftp_help } from "./tftp";
 
 const UDP_HEADER: u32 = 8;
+const NETBIOS_NS_PORT: u16 = 137;
+const SNMP_PORT: u16 = 161;
 
 /** Shows a packet to the helper of its entry. False if that does not let it pass. */
 export function help(w: World, p: Packet): bool {
@@ -27,6 +30,8 @@ export function help(w: World, p: Packet): bool {
     case Helper.TFTP: return tftp_help(w, flow, p);
     case Helper.IRC: return irc_help(w, flow, p);
     case Helper.SANE: return sane_help(w, flow, p);
+    case Helper.NETBIOS_NS: return broadcast_help(w, flow, p, bswap<u16>(NETBIOS_NS_PORT));
+    case Helper.SNMP: return broadcast_help(w, flow, p, bswap<u16>(SNMP_PORT));
     case Helper.AMANDA: return amanda_help(w, flow, p);
     case Helper.PPTP: return pptp_help(w, flow, p);
     case Helper.SIP: return sip_help(w, flow, p);

@@ -26,10 +26,22 @@
   made: u64;
   /** Connections that have calls in the keymap of GRE: the first one's Help (helper/pptp.ts). */
   keymap: u32; // 64
-  pad_0: u32;
+  /** Broadcast[], one with mask 0 at the end. */
+  broadcasts: u32;
   pad_1: u64;
 }
 if (offsetof<Helping>() != 80) ERROR("Helping is 80 bytes");
+
+// Broadcast: an address of the host's with which everybody on its network is reached (12 bytes, kernel: struct in_ifaddr)
+@unmanaged export class Broadcast {
+  /** IPv4 address and mask of the network, in wire order. */
+  address: u32;
+  mask: u32;
+  iface: u16;
+  pad: u16;
+}
+if (offsetof<Broadcast>() != 12) ERROR("Broadcast is 12 bytes");
+
 export const EXPECTATION_BUCKETS: u32 = 1024;
 
 // Help: what an entry with a helper, or one that was expected, has beyond its Flow (160 bytes; kernel: struct nf_conn_help).

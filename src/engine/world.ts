@@ -13,6 +13,7 @@ import { compileTopology } from '../topology/compile.ts';
 import { WHEEL_BYTES } from './engine.ts';
 import {
   ACCOUNT,
+  BROADCAST,
   BUCKET_NODE,
   COUNTER,
   EXPECTATION,
@@ -255,7 +256,23 @@ export class WorldImage {
     this.view.setUint32(at + HELPING.expectations_top, expectations, true);
     this.view.setUint32(at + HELPING.expectations_end, expectations + max * EXPECTATION.size, true);
     this.view.setUint32(at + HELPING.buckets, allocator.take(EXPECTATION_BUCKETS * 4), true);
+    this.view.setUint32(at + HELPING.broadcasts, this.broadcasts(allocator), true);
     return at;
+  }
+
+  /** Whom a broadcast of the host's reaches. */
+  private broadcasts(allocator: Allocator): number {
+    const known = (this.plan.host.topology?.addresses ?? []).filter(
+      ({ broadcast, secondary, length }) => broadcast !== undefined && !secondary && length > 0,
+    );
+    const start = allocator.take((known.length + 1) * BROADCAST.size);
+    known.forEach(({ broadcast, length, device }, index) => {
+      const at = start + index * BROADCAST.size;
+      this.view.setUint32(at + BROADCAST.address, Number(broadcast), false);
+      this.view.setUint32(at + BROADCAST.mask, 0xffffffff << (32 - length), false);
+      this.view.setUint16(at + BROADCAST.iface, device === undefined ? 0 : this.names.index(device), true);
+    });
+    return start;
   }
 
   /** What entries have that a helper looks after: the place comes with the table. */

@@ -116,7 +116,7 @@ export function flowXml(view: DataView, bytes: Uint8Array, at: number, listed: b
   const { labels } = modes;
   if (labels && tellsLabels(view, bytes, at, listed)) text += labelsXml(labelNames(view, at, labels));
   if (zones.both) text += `<zone>${zones.both}</zone>`;
-  if (parts.use) text += '<use>1</use>';
+  if (parts.use) text += `<use>${1 + view.getUint16(at + EVENT.children, true)}</use>`;
   text += `<id>${idAt(view, at + EVENT.id)}</id>`;
   if (status & Status.ASSURED) text += '<assured/>';
   if (!(status & Status.SEEN_REPLY)) text += '<unreplied/>';

@@ -74,8 +74,8 @@ async function runGroup(seeds: number[], options: SeedOptions, result: SeedResul
   const quiet = { workers: options.workers, limit: 0, print: () => {} };
   const asked = question(packets);
   let { comparison } = await compareTraffic(asked, quiet);
-  for (let again = 0; again < RERUNS && isChance(comparison.differences); again++) {
-    ({ comparison } = await compareTraffic(asked, quiet));
+  for (let again = 1; again <= RERUNS && isChance(comparison.differences); again++) {
+    ({ comparison } = await compareTraffic(asked, { ...quiet, chance: again }));
     result.excused.rerun = (result.excused.rerun ?? 0) + 1;
   }
   const found = new Map<number, Difference>();

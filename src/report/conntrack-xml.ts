@@ -23,7 +23,7 @@ const FLOW_TAGS: Record<number, string> = {
   [EventKind.DESTROY]: '<flow type="destroy">',
 };
 
-function portsXml(bytes: Uint8Array, at: number, protonum: number): string {
+export function portsXml(bytes: Uint8Array, at: number, protonum: number): string {
   switch (protonum) {
     case Proto.TCP:
     case Proto.UDP:
@@ -57,7 +57,7 @@ function countersXml(view: DataView, packets: number, bytes: number): string {
   return `<counters><packets>${u64At(view, packets)}</packets><bytes>${u64At(view, bytes)}</bytes></counters>`;
 }
 
-function whenXml(seconds: number): string {
+export function whenXml(seconds: number): string {
   const date = new Date(seconds * 1000);
   const two = (n: number) => String(n).padStart(2, '0');
   return (

@@ -27,7 +27,7 @@ function addressProc(bytes: Uint8Array, at: number, v4: boolean): string {
   return groups.join(':');
 }
 
-function tupleProc(bytes: Uint8Array, at: number, v4: boolean): string {
+export function tupleProc(bytes: Uint8Array, at: number, v4: boolean): string {
   const addresses = `src=${addressProc(bytes, at, v4)} dst=${addressProc(bytes, at + 16, v4)} `;
   switch (bytes[at + 36]!) {
     case Proto.TCP:

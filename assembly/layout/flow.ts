@@ -147,14 +147,33 @@ if (offsetof<Flow>("reply_src_lo") != 128) ERROR("Flow line 2 starts with the re
 }
 if (offsetof<Account>() != 64) ERROR("Account is 64 bytes");
 
-// Slot: one place of the open-addressing index (8 bytes, eight to a cache line)
-@unmanaged export class Slot {
-  /** Hash of the flow's tuple; of its reply tuple if `flow` has SLOT_REPLY. */
-  tag: u32;
-  /** Address of the flow and SLOT_* bits, 0 if the slot is empty. */
-  flow: u32;
+// IndexBucket: a cache line of the index (64 bytes)
+//   0       28   32       60
+//   tags[7]  0   values[7]  overflow
+@unmanaged export class IndexBucket {
+  /** Hashes of tuples, 0 where nothing is: of a flow's reply tuple if its value has SLOT_REPLY. */
+  tag_0: u32;
+  tag_1: u32;
+  tag_2: u32;
+  tag_3: u32;
+  tag_4: u32;
+  tag_5: u32;
+  tag_6: u32;
+  pad: u32;
+  /** Addresses of flows and SLOT_* bits. */
+  value_0: u32; // 32
+  value_1: u32;
+  value_2: u32;
+  value_3: u32;
+  value_4: u32;
+  value_5: u32;
+  value_6: u32;
+  /** Address of the bucket with what found no room here, 0 if there is none. Links the free ones. */
+  overflow: u32; // 60
 }
-if (offsetof<Slot>() != 8) ERROR("Slot is 8 bytes");
-/** Low bits of Slot.flow for an entry that NAT changed, which has a slot for each direction. */
+if (offsetof<IndexBucket>() != 64) ERROR("IndexBucket is 64 bytes");
+if (offsetof<IndexBucket>("overflow") != offsetof<IndexBucket>("value_0") + 28) ERROR("IndexBucket ends with overflow");
+export const BUCKET_VALUES: u32 = 7;
+/** Low bits of a value for an entry that NAT changed, which stands in the index for each direction. */
 export const SLOT_ORIGINAL: u32 = 1;
 export const SLOT_REPLY: u32 = 2;

@@ -161,7 +161,7 @@ function compare(engine: TestEngine, seed: number, met: Set<string>): string | u
     .map(({ event }) => event);
 
   engine.reset();
-  const areas = { events: 8 + random.below(64), slots: [random.pick([2, 16, 64]), 8192] as const };
+  const areas = { events: 8 + random.below(64), index: { first: random.pick([1, 4, 16]), buckets: 2048, overflows: 512 } };
   const world = engine.world({ sysctls: sysctlsOf(settings), ...areas });
   const size = random.pick([1, 7, 100, PACKETS]);
   const sweeping = random.pick([1, 0.5, 0]);

@@ -27,13 +27,12 @@ import {
   FRAGMENT_END,
   PACKET,
   RECORD,
-  SLOT,
   STEP,
   STEPS_MAX,
   WORLD,
 } from '../../src/engine/layout.ts';
 import { createMemory } from '../../src/engine/memory.ts';
-import { UNCONFIRMED_BYTES } from '../../src/engine/world.ts';
+import { buildIndex, UNCONFIRMED_BYTES } from '../../src/engine/world.ts';
 import { type EventView, type PacketView, Records } from './engine-records.ts';
 
 export type { EventView, PacketView, TupleView } from './engine-records.ts';
@@ -319,8 +318,8 @@ export interface WorldOptions {
   sysctls?: Partial<Sysctls>;
   /** Most entries of the table; default 4,096. */
   flows?: number;
-  /** Slots of the index at first and at most: powers of two; default 64 and 8,192. */
-  slots?: readonly [number, number];
+  /** Buckets of the index at first (a power of two) and at most, and overflow buckets; default 16, 2,048 and 512. */
+  index?: { first: number; buckets: number; overflows: number };
   /** Events that the area has room for; default 256. */
   events?: number;
   checksums?: Checksums;
@@ -350,7 +349,7 @@ export class TestWorld {
 
   constructor(
     readonly engine: TestEngine,
-    { sysctls, flows = 4096, slots = [64, 8192], events = 256, checksums = Checksums.IGNORE, filler = 0 }: WorldOptions,
+    { sysctls, flows = 4096, index = { first: 16, buckets: 2048, overflows: 512 }, events = 256, checksums = Checksums.IGNORE, filler = 0 }: WorldOptions,
   ) {
     this.sysctls = sysctlsWith(sysctls);
     this.checksums = checksums;
@@ -383,10 +382,9 @@ export class TestWorld {
     this.set(WORLD.flows_top, pool);
     this.set(WORLD.flows_end, pool + flows * FLOW.size);
     this.set(WORLD.accounts, accounting ? engine.take(flows * ACCOUNT.size) : 0);
-    this.set(WORLD.index, engine.take(slots[1] * SLOT.size));
-    this.set(WORLD.index_spare, engine.take(slots[1] * SLOT.size));
-    this.set(WORLD.index_mask, slots[0] - 1);
-    this.set(WORLD.index_mask_max, slots[1] - 1);
+    buildIndex(engine.view, this.at, engine, index);
+    this.set(WORLD.index_count, index.first);
+    this.set(WORLD.index_mask, index.first * 2 - 1);
     this.set(WORLD.events, this.eventsStart);
     this.set(WORLD.events_top, this.eventsStart);
     this.set(WORLD.events_end, this.eventsEnd);

@@ -149,36 +149,22 @@ export function fetch_lines(w: World, packets: usize, queue: usize, from: u32, e
   return changetype<Packet>(packets + <usize>load<u16>(queue + <usize>i * 2) * offsetof<Packet>());
 }
 
-/** A zeroed flow from the pool; 0 if the reservation is used up. */
-export function allocate_flow(w: World): usize {
-  let flow: usize = w.flows_free;
-  if (flow) {
-    w.flows_free = changetype<Flow>(flow).next;
-  } else {
-    flow = w.flows_top;
-    if (flow + offsetof<Flow>() > <usize>w.flows_end) return 0;
-    w.flows_top = <u32>(flow + offsetof<Flow>());
-  }
-  return flow;
-}
-
-export function release_flow(w: World, flow: Flow): void {
-  flow.status = 0;
-  flow.next = w.flows_free;
-  w.flows_free = <u32>changetype<usize>(flow);
-}
-
 /** Puts a flow into the index. The caller knows that no equal flow is there. False if the index is full. */
 export function insert_flow(w: World, flow: Flow): bool {
   const address = <u32>changetype<usize>(flow);
   if (has_two_slots(flow)) {
-    if (!index_insert(w, flow.hash, address | SLOT_ORIGINAL)) return false;
+    if (!index_insert(w, original_hash(flow), address | SLOT_ORIGINAL)) return false;
     if (!index_insert(w, reply_hash(flow), address | SLOT_REPLY)) return false;
-  } else if (!index_insert(w, flow.hash, address)) return false;
+  } else if (!index_insert(w, original_hash(flow), address)) return false;
   w.flow_count++;
   if (w.limits) limit_insert(w, flow);
   if (w.nat) source_insert(w, flow);
   return true;
+}
+
+// @ts-ignore: decorator
+@inline function original_hash(flow: Flow): u32 {
+  return tuple_hash(changetype<Tuple>(changetype<usize>(flow)));
 }
 
 function reply_hash(flow: Flow): u32 {
@@ -191,10 +177,10 @@ export function remove_flow(w: World, flow: Flow): void {
   if (w.nat) source_remove(w, flow);
   const address = <u32>changetype<usize>(flow);
   if (has_two_slots(flow)) {
-    index_remove(w, flow.hash, address | SLOT_ORIGINAL);
+    index_remove(w, original_hash(flow), address | SLOT_ORIGINAL);
     index_remove(w, reply_hash(flow), address | SLOT_REPLY);
   } else {
-    index_remove(w, flow.hash, address);
+    index_remove(w, original_hash(flow), address);
   }
   w.flow_count--;
 }

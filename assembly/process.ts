@@ -6,6 +6,7 @@
 import { decode_usual } from "./decode-usual";
 import { fill_event, fill_expectation, EVENTS_PER_PACKET } from "./event";
 import { sweep_expectations } from "./expect";
+import { set_reply_scratch } from "./flow-pool";
 import { FETCH, fetch_lines, set_fetch_scratch } from "./flow-table";
 import { EXPECTATIONS_PER_FLOW } from "./help";
 import { judge } from "./hook";
@@ -34,6 +35,7 @@ export function init_instance(scratch: usize, seed_lo: u32, seed_hi: u32): void 
   set_inner_scratch(scratch);
   set_error_scratch(scratch + 64);
   set_peer_scratch(scratch + 128);
+  set_reply_scratch(scratch + 192);
   set_fetch_scratch(scratch + 256);
   seed_hash(((<u64>seed_hi) << 32) | seed_lo);
 }
@@ -117,7 +119,7 @@ export function next_flow(world: usize, flow: usize): usize {
   while (flow < end) {
     const status = changetype<Flow>(flow).status;
     if (status & Status.CONFIRMED && !(status & Status.DYING)) return flow;
-    flow += offsetof<Flow>();
+    flow += changetype<World>(world).flow_bytes;
   }
   return 0;
 }

@@ -4,7 +4,14 @@
 import { Checksums } from '../assembly/vocabulary.ts';
 import { InterfaceNames } from '../src/capture/interfaces.ts';
 import { identity, NO_BOUND, RUN, SOURCE } from '../src/capture/walker.ts';
-import { compileEngine, type EngineExports, instantiateEngine, SCRATCH_BYTES, SHARDS } from '../src/engine/engine.ts';
+import {
+  compileEngine,
+  type EngineExports,
+  instantiateEngine,
+  SCRATCH_BYTES,
+  SHARDS,
+  WHEEL_BYTES,
+} from '../src/engine/engine.ts';
 import { BATCH_PACKETS, FLOW, INDEX_BUCKET, PACKET, RECORD, WORLD } from '../src/engine/layout.ts';
 import { Allocator, createMemory } from '../src/engine/memory.ts';
 import { INTERFACE_TABLE_BYTES, WorldImage } from '../src/engine/world.ts';
@@ -185,9 +192,11 @@ export class Lab {
   snapshot(world: number): () => void {
     const field = (name: number) => this.view.getUint32(world + name, true);
     const overflow = field(WORLD.index) + field(WORLD.index_max) * INDEX_BUCKET.size;
+    const timers = Math.ceil(field(WORLD.flows_end) / 64) * 64;
     const parts = [
       { at: world, bytes: WORLD.size },
-      { at: field(WORLD.wheel), bytes: 4096 },
+      { at: field(WORLD.wheel), bytes: WHEEL_BYTES },
+      { at: timers, bytes: field(WORLD.timers_top) - timers },
       { at: field(WORLD.flows), bytes: field(WORLD.flows_top) - field(WORLD.flows) },
       { at: field(WORLD.index), bytes: field(WORLD.index_count) * INDEX_BUCKET.size },
       { at: overflow, bytes: field(WORLD.overflow_top) - overflow },

@@ -106,9 +106,13 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   overflow_free: u32; // 216
   overflow_top: u32;
   overflow_end: u32;
-  pad: u32;
+  /** Bytes of a flow in the pool: FLOW_SHORT, or all of Flow. */
+  flow_bytes: u32;
+  /** TimerChunk[]: head of the free list, high-water mark. */
+  timers_free: u32; // 232
+  timers_top: u32;
 }
-if (offsetof<World>() != 232) ERROR("World is 232 bytes");
+if (offsetof<World>() != 240) ERROR("World is 240 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

@@ -18,6 +18,7 @@ import {
   EXPECTATION,
   EXPECTATION_BUCKETS,
   FLOW,
+  FLOW_SHORT,
   HELP,
   HELPING,
   INDEX_BUCKET,
@@ -30,6 +31,7 @@ import {
   STEPS_MAX,
   TALLY_DECIDED,
   TEMPLATE,
+  TIMER_CHUNK,
   TRACE_RECORD,
   WORLD,
 } from './layout.ts';
@@ -75,12 +77,33 @@ export const INTERFACE_TABLE_BYTES = PATTERNS_MAX * INTERFACES_MAX;
 const SLOT_OF_HELP = 4;
 const HELPER_SCRATCH = 64;
 
-/** Bytes of a table that rounding may take. */
-const TABLE_SPARE = 4096;
+/** Flows whose places on the timing wheel share a TimerChunk. */
+const TIMERS_PER_CHUNK = 14;
+/** Bytes of a table for chunks that are not full, and for rounding. */
+const TABLE_SPARE = (WHEEL_BYTES / 4) * TIMER_CHUNK.size + 4096;
 
 /** Can an entry have a helper? */
 export function usesHelpers({ templates }: CompiledRuleset): boolean {
   return templates.some(({ helper }) => helper !== undefined);
+}
+
+/** Gives a world room for flows of so many bytes, and for their places on the timing wheel. */
+export function buildPool(
+  view: DataView,
+  world: number,
+  allocator: Pick<Allocator, 'take'>,
+  flows: number,
+  flowBytes: number,
+): void {
+  const set = (field: number, value: number) => view.setUint32(world + field, value, true);
+  const pool = allocator.take(flows * flowBytes);
+  set(WORLD.flow_bytes, flowBytes);
+  set(WORLD.flows, pool);
+  set(WORLD.flows_top, pool);
+  set(WORLD.flows_end, pool + flows * flowBytes);
+  // Each bucket of the wheel may have a chunk that is not full.
+  const chunks = Math.ceil(flows / TIMERS_PER_CHUNK) + WHEEL_BYTES / 4;
+  set(WORLD.timers_top, allocator.take(chunks * TIMER_CHUNK.size));
 }
 
 /** Gives a world an index that can grow to `buckets`, of which all powers of two up to INDEX_MIN are there at once. */
@@ -197,23 +220,22 @@ export class WorldImage {
     const helping = usesHelpers(this.plan.rules);
     const perHelp = helping ? SLOT_OF_HELP + HELP.size : 0;
     const perValue = (INDEX_BUCKET.size / BUCKET_LOAD) * (1 + 1 / BUCKETS_PER_OVERFLOW);
+    const flowBytes = this.needsReplyTuples(translates) ? FLOW.size : FLOW_SHORT;
     const perFlow =
-      FLOW.size +
+      flowBytes +
+      TIMER_CHUNK.size / TIMERS_PER_CHUNK +
       (accounting ? ACCOUNT.size : 0) +
       nodes +
       (translates ? SOURCE_NODE + SOURCE_BUCKET : 0) +
       perHelp +
       perValue * twofold;
-    // The pool is what runs out: a few pages are left for rounding up.
+    // The pool is what runs out.
     const flows = Math.floor((bytes - TABLE_SPARE) / perFlow);
     const buckets = Math.ceil((flows * twofold) / BUCKET_LOAD) + 1;
     const overflows = Math.ceil(buckets / BUCKETS_PER_OVERFLOW) + 1;
     for (const world of this.lanes) {
       const set = (field: number, value: number) => this.view.setUint32(world + field, value, true);
-      const pool = allocator.take(flows * FLOW.size);
-      set(WORLD.flows, pool);
-      set(WORLD.flows_top, pool);
-      set(WORLD.flows_end, pool + flows * FLOW.size);
+      buildPool(this.view, world, allocator, flows, flowBytes);
       set(WORLD.accounts, accounting ? allocator.take(flows * ACCOUNT.size) : 0);
       const limits = this.view.getUint32(world + WORLD.limits, true);
       if (limits) this.view.setUint32(limits + LIMITS.nodes, allocator.take(flows * nodes), true);
@@ -222,6 +244,12 @@ export class WorldImage {
       if (helping) this.helps(allocator, world, flows);
       buildIndex(this.view, world, allocator, { buckets, overflows });
     }
+  }
+
+  /** Can an entry's reply tuple be something else than the inverse of its original one, or is it looked at by rules? */
+  private needsReplyTuples(translates: boolean): boolean {
+    const { rules, host } = this.plan;
+    return translates || rules.usesReplyTuples || rules.templates.length > 0 || host.conntrack.length > 0;
   }
 
   /** Fills the pattern table and the classes for interfaces that were named since the last call. */

@@ -7,6 +7,7 @@
 import { Expectation, Flow, Help, Packet, World } from "./layout";
 import { pptp_end_calls, pptp_expected, pptp_forget_call } from "./helper/pptp";
 import { find_expectation, helping_of, unlink_expectation } from "./expect";
+import { nat_expected } from "./nat-expect";
 import { template_expevents, template_helper } from "./template";
 import { Helper, Proto, Status } from "./vocabulary";
 
@@ -57,6 +58,7 @@ export function begin_help(w: World, flow: Flow, p: Packet): bool {
     master.children++;
     flow.mark = changetype<Flow>(<usize>master.flow).mark;
     if (expected.helper == Helper.PPTP) pptp_expected(w, expected);
+    nat_expected(w, p, flow, expected);
   }
   return true;
 }

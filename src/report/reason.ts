@@ -47,6 +47,8 @@ const HELPER_FAULTS: Record<HelperFault, string> = {
   [HelperFault.SIP_BAD_EXPIRES]: 'cannot parse expires',
   [HelperFault.SIP_BAD_SDP]: 'cannot parse SDP message',
   [HelperFault.SIP_NO_MEDIA]: 'cannot add expectation for voice',
+  [HelperFault.ALL_PORTS_IN_USE]: 'all ports in use',
+  [HelperFault.CANNOT_MANGLE]: 'cannot mangle packet',
 };
 
 /** Reason.HELPER: a HelperFault, or 256 and a port that is none of media's. */
@@ -83,6 +85,7 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.MARTIAN]: { word: 'martian' },
   [Reason.BEYOND_SCOPE]: { word: 'beyond-scope' },
   [Reason.HELPER]: { word: 'dropped-by-helper', message: helperMessage },
+  [Reason.SEQ_ADJUST]: { word: 'seq-adjust-failed' },
   [Reason.HELPER_CUT_SHORT]: { word: 'not-seen-by-helper' },
   [Reason.IP_TRUNCATED]: { word: 'ip-truncated' },
 

@@ -83,6 +83,8 @@ export interface PacketFacts {
   isSilent: (n: number, kind: string) => boolean;
   /** Is it an ICMP error that the host sends? */
   isOwnError: (n: number) => boolean;
+  /** Ports that the traffic announces to helpers, as far as that is known. */
+  announced?: ReadonlySet<number> | undefined;
 }
 
 export const NO_FACTS: PacketFacts = { isSilent: () => false, isOwnError: () => false };
@@ -91,7 +93,7 @@ export const NO_FACTS: PacketFacts = { isSilent: () => false, isOwnError: () => 
 export function compare(
   kernel: KernelAnswers,
   ours: OurAnswers,
-  { isSilent, isOwnError }: PacketFacts = NO_FACTS,
+  { isSilent, isOwnError, announced }: PacketFacts = NO_FACTS,
   rules: readonly string[] = [],
 ): Comparison {
   const named = namedRanges(rules);
@@ -135,7 +137,7 @@ export function compare(
   };
   const own = { ...ours, events: ours.events.map(plain), ...(ours.table && { table: ours.table.map(plain) }) };
   compareEvents(theirs, own, result, report);
-  compareExpectations(kernel, ours, result, report);
+  compareExpectations(kernel, ours, result, report, announced);
   if (own.table) compareTable(theirs.table, own.table, kernel.tableDelay, result, report);
   const { counters4, counters6 } = ours;
   // The rules met those errors in another state.

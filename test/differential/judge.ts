@@ -38,7 +38,7 @@ export async function compareTraffic(
       const { own, packet } = question.frames[n - 1]!;
       return own !== undefined && isIcmpError(packet);
     };
-    const comparison = compare(kernel, answers, { isSilent, isOwnError }, rules);
+    const comparison = compare(kernel, answers, { isSilent, isOwnError, announced: question.announced }, rules);
     const tolerance = BigInt(STAMP_JIFFIES * record.tick);
     const moments = compareMoments(kernelExpiries(kernel, record), ourExpiries(answers.events), tolerance);
     comparison.differences.push(...moments.differences);

@@ -45,6 +45,7 @@ const LATER = new Set([
   'nat-clash',
   'nat-untranslatable',
   'beyond-scope',
+  'seq-adjust-failed',
 ]);
 
 /** Addresses of an ICMP error that is sent to another than whom it quotes. */

@@ -41,11 +41,13 @@ function draw(w: World, n: Nat): u32 {
 /** Numbers for helpers begin here, those for bindings at Manip << 16. */
 const HELPER_DRAWS: u32 = 2 << 16;
 
-/** A number below `count`, which is at most 65536: the one of this index for the packet in work. */
-export function draw_below(w: World, index: u32, count: u32): u32 {
-  const n = changetype<Nat>(<usize>w.nat);
-  n.draws = HELPER_DRAWS + index;
-  return (draw(w, n) * count) >> 16;
+export function begin_helper_draws(w: World): void {
+  changetype<Nat>(<usize>w.nat).draws = HELPER_DRAWS;
+}
+
+/** The next number below `count`, which is at most 65536, for the packet in work. */
+export function draw_below(w: World, count: u32): u32 {
+  return (draw(w, changetype<Nat>(<usize>w.nat)) * count) >> 16;
 }
 
 /** The entry that answers to `t` would be taken for, 0 if there is none (kernel: nf_nat_used_tuple()). */

@@ -12,10 +12,10 @@ import { expect_source, expect_target, unlink_expectation } from "../expect";
 import { put_u32 } from "../format/write";
 import { help_of } from "../help";
 import { Flow, Help, Packet, Tuple, World } from "../layout";
-import { CtState, Dir, ExpectNat, HelperFault, L3, Proto } from "../vocabulary";
+import { CtState, Dir, HelperFault, L3, Proto } from "../vocabulary";
 import { tcp_seq } from "../wire/tcp";
 import { ALL, expect, expect_port, expectation_of, payload, payload_length, refuse, scratch, tuple_of } from "./helper";
-import { is_translated, replace_in_stream, written } from "./rewrite";
+import { follow_master, is_translated, replace_in_stream, written } from "./rewrite";
 import { ipv6_address, is_digit, is_text, is_word } from "./text";
 import { write_address, write_full_ipv6 } from "./write";
 
@@ -109,9 +109,7 @@ function expect_data(w: World, help: Help, flow: Flow, p: Packet): bool {
   expect_source(e, other);
   expect_target(e, other, announced_port);
   if (!is_translated(flow)) return expect(w, p, e);
-  e.follow = <u8>ExpectNat.MASTER;
-  e.saved_proto = announced_port;
-  e.dir = p.dir ^ 1;
+  follow_master(e, p.dir ^ 1, announced_port);
   const made = expect_port(w, p, e, announced_port);
   if (changetype<usize>(made) == 0) return false;
   const text = written(w);

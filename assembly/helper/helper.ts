@@ -7,7 +7,7 @@ import { bswap16 } from "../bytes";
 import { expect_related, new_expectation, Refused } from "../expect";
 import { helper_of } from "../help";
 import { Expectation, Flow, Help, Helping, Packet, Tuple, World } from "../layout";
-import { draw_below } from "../nat-tuple";
+import { begin_helper_draws, draw_below } from "../nat-tuple";
 import { CtState, Dir, Helper, HelperFault, Reason, Status } from "../vocabulary";
 import { tcp_header_length } from "../wire/tcp";
 import { amanda_help } from "./amanda";
@@ -28,6 +28,7 @@ export function help(w: World, p: Packet, looped: bool): Reason {
   if (p.ct_state == CtState.RELATED && p.dir == Dir.REPLY) return Reason.NONE;
   const flow = changetype<Flow>(<usize>p.flow);
   const moved = flow.status & Status.SEQ_ADJUST && !looped;
+  if (w.nat) begin_helper_draws(w);
   if (!show(w, flow, p)) return Reason.HELPER;
   return moved && !adjust_numbers(w, flow, p) ? Reason.SEQ_ADJUST : Reason.NONE;
 }
@@ -110,7 +111,7 @@ export function expect_port(w: World, p: Packet, e: Expectation, port: u16): Exp
     const refused = expect_related(w, e);
     if (refused == Refused.NO) return newest_of(e);
     if (refused != Refused.CLASH || left == 0) break;
-    e.dport = <u16>bswap16(first + draw_below(w, left, range));
+    e.dport = <u16>bswap16(first + draw_below(w, range));
   }
   refuse(p, HelperFault.ALL_PORTS_IN_USE);
   return changetype<Expectation>(0);

@@ -8,7 +8,7 @@ import { helping_of } from "../expect";
 import { help_of } from "../help";
 import { Expectation, Flow, Helping, Packet, World } from "../layout";
 import { before } from "../track/tcp-window";
-import { PacketFlag, Proto, Status } from "../vocabulary";
+import { ExpectNat, PacketFlag, Proto, Status } from "../vocabulary";
 import {
   TCP_ACK, TCP_HEADER_MIN, TCPOPT_EOL, TCPOPT_NOP, tcp_ack, tcp_flags, tcp_header_length, tcp_seq,
 } from "../wire/tcp";
@@ -20,6 +20,14 @@ const IP_LENGTH_MAX: u32 = 65535;
 // @ts-ignore: decorator
 @inline export function is_translated(flow: Flow): bool {
   return (flow.status & (Status.SRC_NAT | Status.DST_NAT)) != 0;
+}
+
+/** What is expected comes from one side of its master's entry, and is brought to the other one, to this port (in wire order). */
+// @ts-ignore: decorator
+@inline export function follow_master(e: Expectation, dir: u32, port: u16): void {
+  e.follow = <u8>ExpectNat.MASTER;
+  e.dir = <u8>dir;
+  e.saved_proto = port;
 }
 
 /** Memory of the world in which a helper may put together what it writes (96 bytes). */

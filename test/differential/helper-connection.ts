@@ -70,7 +70,9 @@ export class Connection {
   probe(side: Side): Buffer {
     const { random } = this;
     const other = side === 'client' ? 'server' : 'client';
-    const near = (): number => this.got(other) + random.pick([-40, -7, -3, -2, -1, 0, 0, 1, 2, 3, 7]);
+    const known = this.rewriting !== 'unknown';
+    const off = (): number => (known ? random.pick([-40, -7, -3, -2, -1, 0, 0, 1, 2, 3, 7]) : random.below(80) - 20);
+    const near = (): number => this.next[other] + this.grown[other] + off();
     const options = random.weighted({ none: 6, sack: 2, broken: 1 });
     const edge = near();
     const more: TcpOptions =

@@ -15,6 +15,8 @@ const PORTS = [40_000, 40_001, 40_002, 40_003];
 
 /** Ports of calls. */
 const SIP_PORTS = [5060, 5061, 5062, 5063, 5064];
+/** Ports of clients that ask for files, all of them. */
+const TFTP_PORTS = [2000, 2001, 2002, 2003];
 
 const HELPERS: Record<string, { protocol: 'tcp' | 'udp'; port: number; six: boolean }> = {
   sip: { protocol: 'udp', port: 5060, six: true },
@@ -274,7 +276,7 @@ function* tftp(talk: Talk): Generator<Buffer[]> {
   const { random } = talk;
   const meeting = talk.meet(true);
   for (let i = random.below(12); i >= 0; i--) {
-    const port = talk.port(meeting, [2000, 2001]);
+    const port = talk.port(meeting, TFTP_PORTS.slice(0, 2));
     const opcode = random.weighted({ 1: 4, 2: 3, 3: 1, 4: 1, 5: 1 });
     const request = Uint8Array.from([0, Number(opcode), 120, 0, 110, 0].slice(0, random.chance(0.9) ? 6 : 1));
     yield [datagram(meeting, 'client', [port, 69], request)];
@@ -384,8 +386,8 @@ export type HelperName = keyof typeof TALKS;
 export interface HelperTraffic extends Sequence {
   /** Where the servers live (text of `addressText`): a translated one is not found out by who talks to it. */
   outside: string[];
-  /** Ports that are announced; others are the gateway's choice. */
-  announced: ReadonlySet<number>;
+  /** With NAT: ports that are announced; others are the gateway's choice. */
+  announced?: ReadonlySet<number>;
 }
 
 /** Several conversations at a time, of about `packets` packets in all; through some NAT if `translated`. */
@@ -411,6 +413,10 @@ export function helperTraffic(
   const outside = [...SERVERS[4], ...SERVERS[6]].map(
     (server) => addresses(Buffer.from(ip(server, server, udp({ sport: 1, dport: 1 }))))[0],
   );
-  const announced = new Set([...Array.from({ length: 20 }, (_, index) => PORTS[0]! + index), ...SIP_PORTS]);
-  return { name: `seed ${seed}`, steps, rules4: rules(4), rules6: rules(6), outside, announced };
+  const announced = new Set([
+    ...Array.from({ length: 20 }, (_, index) => PORTS[0]! + index),
+    ...SIP_PORTS,
+    ...TFTP_PORTS,
+  ]);
+  return { name: `seed ${seed}`, steps, rules4: rules(4), rules6: rules(6), outside, ...(translated && { announced }) };
 }

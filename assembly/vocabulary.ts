@@ -441,6 +441,11 @@ export enum HelperFault {
   SIP_NO_MEDIA = 11,
   ALL_PORTS_IN_USE = 12,
   CANNOT_MANGLE = 13,
+  SIP_ALL_PORTS_IN_USE = 14,
+  SIP_CANNOT_MANGLE_SDP = 15,
+  SIP_CANNOT_NAT = 16,
+  /** The kernel says nothing. */
+  SILENT = 17,
 }
 
 /** Sysctls the engine reads, in the order of the Sysctls record; `src/topology/sysctl.ts` has names and defaults. */

@@ -65,7 +65,12 @@ export function compareExpectations(
 }
 
 /** Seconds aside: the kernel's table is read some milliseconds after the last packet. */
-function comparePending(kernel: KernelAnswers, ours: OurAnswers, report: Report, announced: ReadonlySet<number>): void {
+function comparePending(
+  kernel: KernelAnswers,
+  ours: OurAnswers,
+  report: Report,
+  announced: ReadonlySet<number> | undefined,
+): void {
   const living = (lines: readonly string[]): string[] =>
     lines
       .filter((line) => Number.parseInt(line, 10) > kernel.tableDelay)

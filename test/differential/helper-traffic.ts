@@ -308,16 +308,20 @@ function session(random: Random, address: string, family: 4 | 6): string {
   return `v=0\r\no=- 1 1 ${name}\r\ns=x\r\n${connection}t=0 0\r\nm=${media} ${port} RTP/AVP 0\r\n${second}`;
 }
 
-function sipMessage(talk: Talk, { family, client, server }: Meeting, side: Side): string {
+/** @param ports of the client and the server, as both see them */
+function sipMessage(talk: Talk, meeting: Meeting, side: Side, ports: Record<Side, number>): string {
   const { random } = talk;
-  const own = random.chance(0.92) ? (side === 'client' ? client : server) : random.pick(CLIENTS[family]);
+  const { family } = meeting;
+  const [real, peer] = meeting.way(side);
+  const own = random.chance(0.92) ? real : random.pick(CLIENTS[family]);
   const shown = (address: string): string => (family === 6 ? `[${address}]` : address);
   const method = random.pick(['INVITE', 'INVITE', 'UPDATE', 'ACK', 'PRACK', 'BYE', 'REGISTER', 'REGISTER', 'OPTIONS']);
   const cseq = random.pick([1, 2]);
-  const first = random.chance(0.5)
-    ? `${method} sip:bob@${shown(side === 'client' ? server : client)} SIP/2.0`
+  const isRequest = random.chance(0.5);
+  const first = isRequest
+    ? `${method} sip:bob@${shown(peer)} SIP/2.0`
     : `SIP/2.0 ${random.pick([100, 180, 200, 200, 200, 404, 603])} text`;
-  const contact = first.startsWith('SIP') && random.chance(0.9) ? (side === 'client' ? server : client) : own;
+  const contact = first.startsWith('SIP') && random.chance(0.9) ? peer : own;
   const port = random.pick([':5060', '', ':5062', ':80']);
   const parameters = random.pick([
     '',
@@ -332,7 +336,8 @@ function sipMessage(talk: Talk, { family, client, server }: Meeting, side: Side)
   const body = random.chance(0.7) ? session(random, own, family) : '';
   const lines = [
     first,
-    `Via: SIP/2.0/UDP ${shown(own)}:5060;branch=x`,
+    meeting.translated ? via() : `Via: SIP/2.0/UDP ${shown(own)}:5060;branch=x`,
+    ...(meeting.translated ? ends() : []),
     `${random.pick(['CSeq', 'cseq', 'CSeq '])}: ${cseq} ${method}`,
     `${random.pick(['Contact', 'm', 'Contact', 'X-Contact'])}: ${other}"b" <sip:bob@${shown(contact)}${port}>${parameters}`,
     ...(random.chance(0.5) ? [`Expires: ${random.pick([3600, 0, 60])}`] : []),
@@ -340,6 +345,25 @@ function sipMessage(talk: Talk, { family, client, server }: Meeting, side: Side)
     `${random.pick(['Content-Length', 'l'])}: ${body.length}`,
   ];
   return `${lines.join('\r\n')}\r\n\r\n${body}`;
+
+  /** What requests and answers say of the way that they go: the sender of the request, with port, as the speaker knows it. */
+  function via(): string {
+    const [host, at] = isRequest ? [real, ports[side]] : [peer, ports[side === 'client' ? 'server' : 'client']];
+    const named = random.weighted({ own: 8, default: 2, other: 2 });
+    const text = named === 'own' ? `${shown(host)}:${at}` : named === 'default' ? shown(host) : `${shown(host)}:5099`;
+    const more = [
+      random.chance(0.3) ? `;maddr=${shown(random.pick([real, peer]))}` : '',
+      random.chance(0.3) ? `;received=${random.pick([real, peer, shown(peer)])}` : '',
+      random.chance(0.3) ? `;rport=${random.pick([ports.client, ports.server, 5060, 80])}` : '',
+    ];
+    return `${random.pick(['Via', 'v'])}: SIP/2.0/${random.pick(['UDP', 'UDP', 'TCP'])} ${text};branch=x${more.join('')}`;
+  }
+
+  function ends(): string[] {
+    const text = (host: string, at: number): string => `<sip:a@${shown(host)}${random.pick(['', `:${at}`])}>`;
+    const [one, two] = [text(real, ports[side]), text(peer, ports[side === 'client' ? 'server' : 'client'])];
+    return random.chance(0.5) ? [`From: ${one};tag=1`, `To: ${two}`] : [`f: ${two}`, `t: ${one}`];
+  }
 }
 
 function* sip(talk: Talk): Generator<Buffer[]> {
@@ -354,17 +378,13 @@ function* sip(talk: Talk): Generator<Buffer[]> {
     return [datagram(meeting, side, ports, talk.bytes('media, or a call'))];
   };
   if (random.chance(0.3)) {
-    const connection = new Connection(
-      meeting,
-      { client: talk.port(meeting, [37_000, 37_001]), server: 5060 },
-      random,
-      meeting.translated ? 'unknown' : undefined,
-    );
+    const ports = { client: talk.port(meeting, [37_000, 37_001]), server: 5060 };
+    const connection = new Connection(meeting, ports, random, meeting.translated ? 'unknown' : undefined);
     yield connection.open();
     for (let i = random.below(15); i >= 0; i--) {
       const side = random.chance(0.5) ? 'client' : 'server';
-      const more = random.chance(0.2) ? sipMessage(talk, meeting, side) : '';
-      yield [connection.say(side, talk.changed(sipMessage(talk, meeting, side) + more, alphabet))];
+      const more = random.chance(0.2) ? sipMessage(talk, meeting, side, ports) : '';
+      yield [connection.say(side, talk.changed(sipMessage(talk, meeting, side, ports) + more, alphabet))];
       if (meeting.translated) yield [connection.probe(random.chance(0.5) ? 'client' : 'server')];
       if (random.chance(0.5)) yield media();
     }
@@ -373,7 +393,7 @@ function* sip(talk: Talk): Generator<Buffer[]> {
   const port = talk.port(meeting, [5060, 5061]);
   for (let i = random.below(25); i >= 0; i--) {
     const side = random.chance(0.5) || i === 0 ? 'client' : 'server';
-    const payload = talk.changed(sipMessage(talk, meeting, side), alphabet);
+    const payload = talk.changed(sipMessage(talk, meeting, side, { client: port, server: 5060 }), alphabet);
     yield [datagram(meeting, side, side === 'client' ? [port, 5060] : [5060, port], payload)];
     if (random.chance(0.6)) yield media();
   }

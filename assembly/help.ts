@@ -87,7 +87,7 @@ export function drop_begun(w: World): void {
 export function end_help(w: World, flow: Flow, when: u64, p: Packet): void {
   const help = help_of(w, flow);
   help.flow = 0;
-  if (help.helper == Helper.PPTP) pptp_end_calls(w, help, when, p);
+  if (help.helper == Helper.PPTP) pptp_end_calls(w, flow, help, when, p);
   release(w, help, when, changetype<usize>(p) != 0);
 }
 

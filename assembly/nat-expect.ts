@@ -7,12 +7,13 @@ import { SipClass } from "./helper/policy";
 import { Expectation, Flow, Help, NatRange, Packet, World } from "./layout";
 import { fresh_range, nat_of, nat_setup, set_address } from "./nat";
 import { Manip } from "./nat-tuple";
-import { ExpectNat, NatFlag } from "./vocabulary";
+import { Dir, ExpectNat, NatFlag } from "./vocabulary";
 
 /** Binds a new entry as its expectation says; its status says already that it was expected. */
 export function nat_expected(w: World, p: Packet, flow: Flow, e: Expectation): void {
   if (e.follow == ExpectNat.MASTER) follow_master(w, p, flow, e);
   else if (e.follow == ExpectNat.SIP) follow_sip(w, p, flow, e);
+  else if (e.follow == ExpectNat.CALL) follow_call(w, p, flow, e);
 }
 
 /** The entry that expects. */
@@ -27,6 +28,17 @@ function follow_master(w: World, p: Packet, flow: Flow, e: Expectation): void {
   nat_setup(w, p, flow, range_of(w, other.dst_lo, other.dst_hi), Manip.SRC);
   const target = range_of(w, other.src_lo, other.src_hi);
   set_port(target, e.saved_proto);
+  nat_setup(w, p, flow, target, Manip.DST);
+}
+
+/** As its control connection; the client's call id is one thing to the client and another to the server (pptp_nat_expected()). */
+function follow_call(w: World, p: Packet, flow: Flow, e: Expectation): void {
+  const other = tuple_of(master_of(e), e.dir ^ 1);
+  const source = range_of(w, other.dst_lo, other.dst_hi);
+  if (e.dir == Dir.ORIGINAL) set_port(source, e.saved_proto);
+  nat_setup(w, p, flow, source, Manip.SRC);
+  const target = range_of(w, other.src_lo, other.src_hi);
+  if (e.dir == Dir.REPLY) set_port(target, e.saved_proto);
   nat_setup(w, p, flow, target, Manip.DST);
 }
 

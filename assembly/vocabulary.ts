@@ -174,6 +174,8 @@ export enum ExpectNat {
   MASTER = 1,
   /** As SIP wants its media and calls (nf_nat_sip_expected()). */
   SIP = 2,
+  /** As calls of PPTP (pptp_nat_expected()). */
+  CALL = 3,
 }
 
 /** Kinds of lines that `conntrack -E` prints. */

@@ -15,8 +15,9 @@ const PORTS = [40_000, 40_001, 40_002, 40_003];
 
 /** Ports of calls. */
 const SIP_PORTS = [5060, 5061, 5062, 5063, 5064];
-/** Ports of clients that ask for files, all of them. */
+/** Ports of clients that ask for files, all of them; and of those that call by PPTP, which become ids of calls. */
 const TFTP_PORTS = [2000, 2001, 2002, 2003];
+const PPTP_PORTS = [36_000, 36_001, 36_002, 36_003];
 
 const HELPERS: Record<string, { protocol: 'tcp' | 'udp'; port: number; six: boolean }> = {
   sip: { protocol: 'udp', port: 5060, six: true },
@@ -234,15 +235,19 @@ const PPTP_SERVER = [2, 4, 8, 9, 11, 13, 14, 6];
 function* pptp(talk: Talk): Generator<Buffer[]> {
   const { random } = talk;
   const meeting = talk.meet(false);
-  const connection = new Connection(meeting, { client: talk.port(meeting, [36_000, 36_001]), server: 1723 }, random);
+  const ports = { client: talk.port(meeting, PPTP_PORTS.slice(0, 2)), server: 1723 };
+  const connection = new Connection(meeting, ports, random);
+  /** Behind NAT the server knows a call that the client asked for by the port of the connection. */
+  let asked = false;
+  const known = (id: number): number => (asked && meeting.translated && random.chance(0.9) ? ports.client : id);
   const say = (side: Side, type: number, ids: [number, number]): Buffer[] => {
-    const [own, peer] = side === 'client' ? ids : [ids[1], ids[0]];
+    const [own, peer] = side === 'client' ? ids : [ids[1], known(ids[0])];
     return [connection.say(side, pptpMessage(random, type, pptpBody(random, type, own, peer)))];
   };
   const call = (): [number, number] => [random.pick([256, 257]), random.pick([512, 513])];
   const data = (ids: [number, number]): Buffer[] => {
     const back = random.chance(0.5);
-    const header = gre({ version: 1, protocol: 0x880b, key: ids[back ? 0 : 1], payload: 4 });
+    const header = gre({ version: 1, protocol: 0x880b, key: back ? known(ids[0]) : ids[1], payload: 4 });
     return [Buffer.from(ip(...meeting.way(back ? 'server' : 'client'), header))];
   };
   yield connection.open();
@@ -250,7 +255,8 @@ function* pptp(talk: Talk): Generator<Buffer[]> {
   yield say('server', 2, [0, 0]);
   for (let i = random.below(8); i >= 0; i--) {
     const ids = call();
-    if (random.chance(0.6)) {
+    asked = random.chance(0.6);
+    if (asked) {
       yield say('client', 7, ids);
       yield say('server', 8, ids);
     } else {

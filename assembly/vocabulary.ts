@@ -134,6 +134,7 @@ export enum Status {
   CONFIRMED = 8,
   SRC_NAT = 16,
   DST_NAT = 32,
+  SEQ_ADJUST = 64,
   SRC_NAT_DONE = 128,
   DST_NAT_DONE = 256,
   DYING = 512,
@@ -163,6 +164,18 @@ export enum ExpectFlag {
   PERMANENT = 1,
   INACTIVE = 2,
   USERSPACE = 4,
+}
+
+/** What NAT does to a connection that was expected (kernel: nf_conntrack_expect.expectfn). */
+export enum ExpectNat {
+  /** What the rules say. */
+  RULES = 0,
+  /** As its master goes (nf_nat_follow_master()). */
+  MASTER = 1,
+  /** As SIP wants its media and calls (nf_nat_sip_expected()). */
+  SIP = 2,
+  /** As calls of PPTP (pptp_nat_expected()). */
+  CALL = 3,
 }
 
 /** Kinds of lines that `conntrack -E` prints. */
@@ -367,6 +380,8 @@ export enum Reason {
   SOURCE_ROUTE = 57,
   /** A helper does not let the packet pass. */
   HELPER = 58, // (value: HelperFault)
+  /** A segment of a connection that a helper rewrites, with options that cannot be read. */
+  SEQ_ADJUST = 59,
 
   // Fragments that reassembly gave up (assembly/fragment.ts).
   FRAGMENT_TIMEOUT = 48,
@@ -428,6 +443,13 @@ export enum HelperFault {
   SIP_BAD_EXPIRES = 9,
   SIP_BAD_SDP = 10,
   SIP_NO_MEDIA = 11,
+  ALL_PORTS_IN_USE = 12,
+  CANNOT_MANGLE = 13,
+  SIP_ALL_PORTS_IN_USE = 14,
+  SIP_CANNOT_MANGLE_SDP = 15,
+  SIP_CANNOT_NAT = 16,
+  /** The kernel says nothing. */
+  SILENT = 17,
 }
 
 /** Sysctls the engine reads, in the order of the Sysctls record; `src/topology/sysctl.ts` has names and defaults. */

@@ -21,11 +21,13 @@ import {
   FLOW,
   FLOW_SHORT,
   HELP,
+  HELPER_SCRATCH,
   HELPING,
   INDEX_BUCKET,
   INTERFACES_MAX,
   LIMITS,
   PACKET,
+  REWRITE_BYTES,
   ROUTE4,
   ROUTE6,
   STEP,
@@ -74,9 +76,8 @@ const PATTERNS_MAX = 4096;
 /** Bytes of the pattern-by-interface table. */
 export const INTERFACE_TABLE_BYTES = PATTERNS_MAX * INTERFACES_MAX;
 
-/** Bytes of an address of a Help, and of memory for helpers (assembly/helper/helper.ts). */
+/** Bytes of an address of a Help. */
 const SLOT_OF_HELP = 4;
-const HELPER_SCRATCH = 64;
 
 /** Flows whose places on the timing wheel share a TimerChunk. */
 const TIMERS_PER_CHUNK = 14;
@@ -195,7 +196,7 @@ export class WorldImage {
       set(WORLD.unconfirmed, allocator.take(UNCONFIRMED_BYTES));
       // The last is for the entry that expected the packet's.
       set(WORLD.logs_reserve, rules.logsPerPacket + (usesHelpers(rules) ? 1 : 0));
-      if (usesHelpers(rules)) set(WORLD.helping, this.helping(allocator));
+      if (usesHelpers(rules)) set(WORLD.helping, this.helping(allocator, nat !== undefined));
       if (options.tally) set(WORLD.tally, allocator.take(TALLY_DECIDED + rules.rules.length * 8));
       set(WORLD.nat, nat ? nat.lane(allocator, options.seed ?? 0n) : 0);
       if (options.limited) set(WORLD.limits, this.limits(allocator));
@@ -301,11 +302,12 @@ export class WorldImage {
     return at;
   }
 
-  /** Expectations of a world, as many as there may be. */
-  private helping(allocator: Allocator): number {
+  /** Expectations of a world, as many as there may be, and with NAT room to rewrite a packet. */
+  private helping(allocator: Allocator, translates: boolean): number {
     const max = this.plan.host.sysctls[Sysctl.EXPECT_MAX]!;
     const at = allocator.take(HELPING.size + 2 * EXPECTATION.size + HELPER_SCRATCH);
     const expectations = allocator.take(max * EXPECTATION.size);
+    this.view.setUint32(at + HELPING.rewritten, translates ? allocator.take(REWRITE_BYTES) : 0, true);
     this.view.setUint32(at + HELPING.max, max, true);
     this.view.setUint32(at + HELPING.expectations, expectations, true);
     this.view.setUint32(at + HELPING.expectations_top, expectations, true);

@@ -224,6 +224,9 @@ export enum PacketFlag {
   TALLIED = 1024,
   /** So counted, and it has no entry: reports still have to find out whether its conversation was seen before. */
   STRANGER = 2048,
+  /** The capture shows the packet where it came to the host, or where it left the host (assembly/sight.ts). */
+  ARRIVING = 4096,
+  LEAVING = 8192,
 }
 
 /** Targets of the nat table. */
@@ -334,6 +337,8 @@ export enum Reason {
   BAD_IP_CHECKSUM = 5,
   /** A fragment whose packet was not decided in time to say so (src/report/hold.ts); every fragment until it is. */
   FRAGMENT_PENDING = 6,
+  /** What left the host, and was judged where it arrived, or where the host made it. */
+  EGRESS_COPY = 7,
   IP_TRUNCATED = 12,
   /** Loopback or multicast addresses where none may be: IPv6 packets like that are dropped on receipt. */
   MARTIAN_ADDRESS = 13,

@@ -101,8 +101,11 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   early_dropped: u32; // 208
   /** Helping; 0 if no entry can have a helper. */
   helping: u32;
+  /** Sights, and Recent: answers that the host gave. 0 where no side of a packet is ever told. */
+  sights: u32; // 216
+  answers: u32;
 }
-if (offsetof<World>() != 216) ERROR("World is 216 bytes");
+if (offsetof<World>() != 224) ERROR("World is 224 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

@@ -13,6 +13,7 @@ import { nat_packet, restore_captured } from "./nat";
 import { reject_verifies } from "./packet";
 import { route_decide, route_echoes, route_loops, route_path } from "./route";
 import { trace_answer, trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route } from "./trace";
+import { note_answer, seen_elsewhere } from "./sight";
 import { tcp_set_closing } from "./track/tcp";
 import { shown_state } from "./track/tracker";
 import {
@@ -28,6 +29,7 @@ let filter_rule: u32 = NO_RULE;
 /** Judges one decoded packet: fills verdict, rule, state and reason, and moves its flow on. */
 export function judge(w: World, p: Packet): void {
   filter_rule = NO_RULE;
+  if (p.flags & PacketFlag.LEAVING && w.sights && seen_elsewhere(w, p)) return;
   route_path(p, w);
   const verdict = p.path == Path.OUTPUT ? send(w, p) : receive(w, p);
   p.verdict = <u8>verdict;
@@ -209,7 +211,9 @@ function answer(w: World, p: Packet, own: Packet): void {
   if (w.trace) trace_answer(w, own);
   const logs: usize = w.logs_top;
   const rule = filter_rule;
-  if (send(w, own) == Verdict.REJECT) reject(w, own);
+  const verdict = send(w, own);
+  if (verdict == Verdict.ACCEPT) note_answer(w, own);
+  if (verdict == Verdict.REJECT) reject(w, own);
   filter_rule = rule;
   // Confirmed by an answer, the entry is the packet's, too.
   if (p.flow) p.flow = own.flow;

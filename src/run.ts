@@ -31,6 +31,7 @@ import {
 } from './engine/layout.ts';
 import { Allocator, createMemory } from './engine/memory.ts';
 import { preloadTable } from './engine/preload.ts';
+import { layOutSights } from './engine/sights.ts';
 import { INTERFACE_TABLE_BYTES, usesHelpers, WorldImage } from './engine/world.ts';
 import { CaptureError, EngineError } from './errors.ts';
 import type { Host } from './host.ts';
@@ -286,6 +287,8 @@ class Replay {
       });
       const defrag = layOutDefrag(memory, allocator, options.hosts[0].sysctls, placesFor(lanes));
       const { endsBytes } = defrag;
+      const sights = layOutSights(memory, allocator, options.hosts, images[0]!.lanes[0]!, names);
+      for (const image of images) image.tellSides(allocator, sights);
       const wants = {
         endsBytes,
         events: options.wantEvents,
@@ -312,6 +315,7 @@ class Replay {
         shardLanes,
         checksums: { ignore: Checksums.IGNORE, verify: Checksums.VERIFY, auto: Checksums.AUTO }[options.checksums],
         defrag,
+        sights,
       };
       const told = [
         ...options.hosts.flatMap((host) => host.notes),

@@ -40,6 +40,7 @@ import {
 } from './layout.ts';
 import type { Allocator } from './memory.ts';
 import { buildNat, buildNatTable, SOURCE_BUCKET, SOURCE_NODE } from './nat.ts';
+import { layOutRecent } from './sights.ts';
 
 const FAMILIES = [2, 10] as const;
 const HOOKS = 5;
@@ -207,6 +208,14 @@ export class WorldImage {
         set(WORLD.trace_end, area + TRACE_RECORDS * TRACE_RECORD.size);
       }
       this.lanes.push(world);
+    }
+  }
+
+  /** Tells each lane where it is noted what arrived and what leaves, and gives it a memory of answers. */
+  tellSides(allocator: Allocator, sights: number): void {
+    for (const world of this.lanes) {
+      this.view.setUint32(world + WORLD.sights, sights, true);
+      this.view.setUint32(world + WORLD.answers, layOutRecent(this.view, allocator), true);
     }
   }
 

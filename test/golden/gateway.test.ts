@@ -94,9 +94,9 @@ describe('as the kernel said', () => {
     const [expected, actual] = [table(kernel('table')), table(ours('table'))];
     expect(actual.entries).toEqual(expected.entries);
     expectAlike(actual.timeouts, expected.timeouts);
-    // What the gateway sent was all recognised, and contradicts nothing.
-    const summary = JSON.parse(stdout) as Summary;
-    const { packets, found, answers, contradictions } = summary.copies!;
-    expect({ found: found + answers, contradictions }).toEqual({ found: packets, contradictions: [] });
+    // What the gateway sent contradicts nothing. It was all found, but for what a helper changed.
+    const { packets, found, answers, contradictions } = (JSON.parse(stdout) as Summary).copies!;
+    expect(contradictions).toEqual([]);
+    if (!kernel('host/iptables-save').includes('--helper')) expect(found + answers).toBe(packets);
   });
 });

@@ -4,8 +4,8 @@
 //   look            while decoding: what the capture says (direction), or the host's own link-layer addresses
 //   match_sights    one lane at a time, batch after batch: what only addresses and interfaces say, and which packet that
 //                   arrived is the one that leaves here
-//   seen_elsewhere  while tracking: what leaves and was not found, but belongs to a translated flow, or is an answer that
-//                   the host gave (REJECT, routing) and that was tracked with the packet that it answers
+//   seen_elsewhere  while tracking: what leaves and was not found, but came by an interface that is captured, or is an
+//                   answer that the host gave (REJECT, routing) and that was tracked with the packet that it answers
 //
 // What leaves is replayed only if it is all that the captures show of the packet: the host's own sending, or a forwarded
 // packet whose way in was not captured. That goes the way it went: it is given the addresses it had on arrival.
@@ -82,7 +82,10 @@ export function match_sights(sights: usize, records: usize, packets: usize, coun
       p.flags |= <u16>side_by_addresses(changetype<World>(<usize>s.world), p, s.loopback);
     }
     if (p.flags & PacketFlag.ARRIVING) arrive(s, p, record.number);
-    else if (p.flags & PacketFlag.LEAVING) leave(s, p, record.number);
+    else if (p.flags & PacketFlag.LEAVING) {
+      const twin = recall(changetype<Recent>(<usize>s.arrivals), sight_key(p, p.ttl), p.clock, record.number);
+      if (twin) become_copy(p, twin);
+    }
   }
 }
 
@@ -106,24 +109,12 @@ function side_by_addresses(w: World, p: Packet, loopback: u32): u32 {
 
 function arrive(s: Sights, p: Packet, number: u64): void {
   let iface: u32 = p.iif;
-  if (iface == 0 && s.world) iface = way_back(changetype<World>(<usize>s.world), p.l3num, changetype<usize>(p));
+  if (iface == 0 && s.world) iface = route_lookup(changetype<World>(<usize>s.world), p.l3num, changetype<usize>(p)) & 0xffff;
   const first = <usize>s.first_arrivals + <usize>(iface & (INTERFACES_MAX - 1)) * 8;
   if (load<u64>(first) == 0) store<u64>(first, number);
   if (p.ttl > 1) remember(changetype<Recent>(<usize>s.arrivals), sight_key(p, p.ttl - 1), p.clock, number);
 }
 
-function leave(s: Sights, p: Packet, number: u64): void {
-  const twin = recall(changetype<Recent>(<usize>s.arrivals), sight_key(p, p.ttl), p.clock, number);
-  if (twin) return become_copy(p, twin);
-  if (!s.world || is_nameless(p)) return;
-  const source = route_lookup(changetype<World>(<usize>s.world), p.l3num, changetype<usize>(p));
-  if (source >> 16 != AddrType.LOCAL && arrived_before(s, source & 0xffff, number)) become_copy(p, 0);
-}
-
-/** The interface that leads back to an address, 0 if none does. */
-function way_back(w: World, l3num: u32, address: usize): u32 {
-  return route_lookup(w, l3num, address) & 0xffff;
-}
 
 /** Is the interface captured, as far as one can tell: has a packet arrived by it before packet `number`? */
 function arrived_before(s: Sights, iface: u32, number: u64): bool {
@@ -131,7 +122,7 @@ function arrived_before(s: Sights, iface: u32, number: u64): bool {
   return iface != 0 && first != 0 && first < number;
 }
 
-/** Not judged: `twin` is the number of the packet as it arrived, 0 if it was not found. */
+/** Not judged: `twin` is the number of the packet as it arrived, or of the one that was answered; 0 if it was not found. */
 function become_copy(p: Packet, twin: u64): void {
   p.verdict = <u8>Verdict.NONE;
   p.reason = <u8>Reason.EGRESS_COPY;
@@ -200,26 +191,26 @@ function sight_key(p: Packet, ttl: u32): u64 {
  */
 export function seen_elsewhere(w: World, p: Packet): bool {
   const s = changetype<Sights>(<usize>w.sights);
-  if (recall(changetype<Recent>(<usize>w.answers), answer_key(p), w.now, w.number)) {
-    become_copy(p, 0);
+  const answered = recall(changetype<Recent>(<usize>w.answers), answer_key(p), w.now, w.number);
+  if (answered) {
+    become_copy(p, answered);
+    p.flags |= <u16>PacketFlag.ANSWER;
     return true;
   }
-  if (w.nat && !(p.flags & PacketFlag.ICMP_ERROR)) {
-    const arrival = before_translation(w, p);
-    if (arrival) {
-      const iface = way_back(w, p.l3num, arrival);
-      const own = route_lookup(w, p.l3num, arrival) >> 16 == AddrType.LOCAL;
-      if (!own && w.topology && arrived_before(s, iface, w.number)) {
-        become_copy(p, 0);
-        return true;
-      }
-      memory.copy(changetype<usize>(p), arrival, offsetof<Tuple>("protonum"));
-      p.hash = tuple_hash(changetype<Tuple>(p));
+  const arrival = w.nat && !(p.flags & PacketFlag.ICMP_ERROR) ? before_translation(w, p) : 0;
+  const source = route_lookup(w, p.l3num, arrival ? arrival : changetype<usize>(p));
+  if (source >> 16 != AddrType.LOCAL && !is_nameless(p)) {
+    if (arrived_before(s, source & 0xffff, w.number)) {
+      become_copy(p, 0);
+      return true;
     }
+    p.iif = 0;
+    if (p.ttl < 255) p.ttl++;
   }
-  if (w.topology && (is_nameless(p) || route_lookup(w, p.l3num, changetype<usize>(p)) >> 16 == AddrType.LOCAL)) return false;
-  if (w.topology) p.iif = 0;
-  if (p.ttl < 255) p.ttl++;
+  if (arrival) {
+    memory.copy(changetype<usize>(p), arrival, offsetof<Tuple>("protonum"));
+    p.hash = tuple_hash(changetype<Tuple>(p));
+  }
   return false;
 }
 

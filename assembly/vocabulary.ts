@@ -229,7 +229,7 @@ export enum PacketFlag {
   REASSEMBLED = 64,
   /** A fragment that shows what became of its packet: see Packet.hash. */
   FRAGMENT_OF = 128,
-  /** One of the host's own that answers a packet of the capture (assembly/answer.ts). */
+  /** One of the host's own that answers a packet of the capture (assembly/answer.ts), or the copy of such an answer. */
   ANSWER = 256,
   /** NAT has changed the packet: the record shows it as it was captured, its Translation as it left (assembly/nat.ts). */
   TRANSLATED = 512,

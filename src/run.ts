@@ -118,6 +118,8 @@ export interface BatchView {
   count: number;
   worlds: readonly WorldView[];
   interfaces: InterfaceNames;
+  /** Of some packets it is known whether they arrived or left. */
+  sided: boolean;
 }
 
 export interface WorldResult {
@@ -484,7 +486,8 @@ class Replay {
       };
     });
     const { view, bytes } = this;
-    const judged = { view, bytes, records: place.records, count, worlds, interfaces: this.names };
+    const sided = view.getUint32(place.header + BATCH.SIDED * 4, true) !== 0;
+    const judged = { view, bytes, records: place.records, count, worlds, interfaces: this.names, sided };
     if (!this.hold) await this.sink(judged);
     else {
       await this.hold.add(judged, {

@@ -252,3 +252,87 @@ describe('fragments', () => {
     expect(copies(packets)).toHaveLength(2);
   });
 });
+
+describe('what contradicts the replay', () => {
+  const nat = (...rules: string[]) => MASQUERADE.replace('-A POSTROUTING -o wan -j MASQUERADE', rules.join('\n'));
+  const filter = (rule: string) =>
+    `*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n${rule}\nCOMMIT\n`;
+  const datagram = (from: string, to: string, ttl: number, own: number) =>
+    ip(from, to, udp({ sport: 4010, dport: 99, payload: 40 }), { ttl, id: own });
+  /** One packet from the client, and how it left. */
+  const passed = (left: Partial<Sight> = {}, from = '192.0.2.1'): Sight[] => [
+    { time: 0n, leg: 'lan', side: 'in', bytes: datagram('10.0.1.2', SERVER, 64, 5) },
+    { time: 30n * US, leg: 'wan', side: 'out', bytes: datagram(from, SERVER, 63, 5), ...left },
+  ];
+  const sayings: [string, string, Sight[]][] = [
+    ['left-but-dropped', MASQUERADE + filter('-A FORWARD -p udp -j DROP'), passed()],
+    ['left-but-dropped', MASQUERADE + filter('-A FORWARD -p udp -j REJECT'), passed()],
+    ['left-but-delivered', nat('-A PREROUTING -p udp -j REDIRECT --to-ports 53'), passed({}, '10.0.1.2')],
+    ['left-otherwise-translated', nat('-A POSTROUTING -o wan -j SNAT --to-source 192.0.2.9'), passed()],
+    ['left-otherwise-translated', filter(''), passed()],
+    ['left-by-other-interface', MASQUERADE, passed({ leg: 'lan' }, '10.0.1.2')],
+  ];
+  // The last one: MASQUERADE holds for wan alone, so that the addresses are not what differs there.
+  sayings[5]![1] = nat('-A POSTROUTING -s 10.9.9.0/24 -o wan -j MASQUERADE');
+
+  test.each(sayings)('%s', async (what, rules, sights) => {
+    const host = writeGateway(join(folder, `host-${written++}`), rules);
+    const { packets, result } = await play(host, put(FORMS.sll2!(sights), false));
+    expect(packets[1]).toMatchObject({ why: 'egress-copy', of: { file: 1, n: 1 }, contradicts: what });
+    expect(result.summary.copies).toEqual({
+      packets: 1,
+      found: 1,
+      answers: 0,
+      contradictions: [{ what, packets: 1, first: '1:2' }],
+    });
+  });
+
+  const other = (time: bigint, own: number): Sight[] =>
+    passed().map((sight, index) => ({
+      ...sight,
+      time: time + sight.time,
+      bytes: ip(index ? '192.0.2.1' : '10.0.1.2', SERVER, udp({ sport: 4011, dport: 98, payload: 40 }), {
+        ttl: 64 - index,
+        id: own,
+      }),
+    }));
+  const SECOND = 1000n * MS;
+
+  test('not seen leaving, where others did before and after', async () => {
+    const lost: Sight = { time: SECOND, leg: 'lan', side: 'in', bytes: datagram('10.0.1.2', SERVER, 64, 8) };
+    const sights = [...other(0n, 6), lost, ...other(3n * SECOND, 7)];
+    const { packets, result } = await play(masquerading, put(FORMS.ethernet!(sights), false));
+    expect(copies(packets)).toHaveLength(2);
+    expect(result.summary.copies!.contradictions).toEqual([{ what: 'not-seen-leaving', packets: 1, first: '1:2' }]);
+    // Where nothing leaves afterwards the capture may have ended.
+    const ended = await play(masquerading, put(FORMS.ethernet!(sights.slice(0, 3)), false));
+    expect(ended.result.summary.copies!.contradictions).toEqual([]);
+  });
+
+  test('a next hop that does not answer is a reason not to leave', async () => {
+    const bytes = datagram('10.0.1.2', '192.0.2.77', 64, 8);
+    const error = ip('10.0.1.1', '10.0.1.2', icmp({ type: 3, code: 1, payload: quote(bytes) }));
+    const sights: Sight[] = [
+      ...other(0n, 6),
+      { time: SECOND, leg: 'lan', side: 'in', bytes },
+      ...other(3n * SECOND, 7),
+      { time: 4n * SECOND, leg: 'lan', side: 'out', bytes: error },
+    ];
+    const { result } = await play(masquerading, put(FORMS.ethernet!(sights), false));
+    expect(result.summary.copies!.contradictions).toEqual([]);
+  });
+});
+
+test('a flood of equal packets is neither slow nor remembered for ever', async () => {
+  // 200,000 arrivals that are all alike, each with its copy half a second later: beyond what is remembered.
+  const bytes = [64, 63].map((ttl) => ip('10.0.1.2', SERVER, udp({ sport: 1, dport: 2 }), { ttl, id: 1 }));
+  const sights: Sight[] = [];
+  for (let i = 0n; i < 200_000n; i++) sights.push({ time: i * 2n * US, leg: 'lan', side: 'in', bytes: bytes[0]! });
+  for (let i = 0n; i < 200_000n; i++) {
+    sights.push({ time: 500n * MS + i * 2n * US, leg: 'wan', side: 'out', bytes: bytes[1]! });
+  }
+  const { packets, result } = await play(rejecting, put(FORMS.ethernet!(sights), false));
+  expect(copies(packets)).toHaveLength(200_000);
+  // Of the last 65,536 packets when the first copy comes, one is forgotten for each that follows: half of them are found.
+  expect(result.summary.copies!.found).toBe(65_536 / 2);
+}, 60_000);

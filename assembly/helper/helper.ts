@@ -11,6 +11,7 @@ import { begin_helper_draws, draw_below } from "../nat-tuple";
 import { CtState, Dir, Helper, HelperFault, Reason, Status } from "../vocabulary";
 import { tcp_header_length } from "../wire/tcp";
 import { amanda_help } from "./amanda";
+import { broadcast_help } from "./broadcast";
 import { ftp_help } from "./ftp";
 import { irc_help } from "./irc";
 import { pptp_help } from "./pptp";
@@ -20,6 +21,8 @@ import { sip_help } from "./sip";
 import { tftp_help } from "./tftp";
 
 const UDP_HEADER: u32 = 8;
+const NETBIOS_NS_PORT: u16 = 137;
+const SNMP_PORT: u16 = 161;
 
 /** Shows a packet to the helper of its entry; `looped` if it comes back by loopback. The reason if it may not pass. */
 export function help(w: World, p: Packet, looped: bool): Reason {
@@ -39,6 +42,8 @@ function show(w: World, flow: Flow, p: Packet): bool {
     case Helper.TFTP: return tftp_help(w, flow, p);
     case Helper.IRC: return irc_help(w, flow, p);
     case Helper.SANE: return sane_help(w, flow, p);
+    case Helper.NETBIOS_NS: return broadcast_help(w, flow, p, bswap<u16>(NETBIOS_NS_PORT));
+    case Helper.SNMP: return broadcast_help(w, flow, p, bswap<u16>(SNMP_PORT));
     case Helper.AMANDA: return amanda_help(w, flow, p);
     case Helper.PPTP: return pptp_help(w, flow, p);
     case Helper.SIP: return sip_help(w, flow, p);

@@ -90,7 +90,7 @@ export function replace_in_stream(w: World, flow: Flow, p: Packet, offset: u32, 
 /** The bytes behind this segment move by `difference`, unless it is an older one than the last that moved them (nf_ct_seqadj_set()). */
 export function move_stream(w: World, flow: Flow, p: Packet, difference: i32): void {
   if (difference == 0) return;
-  flow.status |= <u32>Status.SEQ_ADJUST;
+  flow.status |= <u16>Status.SEQ_ADJUST;
   const own = help_of(w, flow).seq(p.dir);
   const seq = tcp_seq(p.l4);
   if (own.offset_before != own.offset_after && !before(own.correction_pos, seq)) return;

@@ -26,21 +26,33 @@
   made: u64;
   /** Connections that have calls in the keymap of GRE: the first one's Help (helper/pptp.ts). */
   keymap: u32; // 64
+  /** Broadcast[], one with mask 0 at the end. */
+  broadcasts: u32;
   /** Copy of the packet that a helper rewrites (REWRITE_BYTES); 0 without NAT. */
   rewritten: u32;
   /** What the packet's record said before (helper/rewrite.ts). */
   captured_l3: u32;
-  captured_l4: u32;
-  captured_bytes: u32; // 80
+  captured_l4: u32; // 80
+  captured_bytes: u32;
   captured_ip_len: u32;
   captured_l4_len: u32;
-  pad: u32;
 }
 if (offsetof<Helping>() != 96) ERROR("Helping is 96 bytes");
 /** 64 bytes in which a helper may put together what it reads, then 96 for what it writes. */
 export const HELPER_SCRATCH: u32 = 160;
 /** The longest IP packet, its header included. */
 export const REWRITE_BYTES: u32 = 0x10040;
+
+// Broadcast: an address of the host's with which everybody on its network is reached (12 bytes, kernel: struct in_ifaddr)
+@unmanaged export class Broadcast {
+  /** IPv4 address and mask of the network, in wire order. */
+  address: u32;
+  mask: u32;
+  iface: u16;
+  pad: u16;
+}
+if (offsetof<Broadcast>() != 12) ERROR("Broadcast is 12 bytes");
+
 export const EXPECTATION_BUCKETS: u32 = 1024;
 
 // SeqAdjust: by how much the bytes of one direction have moved (12 bytes; kernel: struct nf_ct_seqadj)

@@ -4,7 +4,7 @@
 
 import { account_of } from "./account";
 import { flow_tuple } from "./flow-pool";
-import { helper_of } from "./help";
+import { has_help, help_of, helper_of } from "./help";
 import { Event, Expectation, Flow, Help, Packet, World } from "./layout";
 import { sysctl } from "./sysctl";
 import { is_announced } from "./template";
@@ -71,6 +71,7 @@ export function fill_event(w: World, event: Event, flow: Flow, now: u64): void {
     event.vtag_reply = flow.sctp().vtag_reply;
   }
   event.helper = w.helping ? helper_of(w, flow) : 0;
+  event.children = w.helping && has_help(flow) ? <u16>min<u32>(help_of(w, flow).children, 0xffff) : 0;
   if (w.accounts == 0) {
     event.packets_original = 0;
     event.bytes_original = 0;

@@ -8,11 +8,13 @@ import { announce, bury, confirm, conntrack_in, find_live } from "./conntrack";
 import { found_dir } from "./flow-table";
 import { help_of, helper_of } from "./help";
 import { help } from "./helper/helper";
+import { restore_packet } from "./helper/rewrite";
 import { Flow, Help, LogRecord, Packet, Step, STEPS_MAX, Tuple, World } from "./layout";
 import { nat_packet, restore_captured } from "./nat";
 import { reject_verifies } from "./packet";
 import { route_decide, route_echoes, route_loops, route_path } from "./route";
 import { trace_answer, trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route } from "./trace";
+import { note_answer, seen_elsewhere } from "./sight";
 import { tcp_established, tcp_set_closing } from "./track/tcp";
 import { shown_state } from "./track/tracker";
 import {
@@ -28,6 +30,7 @@ let filter_rule: u32 = NO_RULE;
 /** Judges one decoded packet: fills verdict, rule, state and reason, and moves its flow on. */
 export function judge(w: World, p: Packet): void {
   filter_rule = NO_RULE;
+  if (p.flags & PacketFlag.LEAVING && w.sights && seen_elsewhere(w, p)) return;
   route_path(p, w);
   conclude(w, p, p.path == Path.OUTPUT ? send(w, p) : receive(w, p));
 }
@@ -40,6 +43,7 @@ export function judge(w: World, p: Packet): void {
   if (verdict == Verdict.REJECT) reject(w, p);
   describe(w, p);
   if (p.flags & PacketFlag.TRANSLATED) restore_captured(w, p);
+  if (w.helping) restore_packet(w, p);
   bury(w);
 }
 
@@ -52,7 +56,7 @@ export const USUAL_NO_CHAIN: u32 = 0xfffffffe;
  * than one chain of the filter table. Returns that chain's slot or one of the above.
  */
 export function usual_world(w: World): u32 {
-  if (w.topology | w.limits | w.accounts | w.trace_area | w.templates | w.nat | w.helping) return USUAL_NEVER;
+  if (w.topology | w.limits | w.accounts | w.trace_area | w.templates | w.nat | w.helping | w.sights) return USUAL_NEVER;
   const prerouting = step_at(w, Hook.PREROUTING, 0);
   if (prerouting.kind != StepKind.CONNTRACK || step_at(w, Hook.PREROUTING, 1).kind != StepKind.END) return USUAL_NEVER;
   if (step_at(w, Hook.POSTROUTING, 0).kind != StepKind.END) return USUAL_NEVER;
@@ -181,7 +185,7 @@ function loop_back(w: World, p: Packet): u32 {
   }
   let verdict = run(w, p, Hook.PREROUTING);
   if (verdict == Verdict.ACCEPT) verdict = run(w, p, Hook.INPUT);
-  return verdict == Verdict.ACCEPT ? finish(w, p) : verdict;
+  return verdict == Verdict.ACCEPT ? finish(w, p, true) : verdict;
 }
 
 // @ts-ignore: decorator
@@ -193,8 +197,11 @@ function loop_back(w: World, p: Packet): u32 {
 
 /** The last hook: helpers see the packet (nf_confirm()), then its entry becomes part of the table. */
 // @ts-ignore: decorator
-@inline function finish(w: World, p: Packet): u32 {
-  if (w.helping && !help(w, p)) return drop(p, Reason.HELPER);
+@inline function finish(w: World, p: Packet, looped: bool = false): u32 {
+  if (w.helping) {
+    const reason = help(w, p, looped);
+    if (reason != Reason.NONE) return drop(p, reason);
+  }
   if (confirm(w, p)) return Verdict.ACCEPT;
   if (p.reason == Reason.NAT_CLASH) return drop(p, Reason.NAT_CLASH);
   w.table_full = 1;
@@ -257,14 +264,18 @@ function translate(w: World, p: Packet, hook: u32, slot: u32): u32 {
 
 /**
  * Sends what the host answers to `p`. What it does and what the rules say of it count as caused by `p`: events and log
- * records. An answer is not answered in its turn.
+ * records. A RST that the rules reject is answered in its turn, by an error that nothing answers.
  */
 function answer(w: World, p: Packet, own: Packet): void {
   if (w.trace) trace_answer(w, own);
   const logs: usize = w.logs_top;
   const rule = filter_rule;
-  send(w, own);
+  const verdict = send(w, own);
+  if (verdict == Verdict.ACCEPT) note_answer(w, own);
+  if (verdict == Verdict.REJECT) reject(w, own);
   filter_rule = rule;
+  // Confirmed by an answer, the entry is the packet's, too.
+  if (p.flow) p.flow = own.flow;
   take_over(w, p, own, logs);
 }
 

@@ -13,6 +13,7 @@ import { compileTopology } from '../topology/compile.ts';
 import { WHEEL_BYTES } from './engine.ts';
 import {
   ACCOUNT,
+  BROADCAST,
   BUCKET_NODE,
   COUNTER,
   EXPECTATION,
@@ -20,11 +21,13 @@ import {
   FLOW,
   FLOW_SHORT,
   HELP,
+  HELPER_SCRATCH,
   HELPING,
   INDEX_BUCKET,
   INTERFACES_MAX,
   LIMITS,
   PACKET,
+  REWRITE_BYTES,
   ROUTE4,
   ROUTE6,
   STEP,
@@ -37,6 +40,7 @@ import {
 } from './layout.ts';
 import type { Allocator } from './memory.ts';
 import { buildNat, buildNatTable, SOURCE_BUCKET, SOURCE_NODE } from './nat.ts';
+import { layOutRecent } from './sights.ts';
 
 const FAMILIES = [2, 10] as const;
 const HOOKS = 5;
@@ -73,9 +77,8 @@ const PATTERNS_MAX = 4096;
 /** Bytes of the pattern-by-interface table. */
 export const INTERFACE_TABLE_BYTES = PATTERNS_MAX * INTERFACES_MAX;
 
-/** Bytes of an address of a Help, and of memory for helpers (assembly/helper/helper.ts). */
+/** Bytes of an address of a Help. */
 const SLOT_OF_HELP = 4;
-const HELPER_SCRATCH = 64;
 
 /** Flows whose places on the timing wheel share a TimerChunk. */
 const TIMERS_PER_CHUNK = 14;
@@ -194,7 +197,7 @@ export class WorldImage {
       set(WORLD.unconfirmed, allocator.take(UNCONFIRMED_BYTES));
       // The last is for the entry that expected the packet's.
       set(WORLD.logs_reserve, rules.logsPerPacket + (usesHelpers(rules) ? 1 : 0));
-      if (usesHelpers(rules)) set(WORLD.helping, this.helping(allocator));
+      if (usesHelpers(rules)) set(WORLD.helping, this.helping(allocator, nat !== undefined));
       if (options.tally) set(WORLD.tally, allocator.take(TALLY_DECIDED + rules.rules.length * 8));
       set(WORLD.nat, nat ? nat.lane(allocator, options.seed ?? 0n) : 0);
       if (options.limited) set(WORLD.limits, this.limits(allocator));
@@ -205,6 +208,14 @@ export class WorldImage {
         set(WORLD.trace_end, area + TRACE_RECORDS * TRACE_RECORD.size);
       }
       this.lanes.push(world);
+    }
+  }
+
+  /** Tells each lane where it is noted what arrived and what leaves, and gives it a memory of answers. */
+  tellSides(allocator: Allocator, sights: number): void {
+    for (const world of this.lanes) {
+      this.view.setUint32(world + WORLD.sights, sights, true);
+      this.view.setUint32(world + WORLD.answers, layOutRecent(this.view, allocator), true);
     }
   }
 
@@ -300,17 +311,34 @@ export class WorldImage {
     return at;
   }
 
-  /** Expectations of a world, as many as there may be. */
-  private helping(allocator: Allocator): number {
+  /** Expectations of a world, as many as there may be, and with NAT room to rewrite a packet. */
+  private helping(allocator: Allocator, translates: boolean): number {
     const max = this.plan.host.sysctls[Sysctl.EXPECT_MAX]!;
     const at = allocator.take(HELPING.size + 2 * EXPECTATION.size + HELPER_SCRATCH);
     const expectations = allocator.take(max * EXPECTATION.size);
+    this.view.setUint32(at + HELPING.rewritten, translates ? allocator.take(REWRITE_BYTES) : 0, true);
     this.view.setUint32(at + HELPING.max, max, true);
     this.view.setUint32(at + HELPING.expectations, expectations, true);
     this.view.setUint32(at + HELPING.expectations_top, expectations, true);
     this.view.setUint32(at + HELPING.expectations_end, expectations + max * EXPECTATION.size, true);
     this.view.setUint32(at + HELPING.buckets, allocator.take(EXPECTATION_BUCKETS * 4), true);
+    this.view.setUint32(at + HELPING.broadcasts, this.broadcasts(allocator), true);
     return at;
+  }
+
+  /** Whom a broadcast of the host's reaches. */
+  private broadcasts(allocator: Allocator): number {
+    const known = (this.plan.host.topology?.addresses ?? []).filter(
+      ({ broadcast, secondary, length }) => broadcast !== undefined && !secondary && length > 0,
+    );
+    const start = allocator.take((known.length + 1) * BROADCAST.size);
+    known.forEach(({ broadcast, length, device }, index) => {
+      const at = start + index * BROADCAST.size;
+      this.view.setUint32(at + BROADCAST.address, Number(broadcast), false);
+      this.view.setUint32(at + BROADCAST.mask, 0xffffffff << (32 - length), false);
+      this.view.setUint16(at + BROADCAST.iface, device === undefined ? 0 : this.names.index(device), true);
+    });
+    return start;
   }
 
   /** What entries have that a helper looks after: the place comes with the table. */

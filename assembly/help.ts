@@ -4,9 +4,11 @@
 // Only such entries have one: their status says so (HELPER, EXPECTED), and the others pay nothing. An entry that was
 // expected holds the one that expected it: the latter's expectations end when the last of these has gone.
 
+import { flow_number } from "./flow-pool";
 import { Expectation, Flow, Help, Packet, World } from "./layout";
 import { pptp_end_calls, pptp_expected, pptp_forget_call } from "./helper/pptp";
 import { find_expectation, helping_of, unlink_expectation } from "./expect";
+import { nat_expected } from "./nat-expect";
 import { template_expevents, template_helper } from "./template";
 import { Helper, Proto, Status } from "./vocabulary";
 
@@ -15,7 +17,7 @@ export const EXPECTATIONS_PER_FLOW: usize = 256;
 
 // @ts-ignore: decorator
 @inline function slot_of(w: World, flow: Flow): usize {
-  return <usize>helping_of(w).slots + ((changetype<usize>(flow) - <usize>w.flows) / offsetof<Flow>()) * 4;
+  return <usize>helping_of(w).slots + flow_number(w, flow) * 4;
 }
 
 // @ts-ignore: decorator
@@ -47,16 +49,17 @@ export function begin_help(w: World, flow: Flow, p: Packet): bool {
   help.expevents = template_expevents(w, flow);
   if (helper != Helper.NONE) {
     help.helper = <u8>helper;
-    flow.status |= <u32>Status.HELPER;
+    flow.status |= <u16>Status.HELPER;
   }
   helping_of(w).begun = <u32>changetype<usize>(help);
   if (found) {
-    flow.status |= <u32>Status.EXPECTED;
+    flow.status |= <u16>Status.EXPECTED;
     const master = changetype<Help>(<usize>expected.master);
     help.master = <u32>changetype<usize>(master);
     master.children++;
     flow.mark = changetype<Flow>(<usize>master.flow).mark;
     if (expected.helper == Helper.PPTP) pptp_expected(w, expected);
+    nat_expected(w, p, flow, expected);
   }
   return true;
 }
@@ -85,7 +88,7 @@ export function drop_begun(w: World): void {
 export function end_help(w: World, flow: Flow, when: u64, p: Packet): void {
   const help = help_of(w, flow);
   help.flow = 0;
-  if (help.helper == Helper.PPTP) pptp_end_calls(w, help, when, p);
+  if (help.helper == Helper.PPTP) pptp_end_calls(w, flow, help, when, p);
   release(w, help, when, changetype<usize>(p) != 0);
 }
 

@@ -7,6 +7,7 @@ import { deserves_error, deserves_reset, echo_of, error_for, mark_echo, reject_e
 import { bury, confirm, conntrack_in } from "./conntrack";
 import { help_of, helper_of } from "./help";
 import { help } from "./helper/helper";
+import { restore_packet } from "./helper/rewrite";
 import { Flow, Help, LogRecord, Packet, Step, STEPS_MAX, World } from "./layout";
 import { nat_packet, restore_captured } from "./nat";
 import { reject_verifies } from "./packet";
@@ -36,6 +37,7 @@ export function judge(w: World, p: Packet): void {
   if (verdict == Verdict.REJECT) reject(w, p);
   describe(w, p);
   if (p.flags & PacketFlag.TRANSLATED) restore_captured(w, p);
+  if (w.helping) restore_packet(w, p);
   bury(w);
 }
 
@@ -124,7 +126,7 @@ function loop_back(w: World, p: Packet): u32 {
   }
   let verdict = run(w, p, Hook.PREROUTING);
   if (verdict == Verdict.ACCEPT) verdict = run(w, p, Hook.INPUT);
-  return verdict == Verdict.ACCEPT ? finish(w, p) : verdict;
+  return verdict == Verdict.ACCEPT ? finish(w, p, true) : verdict;
 }
 
 // @ts-ignore: decorator
@@ -136,8 +138,11 @@ function loop_back(w: World, p: Packet): u32 {
 
 /** The last hook: helpers see the packet (nf_confirm()), then its entry becomes part of the table. */
 // @ts-ignore: decorator
-@inline function finish(w: World, p: Packet): u32 {
-  if (w.helping && !help(w, p)) return drop(p, Reason.HELPER);
+@inline function finish(w: World, p: Packet, looped: bool = false): u32 {
+  if (w.helping) {
+    const reason = help(w, p, looped);
+    if (reason != Reason.NONE) return drop(p, reason);
+  }
   if (confirm(w, p)) return Verdict.ACCEPT;
   if (p.reason == Reason.NAT_CLASH) return drop(p, Reason.NAT_CLASH);
   w.table_full = 1;
@@ -200,14 +205,18 @@ function translate(w: World, p: Packet, hook: u32, slot: u32): u32 {
 
 /**
  * Sends what the host answers to `p`. What it does and what the rules say of it count as caused by `p`: events and log
- * records. An answer is not answered in its turn.
+ * records. A RST that the rules reject is answered in its turn, by an error that nothing answers.
  */
 function answer(w: World, p: Packet, own: Packet): void {
   if (w.trace) trace_answer(w, own);
   const logs: usize = w.logs_top;
   const rule = filter_rule;
-  if (send(w, own) == Verdict.ACCEPT) note_answer(w, own);
+  const verdict = send(w, own);
+  if (verdict == Verdict.ACCEPT) note_answer(w, own);
+  else if (verdict == Verdict.REJECT) reject(w, own);
   filter_rule = rule;
+  // Confirmed by an answer, the entry is the packet's, too.
+  if (p.flow) p.flow = own.flow;
   take_over(w, p, own, logs);
 }
 

@@ -20,11 +20,13 @@ const REGISTRATIONS: readonly Registration[] = [
   { helper: Helper.SANE, name: 'sane', families: BOTH, protocols: [Proto.TCP] },
   { helper: Helper.PPTP, name: 'pptp', families: [L3.IPV4], protocols: [Proto.TCP] },
   { helper: Helper.SIP, name: 'sip', families: BOTH, protocols: [Proto.UDP, Proto.TCP] },
+  { helper: Helper.NETBIOS_NS, name: 'netbios-ns', families: [L3.IPV4], protocols: [Proto.UDP] },
+  { helper: Helper.SNMP, name: 'snmp', families: [L3.IPV4], protocols: [Proto.UDP] },
   { helper: Helper.AMANDA, name: 'amanda', families: BOTH, protocols: [Proto.UDP] },
 ];
 
 /** Helpers of the kernel that ctreplay does not have. */
-const UNSUPPORTED = new Set(['netbios-ns', 'snmp', 'RAS', 'Q.931', 'H.245']);
+const UNSUPPORTED = new Set(['RAS', 'Q.931', 'H.245']);
 
 const NAMES = new Map(REGISTRATIONS.map(({ helper, name }) => [helper as number, name]));
 

@@ -88,6 +88,7 @@ const STATUS: [number, string][] = [
   [4, 'ASSURED'],
   [16, 'SRC_NAT'],
   [32, 'DST_NAT'],
+  [64, 'SEQ_ADJUST'],
   [512, 'DYING'],
   [1024, 'FIXED_TIMEOUT'],
   [8192, 'HELPER'],
@@ -180,7 +181,8 @@ function readLogs(record: KernelRecord, packets: KernelAnswer[], frames: Frame[]
     if (point === 'O' && !sent) {
       const kind = rejectKind(log.payload);
       const judged = packet?.hooks.some((hook) => hook !== 'PREROUTING');
-      if (packet && kind && judged) {
+      // An answer that the rules reject is answered in its turn: the first one is the packet's.
+      if (packet && kind && judged && packet.verdict !== 'REJECT') {
         packet.verdict = 'REJECT';
         packet.with = kind;
       }

@@ -41,25 +41,33 @@ if (lacks.length) {
   }
 }
 
-async function agree(asked: Question): Promise<number> {
+async function agree(question: Question): Promise<number> {
   const stories: string[] = [];
-  const { comparison, kernel } = await compareTraffic(asked, {
+  const { comparison, kernel } = await compareTraffic(question, {
     workers: 2,
     limit: 2,
     print: (text) => void stories.push(text),
   });
-  expect(comparison.packets).toBe(asked.frames.length);
+  expect(comparison.packets).toBe(question.frames.length);
   if (comparison.differences.length) {
     throw new Error(`${comparison.differences.length} differences\n${stories.join('\n')}`);
   }
   return kernel.expectations.length;
 }
 
+function asked(seed: number, translated: boolean): Question {
+  const { steps, rules4 = [], rules6 = [], outside, announced } = helperTraffic(seed, PACKETS, translated);
+  const question = { ...traffic(steps, outside), rules4, rules6, sysctls: {}, interfaces: ['lan', 'wan'] as const };
+  return announced ? { ...question, announced } : question;
+}
+
 describe.skipIf(lacks.length > 0)('generated conversations: the kernel and ctreplay agree', AGAIN, () => {
   it.each(Array.from({ length: SEEDS }, (_, index) => index + 1))('seed %i', async (seed) => {
-    const { steps, rules4 = [], rules6 = [] } = helperTraffic(seed, PACKETS);
-    const asked = { ...traffic(steps), rules4, rules6, sysctls: {}, interfaces: ['lan', 'wan'] as const };
-    expect(await agree(asked)).toBeGreaterThan(10);
+    expect(await agree(asked(seed, false))).toBeGreaterThan(10);
+  });
+
+  it.each(Array.from({ length: SEEDS }, (_, index) => index + 1))('seed %i through NAT', async (seed) => {
+    expect(await agree(asked(seed, true))).toBeGreaterThan(10);
   });
 });
 

@@ -52,6 +52,8 @@ export interface Question {
   locals?: LocalAddress[];
   /** The rules give an address of the router's own to flows: our side is told of those it has in any case, too. */
   masquerades?: boolean;
+  /** Ports that the frames announce to helpers, as far as that is known. */
+  announced?: ReadonlySet<number>;
 }
 
 /** Everything the kernel said, with the number of the frame being delivered at that moment. */

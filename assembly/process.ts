@@ -9,7 +9,7 @@ import { sweep_expectations } from "./expect";
 import { set_reply_scratch } from "./flow-pool";
 import { FETCH, fetch_lines, set_fetch_scratch } from "./flow-table";
 import { EXPECTATIONS_PER_FLOW } from "./help";
-import { judge } from "./hook";
+import { judge, judge_usual, usual_world, USUAL_NEVER } from "./hook";
 import { EVICTIONS_MAX, table_is_full } from "./limit";
 import { BATCH_PACKETS, Event, Expectation, Flow, LogRecord, Packet, Record, Sights, World } from "./layout";
 import { NAT_EVENTS_MAX } from "./nat-tuple";
@@ -88,6 +88,7 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
     offsetof<Event>()
   );
   const logs_room = w.logs_reserve * <u32>offsetof<LogRecord>();
+  const usual = usual_world(w);
   let fetched = from;
   for (let i = from; i < length; i++) {
     if (i == fetched) {
@@ -104,7 +105,7 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
     // Entries whose time has come do not count against the limit.
     if (w.limits && table_is_full(w) && !sweep(w, w.now)) return i;
     w.trace = w.number == w.trace_number ? w.trace_area : 0;
-    if (p.reason != Reason.EGRESS_COPY) judge(w, p);
+    if (p.reason != Reason.EGRESS_COPY && (usual == USUAL_NEVER || !judge_usual(w, p, usual))) judge(w, p);
     if (w.table_full) return i;
     if (w.tally) tally(w, p);
   }

@@ -6,6 +6,7 @@
 
 import type { KernelAnswers } from './answers.ts';
 import type { Comparison, OurAnswers, Report } from './compare.ts';
+import type { Announced } from './kernel.ts';
 
 /** `    [NEW] 300 proto=6 src=...`: kind, seconds left, the rest. */
 const LINE = /^\s*\[(NEW|DESTROY)\] (\d+) (.*)$/;
@@ -28,10 +29,11 @@ const expired = ({ rest, seconds }: Parsed): boolean => rest.startsWith('[DESTRO
 const MOVED_MIN = 1024;
 
 /** The line with a port that nobody announced as `~`. */
-function withoutMovedPort(line: string, announced: ReadonlySet<number> | undefined): string {
+function withoutMovedPort(line: string, announced: Announced | undefined): string {
   if (announced === undefined) return line;
+  const known = announced.get(/ helper=(\S+)/.exec(line)?.[1] ?? '');
   return line.replace(/ dport=(\d+)/, (text, port) =>
-    Number(port) < MOVED_MIN || announced.has(Number(port)) ? text : ' dport=~',
+    Number(port) < MOVED_MIN || known?.has(Number(port)) ? text : ' dport=~',
   );
 }
 
@@ -41,7 +43,7 @@ export function compareExpectations(
   ours: OurAnswers,
   result: Comparison,
   report: Report,
-  announced?: ReadonlySet<number>,
+  announced?: Announced,
 ): void {
   const ticked = kernel.packets.find((packet) => packet.ticked)?.n ?? Number.MAX_SAFE_INTEGER;
   const theirs = kernel.expectations.map(({ n, line }) => parse(line, n)).filter((each) => !expired(each));
@@ -69,7 +71,7 @@ function comparePending(
   kernel: KernelAnswers,
   ours: OurAnswers,
   report: Report,
-  announced: ReadonlySet<number> | undefined,
+  announced: Announced | undefined,
 ): void {
   const living = (lines: readonly string[]): string[] =>
     lines

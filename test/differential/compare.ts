@@ -13,6 +13,7 @@
 
 import type { EventLine, KernelAnswer, KernelAnswers } from './answers.ts';
 import { compareExpectations } from './compare-expectations.ts';
+import type { Announced } from './kernel.ts';
 import { namedRanges, withoutMovedPort } from './moved-ports.ts';
 import { sameWhy } from './why.ts';
 
@@ -82,7 +83,7 @@ export interface PacketFacts {
   /** Is it an ICMP error that the host sends? */
   isOwnError: (n: number) => boolean;
   /** Ports that the traffic announces to helpers, as far as that is known. */
-  announced?: ReadonlySet<number> | undefined;
+  announced?: Announced | undefined;
 }
 
 export const NO_FACTS: PacketFacts = { isSilent: () => false, isOwnError: () => false };
@@ -95,7 +96,7 @@ export function compare(
   rules: readonly string[] = [],
 ): Comparison {
   const named = namedRanges(rules);
-  const plain = (line: string): string => withoutMovedPort(line, named, announced);
+  const plain = (line: string): string => withoutMovedPort(line, named, announced?.get('pptp'));
   const result: Comparison = {
     differences: [],
     packets: kernel.packets.length,

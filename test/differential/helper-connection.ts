@@ -107,7 +107,7 @@ export class Connection {
     const other = side === 'client' ? 'server' : 'client';
     const acknowledges = flags.includes('A') ? { ack: this.got(other) >>> 0 } : {};
     const permission: TcpOptions = flags.includes('S') && this.meeting.translated ? { sackOK: true } : {};
-    const [sport, dport] = [this.ports[side], this.ports[other]];
+    const [sport, dport] = [this.ports[side], this.meeting.known(side, this.ports[other])];
     const seq = this.next[side];
     const header = tcp({ sport, dport, flags, seq, ...permission, ...acknowledges, ...more, payload });
     return Buffer.from(ip(...this.meeting.way(side), header));

@@ -7,7 +7,19 @@ import { gre } from '../support/sctp.ts';
 import { addresses } from './frames.ts';
 import { FtpLines } from './ftp-lines.ts';
 import { Connection, type Side } from './helper-connection.ts';
-import { CLIENTS, drawHelperNat, type Meeting, meet, type Nat, NO_NAT, natRules, SERVERS } from './helper-nat.ts';
+import {
+  CLIENTS,
+  drawHelperNat,
+  type Meeting,
+  meet,
+  movedPort,
+  type Nat,
+  NO_NAT,
+  natRules,
+  SERVERS,
+  seenPorts,
+} from './helper-nat.ts';
+import type { Announced } from './kernel.ts';
 import type { Sequence } from './sequences.ts';
 
 /** Ports that data connections are announced on: few, so that they meet. */
@@ -15,9 +27,6 @@ const PORTS = [40_000, 40_001, 40_002, 40_003];
 
 /** Ports of calls. */
 const SIP_PORTS = [5060, 5061, 5062, 5063, 5064];
-/** Ports of clients that ask for files, all of them; and of those that call by PPTP, which become ids of calls. */
-const TFTP_PORTS = [2000, 2001, 2002, 2003];
-const PPTP_PORTS = [36_000, 36_001, 36_002, 36_003];
 
 const HELPERS: Record<string, { protocol: 'tcp' | 'udp'; port: number; six: boolean }> = {
   sip: { protocol: 'udp', port: 5060, six: true },
@@ -30,19 +39,19 @@ const HELPERS: Record<string, { protocol: 'tcp' | 'udp'; port: number; six: bool
 };
 
 /** Rules that give each helper its port, and look at what comes of it. */
-export function helperRules(family: 4 | 6): string {
+export function helperRules(family: 4 | 6, nat: Nat = NO_NAT): string {
   const given = Object.entries(HELPERS)
     .filter(([, { six }]) => six || family === 4)
     .map(
       ([name, { protocol, port }]) =>
-        `-A PREROUTING -p ${protocol} -m ${protocol} --dport ${port} -j CT --helper ${name}`,
+        `-A PREROUTING -p ${protocol} -m ${protocol} --dport ${movedPort(port, nat)} -j CT --helper ${name}`,
     );
   return [
     '*raw',
     ':PREROUTING ACCEPT [0:0]',
     ':OUTPUT ACCEPT [0:0]',
     ...given,
-    '-A PREROUTING -p tcp -m tcp --dport 5060 -j CT --helper sip',
+    `-A PREROUTING -p tcp -m tcp --dport ${movedPort(5060, nat)} -j CT --helper sip`,
     'COMMIT',
     '*filter',
     ':INPUT ACCEPT [0:0]',
@@ -235,11 +244,12 @@ const PPTP_SERVER = [2, 4, 8, 9, 11, 13, 14, 6];
 function* pptp(talk: Talk): Generator<Buffer[]> {
   const { random } = talk;
   const meeting = talk.meet(false);
-  const ports = { client: talk.port(meeting, PPTP_PORTS.slice(0, 2)), server: 1723 };
+  const ports = { client: talk.port(meeting, [36_000, 36_001]), server: 1723 };
   const connection = new Connection(meeting, ports, random);
   /** Behind NAT the server knows a call that the client asked for by the port of the connection. */
   let asked = false;
-  const known = (id: number): number => (asked && meeting.translated && random.chance(0.9) ? ports.client : id);
+  const known = (id: number): number =>
+    asked && meeting.translated && random.chance(0.9) ? meeting.known('server', ports.client) : id;
   const say = (side: Side, type: number, ids: [number, number]): Buffer[] => {
     const [own, peer] = side === 'client' ? ids : [ids[1], known(ids[0])];
     return [connection.say(side, pptpMessage(random, type, pptpBody(random, type, own, peer)))];
@@ -274,7 +284,7 @@ function* pptp(talk: Talk): Generator<Buffer[]> {
 }
 
 function datagram(meeting: Meeting, side: Side, ports: [number, number], payload: Uint8Array): Buffer {
-  const [sport, dport] = ports;
+  const [sport, dport] = [ports[0], meeting.known(side, ports[1])];
   return Buffer.from(ip(...meeting.way(side), udp({ sport, dport, payload })));
 }
 
@@ -282,7 +292,7 @@ function* tftp(talk: Talk): Generator<Buffer[]> {
   const { random } = talk;
   const meeting = talk.meet(true);
   for (let i = random.below(12); i >= 0; i--) {
-    const port = talk.port(meeting, TFTP_PORTS.slice(0, 2));
+    const port = talk.port(meeting, [2000, 2001]);
     const opcode = random.weighted({ 1: 4, 2: 3, 3: 1, 4: 1, 5: 1 });
     const request = Uint8Array.from([0, Number(opcode), 120, 0, 110, 0].slice(0, random.chance(0.9) ? 6 : 1));
     yield [datagram(meeting, 'client', [port, 69], request)];
@@ -314,11 +324,12 @@ function session(random: Random, address: string, family: 4 | 6): string {
   return `v=0\r\no=- 1 1 ${name}\r\ns=x\r\n${connection}t=0 0\r\nm=${media} ${port} RTP/AVP 0\r\n${second}`;
 }
 
-/** @param ports of the client and the server, as both see them */
+/** @param ports of the client and the server, as they are */
 function sipMessage(talk: Talk, meeting: Meeting, side: Side, ports: Record<Side, number>): string {
   const { random } = talk;
   const { family } = meeting;
   const [real, peer] = meeting.way(side);
+  const peerPort = meeting.known(side, ports[side === 'client' ? 'server' : 'client']);
   const own = random.chance(0.92) ? real : random.pick(CLIENTS[family]);
   const shown = (address: string): string => (family === 6 ? `[${address}]` : address);
   const method = random.pick(['INVITE', 'INVITE', 'UPDATE', 'ACK', 'PRACK', 'BYE', 'REGISTER', 'REGISTER', 'OPTIONS']);
@@ -328,7 +339,7 @@ function sipMessage(talk: Talk, meeting: Meeting, side: Side, ports: Record<Side
     ? `${method} sip:bob@${shown(peer)} SIP/2.0`
     : `SIP/2.0 ${random.pick([100, 180, 200, 200, 200, 404, 603])} text`;
   const contact = first.startsWith('SIP') && random.chance(0.9) ? peer : own;
-  const port = random.pick([':5060', '', ':5062', ':80']);
+  const port = random.pick([':5060', '', meeting.translated ? `:${ports[side]}` : ':5062', ':80']);
   const parameters = random.pick([
     '',
     '',
@@ -354,20 +365,20 @@ function sipMessage(talk: Talk, meeting: Meeting, side: Side, ports: Record<Side
 
   /** What requests and answers say of the way that they go: the sender of the request, with port, as the speaker knows it. */
   function via(): string {
-    const [host, at] = isRequest ? [real, ports[side]] : [peer, ports[side === 'client' ? 'server' : 'client']];
+    const [host, at] = isRequest ? [real, ports[side]] : [peer, peerPort];
     const named = random.weighted({ own: 8, default: 2, other: 2 });
     const text = named === 'own' ? `${shown(host)}:${at}` : named === 'default' ? shown(host) : `${shown(host)}:5099`;
     const more = [
       random.chance(0.3) ? `;maddr=${shown(random.pick([real, peer]))}` : '',
       random.chance(0.3) ? `;received=${random.pick([real, peer, shown(peer)])}` : '',
-      random.chance(0.3) ? `;rport=${random.pick([ports.client, ports.server, 5060, 80])}` : '',
+      random.chance(0.3) ? `;rport=${random.pick([ports[side], peerPort, 5060, 80])}` : '',
     ];
     return `${random.pick(['Via', 'v'])}: SIP/2.0/${random.pick(['UDP', 'UDP', 'TCP'])} ${text};branch=x${more.join('')}`;
   }
 
   function ends(): string[] {
     const text = (host: string, at: number): string => `<sip:a@${shown(host)}${random.pick(['', `:${at}`])}>`;
-    const [one, two] = [text(real, ports[side]), text(peer, ports[side === 'client' ? 'server' : 'client'])];
+    const [one, two] = [text(real, ports[side]), text(peer, peerPort)];
     return random.chance(0.5) ? [`From: ${one};tag=1`, `To: ${two}`] : [`f: ${two}`, `t: ${one}`];
   }
 }
@@ -412,8 +423,8 @@ export type HelperName = keyof typeof TALKS;
 export interface HelperTraffic extends Sequence {
   /** Where the servers live (text of `addressText`): a translated one is not found out by who talks to it. */
   outside: string[];
-  /** With NAT: ports that are announced; others are the gateway's choice. */
-  announced?: ReadonlySet<number>;
+  /** With NAT; other ports are the gateway's choice. */
+  announced?: Announced;
 }
 
 /** Several conversations at a time, of about `packets` packets in all; through some NAT if `translated`. */
@@ -435,14 +446,18 @@ export function helperTraffic(
     if (done) open.splice(at, 1);
     else steps.push(...value);
   }
-  const rules = (family: 4 | 6): string[] => [helperRules(family) + natRules(family, nat)];
+  const rules = (family: 4 | 6): string[] => [helperRules(family, nat) + natRules(family, nat)];
   const outside = [...SERVERS[4], ...SERVERS[6]].map(
     (server) => addresses(Buffer.from(ip(server, server, udp({ sport: 1, dport: 1 }))))[0],
   );
-  const announced = new Set([
-    ...Array.from({ length: 20 }, (_, index) => PORTS[0]! + index),
-    ...SIP_PORTS,
-    ...TFTP_PORTS,
+  const own = Array.from({ length: PORTS.length * 4 }, (_, index) => PORTS[3]! + 1 + index);
+  const announced = new Map<string, Set<number>>([
+    ['ftp', new Set([...PORTS, ...own])],
+    ['irc', new Set(PORTS)],
+    ['amanda', new Set(PORTS)],
+    ['sip', new Set([...PORTS, ...PORTS.map((port) => port + 4), ...SIP_PORTS, ...seenPorts(nat)])],
+    ['tftp', new Set(seenPorts(nat))],
+    ['pptp', new Set(seenPorts(nat))],
   ]);
   return { name: `seed ${seed}`, steps, rules4: rules(4), rules6: rules(6), outside, ...(translated && { announced }) };
 }

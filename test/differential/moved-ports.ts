@@ -33,17 +33,17 @@ const KEYS = /^(.*? srckey=)(0x[0-9a-f]+)( dstkey=\S+ .*?src=\S+ dst=\S+ srckey=
 /**
  * The line with a source port or id that was moved into an allowed range as `~`; the same line otherwise.
  *
- * @param announced ports and ids that the traffic names, as far as they are known
+ * @param calls ids of PPTP calls that the traffic names, as far as they are known
  */
 export function withoutMovedPort(
   line: string,
   named: readonly [number, number][],
-  announced?: ReadonlySet<number>,
+  calls?: ReadonlySet<number>,
 ): string {
-  const keys = announced && KEYS.exec(line);
+  const keys = calls && KEYS.exec(line);
   if (keys) {
     const [, head, from, middle, to, tail] = keys;
-    return from === to || announced.has(Number(to)) ? line : `${head}${from}${middle}~${tail}`;
+    return from === to || calls.has(Number(to)) ? line : `${head}${from}${middle}~${tail}`;
   }
   const ports = PORTS.exec(line);
   if (ports) {

@@ -272,7 +272,7 @@ function answer(w: World, p: Packet, own: Packet): void {
   const rule = filter_rule;
   const verdict = send(w, own);
   if (verdict == Verdict.ACCEPT) note_answer(w, own);
-  if (verdict == Verdict.REJECT) reject(w, own);
+  else if (verdict == Verdict.REJECT) reject(w, own);
   filter_rule = rule;
   // Confirmed by an answer, the entry is the packet's, too.
   if (p.flow) p.flow = own.flow;

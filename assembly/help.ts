@@ -87,8 +87,9 @@ export function drop_begun(w: World): void {
 /** An entry dies: because of the packet in work, or, without one, at `when`. */
 export function end_help(w: World, flow: Flow, when: u64, p: Packet): void {
   const help = help_of(w, flow);
-  help.flow = 0;
+  // Calls that end with their control connection must not let go of its Help before it does so itself.
   if (help.helper == Helper.PPTP) pptp_end_calls(w, flow, help, when, p);
+  help.flow = 0;
   release(w, help, when, changetype<usize>(p) != 0);
 }
 

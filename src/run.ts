@@ -289,7 +289,7 @@ class Replay {
       const wants = {
         endsBytes,
         events: options.wantEvents,
-        logs: compiled.some(({ rules }) => rules.logsPerPacket > 0 || usesHelpers(rules)),
+        logs: images.some(({ plan }) => plan.rules.logsPerPacket > 0 || usesHelpers(plan)),
         translations: compiled.map(({ rules }) => rules.chains.some(({ table }) => table === 'nat')),
       };
       const ring = layOutRing(allocator, lanes, images.length, wants);
@@ -468,7 +468,7 @@ class Replay {
       const own = chunks.filter((chunk) => chunk.world === world);
       const packets = place.packets[world]!;
       const events = orderEvents(this.eventRuns(place, world, own));
-      const helpers = usesHelpers(image.plan.rules);
+      const helpers = usesHelpers(image.plan);
       return {
         packets,
         translations: place.translations[world]!,

@@ -85,8 +85,8 @@ const TIMERS_PER_CHUNK = 14;
 const TABLE_SPARE = (WHEEL_BYTES / 4) * TIMER_CHUNK.size + 4096;
 
 /** Can an entry have a helper? */
-export function usesHelpers({ templates }: CompiledRuleset): boolean {
-  return templates.some(({ helper }) => helper !== undefined);
+export function usesHelpers({ rules, host }: Pick<WorldPlan, 'rules' | 'host'>): boolean {
+  return host.sysctls[Sysctl.HELPER] === 1 || rules.templates.some(({ helper }) => helper !== undefined);
 }
 
 /** Gives a world room for flows of so many bytes, and for their places on the timing wheel. */
@@ -195,8 +195,8 @@ export class WorldImage {
       set(WORLD.wheel, allocator.take(WHEEL_BYTES));
       set(WORLD.unconfirmed, allocator.take(UNCONFIRMED_BYTES));
       // The last is for the entry that expected the packet's.
-      set(WORLD.logs_reserve, rules.logsPerPacket + (usesHelpers(rules) ? 1 : 0));
-      if (usesHelpers(rules)) set(WORLD.helping, this.helping(allocator, nat !== undefined));
+      set(WORLD.logs_reserve, rules.logsPerPacket + (usesHelpers(this.plan) ? 1 : 0));
+      if (usesHelpers(this.plan)) set(WORLD.helping, this.helping(allocator, nat !== undefined));
       if (options.tally) set(WORLD.tally, allocator.take(TALLY_DECIDED + rules.rules.length * 8));
       set(WORLD.nat, nat ? nat.lane(allocator, options.seed ?? 0n) : 0);
       if (options.limited) set(WORLD.limits, this.limits(allocator));
@@ -219,7 +219,7 @@ export class WorldImage {
     const translates = this.lanes.some((world) => this.view.getUint32(world + WORLD.nat, true) !== 0);
     // An entry that NAT changed stands in the index twice.
     const twofold = translates || this.plan.host.conntrack.some(({ translated }) => translated) ? 2 : 1;
-    const helping = usesHelpers(this.plan.rules);
+    const helping = usesHelpers(this.plan);
     const perHelp = helping ? SLOT_OF_HELP + HELP.size : 0;
     const perValue = (INDEX_BUCKET.size / BUCKET_LOAD) * (1 + 1 / BUCKETS_PER_OVERFLOW);
     const flowBytes = this.needsReplyTuples(translates) ? FLOW.size : FLOW_SHORT;
@@ -251,7 +251,8 @@ export class WorldImage {
   /** Can an entry's reply tuple be something else than the inverse of its original one, or is it looked at by rules? */
   private needsReplyTuples(translates: boolean): boolean {
     const { rules, host } = this.plan;
-    return translates || rules.usesReplyTuples || rules.templates.length > 0 || host.conntrack.length > 0;
+    const asked = translates || rules.usesReplyTuples || usesHelpers(this.plan);
+    return asked || rules.templates.length > 0 || host.conntrack.length > 0;
   }
 
   /** Fills the pattern table and the classes for interfaces that were named since the last call. */

@@ -9,7 +9,7 @@ import { death_event, packet_event } from "./event";
 import { has_room } from "./expect";
 import { allocate_flow, flow_tuple, release_flow } from "./flow-pool";
 import { find_flow, found_dir, insert_flow, remove_flow } from "./flow-table";
-import { adopt_help, begin_help, drop_begun, end_help, events_at_stake, has_help } from "./help";
+import { adopt_help, begin_help, drop_begun, end_help, events_at_stake, has_help, preload_help } from "./help";
 import { gre_quoted_key, gre_source_key } from "./helper/pptp";
 import { Account, Flow, Packet, Tuple, World } from "./layout";
 import { early_drop } from "./limit";
@@ -24,7 +24,7 @@ import { SctpFlag } from "./track/sctp";
 import { tcp_established } from "./track/tcp";
 import { shown_state, track, Track } from "./track/tracker";
 import { has_ports, tuple_hash, tuple_invert } from "./tuple";
-import { CtState, Dir, EventBit, EventKind, L3, PacketFlag, Path, Proto, Reason, Status, Sysctl } from "./vocabulary";
+import { CtState, Dir, EventBit, EventKind, Helper, L3, PacketFlag, Path, Proto, Reason, Status, Sysctl } from "./vocabulary";
 import { gre_has_tuple } from "./wire/gre";
 import { ICMP_HEADER, ICMP_TYPE_MAX, ICMPV6_REDIRECT, icmpv6_is_untracked } from "./wire/icmp";
 
@@ -275,13 +275,14 @@ function adopt(w: World, unconfirmed: Flow): Flow {
  * state and absolute expiry filled in. What the windows were is not known, so they are not insisted on; SCTP's
  * verification tags are learnt from the first packets. False if there is no room.
  */
-export function preload_flow(world: usize, template: usize): bool {
+export function preload_flow(world: usize, template: usize, helper: u32): bool {
   const w = changetype<World>(world);
   const at = allocate_flow(w);
   if (at == 0) return false;
   memory.copy(at, template, w.flow_bytes);
   const flow = changetype<Flow>(at);
   flow.status |= <u16>Status.CONFIRMED;
+  if (helper != Helper.NONE && !preload_help(w, flow, helper)) return false;
   if (flow.protonum == Proto.TCP) {
     flow.peer(Dir.ORIGINAL).flags = <u8>(PeerFlag.SACK_PERM | PeerFlag.BE_LIBERAL);
     flow.peer(Dir.REPLY).flags = <u8>(PeerFlag.SACK_PERM | PeerFlag.BE_LIBERAL);

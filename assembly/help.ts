@@ -100,6 +100,13 @@ export function give_again(w: World, flow: Flow, p: Packet): bool {
   return give(w, flow, before == Helper.NONE || before == helper ? helper : <u32>Helper.NONE);
 }
 
+/** Gives an entry that was there before the first packet its helper, which has read nothing yet. False if there is no room. */
+export function preload_help(w: World, flow: Flow, helper: u32): bool {
+  if (!give(w, flow, helper)) return false;
+  adopt_help(w, flow);
+  return true;
+}
+
 /** The unconfirmed entry has become part of the table at `flow`. */
 export function adopt_help(w: World, flow: Flow): void {
   const h = helping_of(w);

@@ -229,7 +229,7 @@ export enum PacketFlag {
   REASSEMBLED = 64,
   /** A fragment that shows what became of its packet: see Packet.hash. */
   FRAGMENT_OF = 128,
-  /** One of the host's own that answers a packet of the capture (assembly/answer.ts). */
+  /** One of the host's own that answers a packet of the capture (assembly/answer.ts), or the copy of such an answer. */
   ANSWER = 256,
   /** NAT has changed the packet: the record shows it as it was captured, its Translation as it left (assembly/nat.ts). */
   TRANSLATED = 512,
@@ -239,6 +239,9 @@ export enum PacketFlag {
   STRANGER = 2048,
   /** The copy that comes back of what the host sends to everybody or to a group (assembly/answer.ts). */
   ECHO = 4096,
+  /** The capture shows the packet where it came to the host, or where it left the host (assembly/sight.ts). */
+  ARRIVING = 8192,
+  LEAVING = 16384,
 }
 
 /** Targets of the nat table. */
@@ -349,6 +352,8 @@ export enum Reason {
   BAD_IP_CHECKSUM = 5,
   /** A fragment whose packet was not decided in time to say so (src/report/hold.ts); every fragment until it is. */
   FRAGMENT_PENDING = 6,
+  /** What left the host, and was judged where it arrived, or where the host made it. */
+  EGRESS_COPY = 7,
   IP_TRUNCATED = 12,
   /** Loopback or multicast addresses where none may be: IPv6 packets like that are dropped on receipt. */
   MARTIAN_ADDRESS = 13,

@@ -17,7 +17,9 @@ export interface EngineExports extends WebAssembly.Exports {
     lengths: number,
     lanes: number,
     fragments: number,
-  ): void;
+    sights: number,
+  ): number;
+  match_sights(sights: number, records: number, packets: number, count: number): void;
   defrag_batch(defrag: number, queue: number, length: number, clockLow: number, clockHigh: number): void;
   copy_packets(target: number, source: number, count: number): void;
   track_queue(world: number, packets: number, queue: number, from: number, length: number, firstNumber: number): number;
@@ -26,7 +28,7 @@ export interface EngineExports extends WebAssembly.Exports {
   describe_flow(world: number, flow: number, event: number, nowLow: number, nowHigh: number): void;
   next_expectation(world: number, expectation: number): number;
   describe_expectation(expectation: number, event: number, nowLow: number, nowHigh: number): void;
-  preload_flow(world: number, template: number): number;
+  preload_flow(world: number, template: number, helper: number): number;
   hash_tuple(tuple: number): number;
 }
 

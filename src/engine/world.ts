@@ -5,7 +5,7 @@
 
 import { Hook, StepKind, Sysctl } from '../../assembly/vocabulary.ts';
 import type { InterfaceNames } from '../capture/interfaces.ts';
-import { EngineError } from '../errors.ts';
+import { EngineError, HostError } from '../errors.ts';
 import type { Host } from '../host.ts';
 import { helperNumber } from '../ruleset/helpers.ts';
 import { type CompiledRuleset, interfaceClass, matchesInterface } from '../ruleset/index.ts';
@@ -40,6 +40,7 @@ import {
 } from './layout.ts';
 import type { Allocator } from './memory.ts';
 import { buildNat, buildNatTable, SOURCE_BUCKET, SOURCE_NODE } from './nat.ts';
+import { layOutRecent } from './sights.ts';
 
 const FAMILIES = [2, 10] as const;
 const HOOKS = 5;
@@ -84,9 +85,18 @@ const TIMERS_PER_CHUNK = 14;
 /** Bytes of a table for chunks that are not full, and for rounding. */
 const TABLE_SPARE = (WHEEL_BYTES / 4) * TIMER_CHUNK.size + 4096;
 
-/** Can an entry have a helper? */
-export function usesHelpers({ rules, host }: Pick<WorldPlan, 'rules' | 'host'>): boolean {
-  return host.sysctls[Sysctl.HELPER] === 1 || rules.templates.some(({ helper }) => helper !== undefined);
+/** Can an entry have a helper: from a rule, from the kernel itself, or from the start? */
+export function usesHelpers({ templates }: CompiledRuleset, { conntrack, sysctls }: Host): boolean {
+  const given = sysctls[Sysctl.HELPER] === 1 || conntrack.some(({ helper }) => helper !== undefined);
+  return given || templates.some(({ helper }) => helper !== undefined);
+}
+
+/** A helper rewrites what NAT changes: without the rules, the engine has nothing to do it with. */
+function refuseWithoutNat({ conntrack }: Host): void {
+  const entry = conntrack.find(({ translated, helper }) => translated && helper !== undefined);
+  if (!entry) return;
+  const place = `line ${entry.line} of the host's conntrack table`;
+  throw new HostError('host-missing', `${place}: an entry with a helper that NAT changed needs the host's nat table`);
 }
 
 /** Gives a world room for flows of so many bytes, and for their places on the timing wheel. */
@@ -172,6 +182,7 @@ export class WorldImage {
     const templates = this.templates(allocator);
     const routes = host.topology && compileTopology(host.topology, this.names);
     const nat = buildNat(this.memory, allocator, rules, host.topology, this.names);
+    if (!nat) refuseWithoutNat(host);
     const routes4 = routes ? this.copy(allocator, routes.routes4) : 0;
     const routes6 = routes ? this.copy(allocator, routes.routes6) : 0;
     this.dispatch = this.copy(allocator, rules.tables);
@@ -195,8 +206,8 @@ export class WorldImage {
       set(WORLD.wheel, allocator.take(WHEEL_BYTES));
       set(WORLD.unconfirmed, allocator.take(UNCONFIRMED_BYTES));
       // The last is for the entry that expected the packet's.
-      set(WORLD.logs_reserve, rules.logsPerPacket + (usesHelpers(this.plan) ? 1 : 0));
-      if (usesHelpers(this.plan)) set(WORLD.helping, this.helping(allocator, nat !== undefined));
+      set(WORLD.logs_reserve, rules.logsPerPacket + (usesHelpers(rules, host) ? 1 : 0));
+      if (usesHelpers(rules, host)) set(WORLD.helping, this.helping(allocator, nat !== undefined));
       if (options.tally) set(WORLD.tally, allocator.take(TALLY_DECIDED + rules.rules.length * 8));
       set(WORLD.nat, nat ? nat.lane(allocator, options.seed ?? 0n) : 0);
       if (options.limited) set(WORLD.limits, this.limits(allocator));
@@ -210,6 +221,14 @@ export class WorldImage {
     }
   }
 
+  /** Tells each lane where it is noted what arrived and what leaves, and gives it a memory of answers. */
+  tellSides(allocator: Allocator, sights: number): void {
+    for (const world of this.lanes) {
+      this.view.setUint32(world + WORLD.sights, sights, true);
+      this.view.setUint32(world + WORLD.answers, layOutRecent(this.view, allocator), true);
+    }
+  }
+
   /** Gives each lane a connection table of at most `bytes`. */
   buildTables(allocator: Allocator, bytes: number): void {
     const { sysctls } = this.plan.host;
@@ -219,7 +238,7 @@ export class WorldImage {
     const translates = this.lanes.some((world) => this.view.getUint32(world + WORLD.nat, true) !== 0);
     // An entry that NAT changed stands in the index twice.
     const twofold = translates || this.plan.host.conntrack.some(({ translated }) => translated) ? 2 : 1;
-    const helping = usesHelpers(this.plan);
+    const helping = usesHelpers(this.plan.rules, this.plan.host);
     const perHelp = helping ? SLOT_OF_HELP + HELP.size : 0;
     const perValue = (INDEX_BUCKET.size / BUCKET_LOAD) * (1 + 1 / BUCKETS_PER_OVERFLOW);
     const flowBytes = this.needsReplyTuples(translates) ? FLOW.size : FLOW_SHORT;
@@ -251,7 +270,7 @@ export class WorldImage {
   /** Can an entry's reply tuple be something else than the inverse of its original one, or is it looked at by rules? */
   private needsReplyTuples(translates: boolean): boolean {
     const { rules, host } = this.plan;
-    const asked = translates || rules.usesReplyTuples || usesHelpers(this.plan);
+    const asked = translates || rules.usesReplyTuples || usesHelpers(rules, host);
     return asked || rules.templates.length > 0 || host.conntrack.length > 0;
   }
 

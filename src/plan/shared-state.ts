@@ -13,7 +13,8 @@ export function sharedState({ key }: CompiledRuleset, { conntrack, sysctls }: Ho
     };
   }
   if (key.key !== 'tuple') return { oneLane: { rule: key.rule ? ruleName(key.rule) : '', reason: key.reason ?? '' } };
-  const entry = conntrack.find(({ translated }) => translated);
+  const entry = conntrack.find(({ translated, helper }) => translated || helper !== undefined);
   if (!entry) return {};
-  return { oneLane: { rule: '', reason: `NAT: the entry in line ${entry.line} of the host's conntrack table` } };
+  const what = entry.translated ? 'NAT' : 'a helper';
+  return { oneLane: { rule: '', reason: `${what}: the entry in line ${entry.line} of the host's conntrack table` } };
 }

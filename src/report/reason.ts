@@ -71,6 +71,7 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.CUT_SHORT]: { word: 'cut-short' },
   [Reason.BAD_IP_HEADER]: { word: 'bad-ip-header' },
   [Reason.BAD_IP_CHECKSUM]: { word: 'bad-ip-checksum' },
+  [Reason.EGRESS_COPY]: { word: 'egress-copy' },
   [Reason.FRAGMENT_PENDING]: { word: 'fragment-pending' },
   [Reason.FRAGMENT_INCOMPLETE]: { word: 'fragment-incomplete' },
   [Reason.FRAGMENT_TIMEOUT]: { word: 'fragment-timeout' },

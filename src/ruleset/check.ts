@@ -50,7 +50,21 @@ export function checkRuleset(sources: SourceTree[]): Ruleset {
       new TableCheck(table).check();
     }
   }
+  checkSnmpBesideNat(ruleset);
   return ruleset;
+}
+
+/** SNMP is rewritten by a parser of its own that drops what it does not understand (nf_nat_snmp_basic): that is not done. */
+function checkSnmpBesideNat({ entries }: Ruleset): void {
+  const nat = entries.find(({ table, rule }) => table.family === L3.IPV4 && rule?.target.kind === 'nat')?.rule;
+  if (nat === undefined) return;
+  for (const { rule } of entries) {
+    if (rule?.target.kind !== 'template' || rule.target.helperAt === undefined) continue;
+    if (rule.target.template.helper !== 'snmp') continue;
+    const { file, line } = nat.target.at;
+    const reason = `helper 'snmp' is not supported beside the NAT rule in ${file}:${line}`;
+    refuse('RULESET_UNSUPPORTED', reason, rule.target.helperAt);
+  }
 }
 
 function number(ruleset: Ruleset, table: Table): void {

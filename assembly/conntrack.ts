@@ -8,7 +8,7 @@ import { account_of, account_packet } from "./account";
 import { death_event, packet_event } from "./event";
 import { has_room } from "./expect";
 import { allocate_flow, find_flow, found_dir, insert_flow, release_flow, remove_flow } from "./flow-table";
-import { adopt_help, begin_help, drop_begun, end_help, events_at_stake, has_help } from "./help";
+import { adopt_help, begin_help, drop_begun, end_help, events_at_stake, has_help, helper_of } from "./help";
 import { gre_quoted_key, gre_source_key } from "./helper/pptp";
 import { Account, Flow, Packet, Tuple, World } from "./layout";
 import { early_drop } from "./limit";
@@ -23,7 +23,7 @@ import { SctpFlag } from "./track/sctp";
 import { tcp_established } from "./track/tcp";
 import { shown_state, track, Track } from "./track/tracker";
 import { has_ports, tuple_hash, tuple_invert } from "./tuple";
-import { CtState, Dir, EventBit, EventKind, L3, PacketFlag, Path, Proto, Reason, Status, Sysctl } from "./vocabulary";
+import { CtState, Dir, EventBit, EventKind, Helper, L3, PacketFlag, Path, Proto, Reason, Status, Sysctl } from "./vocabulary";
 import { gre_has_tuple } from "./wire/gre";
 import { ICMP_HEADER, ICMP_TYPE_MAX, ICMPV6_REDIRECT, icmpv6_is_untracked } from "./wire/icmp";
 
@@ -229,7 +229,7 @@ function begin_flow(w: World, p: Packet): Flow {
     if (changetype<usize>(flow) == 0) return false;
     p.flow = <u32>changetype<usize>(flow);
     flow.pending_events |= <u16>(flow.status & Status.EXPECTED ? EventBit.RELATED : EventBit.NEW);
-    if (flow.status & Status.HELPER) flow.pending_events |= <u16>EventBit.HELPER;
+    if (helper_of(w, flow) != Helper.NONE) flow.pending_events |= <u16>EventBit.HELPER;
   }
   announce(w, flow, p);
   return true;

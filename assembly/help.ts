@@ -31,7 +31,7 @@ export function help_of(w: World, flow: Flow): Help {
 
 /** Helper of a living entry, NONE for none. */
 export function helper_of(w: World, flow: Flow): u8 {
-  return (flow.status & (Status.HELPER | Status.DYING)) == Status.HELPER ? help_of(w, flow).helper : <u8>Helper.NONE;
+  return has_help(flow) && !(flow.status & Status.DYING) ? help_of(w, flow).helper : <u8>Helper.NONE;
 }
 
 /** Completes an entry that was begun: was it expected, or does a CT rule give it a helper? False if there is no room. */
@@ -45,10 +45,9 @@ export function begin_help(w: World, flow: Flow, p: Packet): bool {
   const help = allocate(w, flow, zone);
   if (changetype<usize>(help) == 0) return false;
   help.expevents = template_expevents(w, flow);
-  if (helper != Helper.NONE) {
-    help.helper = <u8>helper;
-    flow.status |= <u32>Status.HELPER;
-  }
+  help.helper = <u8>helper;
+  // The bit says that a rule gave the helper, not an expectation.
+  if (!found) flow.status |= <u32>Status.HELPER;
   helping_of(w).begun = <u32>changetype<usize>(help);
   if (found) {
     flow.status |= <u32>Status.EXPECTED;

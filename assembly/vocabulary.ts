@@ -158,6 +158,16 @@ export enum Helper {
   H245 = 12,
 }
 
+/** How an address is reached, if not by a next hop that has a number of its own (layout/h323.ts). */
+export enum HopKind {
+  /** Not at all. */
+  NONE = 0,
+  /** By itself: it is a neighbour, or the host's own. */
+  NEIGHBOUR = 1,
+  /** The least number of a next hop. */
+  FIRST = 2,
+}
+
 /** Flags of an expectation (NF_CT_EXPECT_*). */
 export enum ExpectFlag {
   PERMANENT = 1,
@@ -426,6 +436,9 @@ export enum HelperFault {
   SIP_BAD_EXPIRES = 9,
   SIP_BAD_SDP = 10,
   SIP_NO_MEDIA = 11,
+  RAS_MESSAGE = 12,
+  Q931_MESSAGE = 13,
+  H245_MESSAGE = 14,
 }
 
 /** Sysctls the engine reads, in the order of the Sysctls record; `src/topology/sysctl.ts` has names and defaults. */

@@ -9,6 +9,8 @@ import { Dir, Helper, HelperFault, PacketFlag, Reason } from "../vocabulary";
 import { tcp_header_length } from "../wire/tcp";
 import { amanda_help } from "./amanda";
 import { ftp_help } from "./ftp";
+import { ras_help } from "./h323-ras";
+import { h245_help, q931_help } from "./h323-signal";
 import { irc_help } from "./irc";
 import { pptp_help } from "./pptp";
 import { sane_help } from "./sane";
@@ -30,6 +32,9 @@ export function help(w: World, p: Packet): bool {
     case Helper.AMANDA: return amanda_help(w, flow, p);
     case Helper.PPTP: return pptp_help(w, flow, p);
     case Helper.SIP: return sip_help(w, flow, p);
+    case Helper.RAS: return ras_help(w, flow, p);
+    case Helper.Q931: return q931_help(w, flow, p);
+    case Helper.H245: return h245_help(w, flow, p);
     default: return true;
   }
 }
@@ -62,11 +67,13 @@ export function payload_length(p: Packet, tcp: bool, need: u32): u32 {
 /** For helpers that look at everything. */
 export const ALL: u32 = 0xffff;
 
-/** Memory of the world in which a helper may put together what it reads (64 bytes). */
+/** Memory of the world in which a helper may put together what it reads (SCRATCH_BYTES). */
 // @ts-ignore: decorator
 @inline export function scratch(w: World): usize {
   return <usize>w.helping + offsetof<Helping>() + 2 * offsetof<Expectation>();
 }
+
+export const SCRATCH_BYTES: usize = 64;
 
 /** An expectation of `master` for `protonum`, to be completed with whom to expect, and where. */
 export function expectation_of(w: World, master: Help, protonum: u32, number: u32): Expectation {

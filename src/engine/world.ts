@@ -9,7 +9,8 @@ import { EngineError } from '../errors.ts';
 import type { Host } from '../host.ts';
 import { helperNumber } from '../ruleset/helpers.ts';
 import { type CompiledRuleset, interfaceClass, matchesInterface } from '../ruleset/index.ts';
-import { compileTopology } from '../topology/compile.ts';
+import { IPV4, IPV6 } from '../topology/addresses.ts';
+import { compileNextHops, compileTopology } from '../topology/compile.ts';
 import { WHEEL_BYTES } from './engine.ts';
 import {
   ACCOUNT,
@@ -17,11 +18,15 @@ import {
   COUNTER,
   EXPECTATION,
   EXPECTATION_BUCKETS,
+  FIND,
+  FINDS_MAX,
   FLOW,
+  H323,
   HELP,
   HELPING,
   INTERFACES_MAX,
   LIMITS,
+  NEXT_HOP,
   PACKET,
   ROUTE4,
   ROUTE6,
@@ -248,7 +253,11 @@ export class WorldImage {
   /** Expectations of a world, as many as there may be. */
   private helping(allocator: Allocator): number {
     const max = this.plan.host.sysctls[Sysctl.EXPECT_MAX]!;
-    const at = allocator.take(HELPING.size + 2 * EXPECTATION.size + HELPER_SCRATCH);
+    const shared = HELPING.size + 2 * EXPECTATION.size + HELPER_SCRATCH;
+    const at = allocator.take(shared + H323.size + FINDS_MAX * FIND.size);
+    if (this.plan.rules.templates.some(({ helper }) => helper === 'RAS' || helper === 'Q.931')) {
+      this.nextHops(allocator, at + shared);
+    }
     const expectations = allocator.take(max * EXPECTATION.size);
     this.view.setUint32(at + HELPING.max, max, true);
     this.view.setUint32(at + HELPING.expectations, expectations, true);
@@ -256,6 +265,20 @@ export class WorldImage {
     this.view.setUint32(at + HELPING.expectations_end, expectations + max * EXPECTATION.size, true);
     this.view.setUint32(at + HELPING.buckets, allocator.take(EXPECTATION_BUCKETS * 4), true);
     return at;
+  }
+
+  /** The ways to others, for helpers of H.323, where routes are known. */
+  private nextHops(allocator: Allocator, at: number): void {
+    const { topology } = this.plan.host;
+    if (topology === undefined) return;
+    for (const family of [IPV4, IPV6] as const) {
+      const hops = compileNextHops(topology, family);
+      const address = allocator.take(hops.length);
+      this.bytes.set(hops, address);
+      this.view.setUint32(at + (family === IPV4 ? H323.hops4 : H323.hops6), address, true);
+      const count = family === IPV4 ? H323.hops4_count : H323.hops6_count;
+      this.view.setUint32(at + count, hops.length / NEXT_HOP.size, true);
+    }
   }
 
   /** What entries have that a helper looks after: the place comes with the table. */

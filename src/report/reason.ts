@@ -47,6 +47,9 @@ const HELPER_FAULTS: Record<HelperFault, string> = {
   [HelperFault.SIP_BAD_EXPIRES]: 'cannot parse expires',
   [HelperFault.SIP_BAD_SDP]: 'cannot parse SDP message',
   [HelperFault.SIP_NO_MEDIA]: 'cannot add expectation for voice',
+  [HelperFault.RAS_MESSAGE]: 'cannot process RAS message',
+  [HelperFault.Q931_MESSAGE]: 'cannot process Q.931 message',
+  [HelperFault.H245_MESSAGE]: 'cannot process H.245 message',
 };
 
 /** Reason.HELPER: a HelperFault, or 256 and a port that is none of media's. */

@@ -21,10 +21,14 @@ const REGISTRATIONS: readonly Registration[] = [
   { helper: Helper.PPTP, name: 'pptp', families: [L3.IPV4], protocols: [Proto.TCP] },
   { helper: Helper.SIP, name: 'sip', families: BOTH, protocols: [Proto.UDP, Proto.TCP] },
   { helper: Helper.AMANDA, name: 'amanda', families: BOTH, protocols: [Proto.UDP] },
+  { helper: Helper.RAS, name: 'RAS', families: BOTH, protocols: [Proto.UDP] },
+  { helper: Helper.Q931, name: 'Q.931', families: BOTH, protocols: [Proto.TCP] },
+  // The kernel gives it to TCP itself, where H.245 was announced, and registers it for UDP.
+  { helper: Helper.H245, name: 'H.245', families: BOTH, protocols: [Proto.UDP] },
 ];
 
 /** Helpers of the kernel that ctreplay does not have. */
-const UNSUPPORTED = new Set(['netbios-ns', 'snmp', 'RAS', 'Q.931', 'H.245']);
+const UNSUPPORTED = new Set(['netbios-ns', 'snmp']);
 
 const NAMES = new Map(REGISTRATIONS.map(({ helper, name }) => [helper as number, name]));
 

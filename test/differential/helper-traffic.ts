@@ -51,10 +51,10 @@ export function helperRules(family: 4 | 6): string {
   ].join('\n');
 }
 
-type Side = 'client' | 'server';
+export type Side = 'client' | 'server';
 
 /** A TCP connection that both ends keep in step, unless they are told not to. */
-class Connection {
+export class Connection {
   private readonly next: Record<Side, number>;
   private last: Buffer | undefined;
 
@@ -128,13 +128,13 @@ class Talk {
   }
 }
 
-interface Meeting {
+export interface Meeting {
   family: 4 | 6;
   client: string;
   server: string;
 }
 
-function meet(random: Random, six: boolean): Meeting {
+export function meet(random: Random, six: boolean): Meeting {
   const family = six && random.chance(0.3) ? 6 : 4;
   return { family, client: random.pick(CLIENTS[family]), server: random.pick(SERVERS[family]) };
 }
@@ -307,7 +307,7 @@ function* pptp(talk: Talk): Generator<Buffer[]> {
   if (random.chance(0.5)) yield [connection.reset()];
 }
 
-function datagram(from: string, to: string, sport: number, dport: number, payload: Uint8Array): Buffer {
+export function datagram(from: string, to: string, sport: number, dport: number, payload: Uint8Array): Buffer {
   return Buffer.from(ip(from, to, udp({ sport, dport, payload })));
 }
 

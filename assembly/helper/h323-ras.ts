@@ -17,7 +17,7 @@ const DEFAULT_LIFETIME: u32 = 300;
 /** So long an answer may take to who wants to go. */
 const UNREGISTRATION: u32 = 30;
 const JIFFIES_PER_SECOND: u32 = 250; // HZ
-const NANOSECONDS_PER_JIFFY: i64 = 4_000_000;
+const NANOSECONDS_PER_JIFFY: u64 = 4_000_000;
 
 export function ras_help(w: World, flow: Flow, p: Packet): bool {
   const length = payload_length(p, false, ALL);
@@ -106,10 +106,10 @@ function expect_call(w: World, flow: Flow, help: Help, p: Packet): bool {
   return expect(w, p, e);
 }
 
-/** Gives the entry so many seconds from now. Jiffies have 32 bits: what is too long has passed. */
+/** Gives the entry so many seconds from now. Jiffies have 32 bits: with what is too long it dies right behind the packet. */
 function live_for(w: World, flow: Flow, seconds: u32): void {
   const jiffies = <i32>(seconds * JIFFIES_PER_SECOND);
-  const time = <u64>(<i64>max(jiffies, 0) * NANOSECONDS_PER_JIFFY);
+  const time: u64 = jiffies > 0 ? <u64>jiffies * NANOSECONDS_PER_JIFFY : 1;
   if (flow.status & Status.CONFIRMED) set_expiry(w, flow, w.now + time);
   else flow.expires = time;
 }

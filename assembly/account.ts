@@ -1,6 +1,7 @@
 // Accounting and time stamps of flows (nf_conntrack_acct, nf_conntrack_timestamp): a table parallel to the flows that
 // exists only when one of the two is on.
 
+import { flow_number } from "./flow-pool";
 import { Account, Flow, Packet, World } from "./layout";
 import { sysctl } from "./sysctl";
 import { Sysctl } from "./vocabulary";
@@ -9,7 +10,7 @@ import { Sysctl } from "./vocabulary";
 export function account_of(w: World, flow: Flow): Account {
   const address = changetype<usize>(flow);
   if (address == <usize>w.unconfirmed) return changetype<Account>(address + offsetof<Flow>());
-  return changetype<Account>(<usize>w.accounts + ((address - <usize>w.flows) / offsetof<Flow>()) * offsetof<Account>());
+  return changetype<Account>(<usize>w.accounts + flow_number(w, flow) * offsetof<Account>());
 }
 
 /** Counts a packet (IP bytes) for its direction (kernel: nf_ct_acct_update()). */

@@ -23,6 +23,8 @@ const IPV6_QUOTE_MAX: u32 = 1280 - 48;
 /** Third word of ::ffff:0.0.0.0/96, in wire order. */
 const IPV4_MAPPED: u32 = 0xffff0000;
 const HOP_LIMIT: u8 = 64;
+/** Room for the bytes of a RST. */
+const SECOND_BYTES: usize = 64;
 /** Precedence of ICMP errors (RFC 1812 section 4.3.2.5). */
 const INTERNETWORK_CONTROL: u8 = 0xc0;
 const TOS_MASK: u8 = 0x1e;
@@ -95,6 +97,12 @@ function is_between_hosts(w: World, p: Packet): bool {
   return <usize>w.unconfirmed + offsetof<Flow>() + offsetof<Account>();
 }
 
+/** Room for the answer to `p`. A RST that is rejected itself is answered behind its own bytes; that error by nothing. */
+// @ts-ignore: decorator
+@inline function answer_room(w: World, p: Packet): usize {
+  return second_packet(w) + (p.flags & PacketFlag.ANSWER ? offsetof<Packet>() + SECOND_BYTES : 0);
+}
+
 /** The copy that comes back of what goes to everybody or to a group. */
 export function echo_of(w: World, p: Packet): Packet {
   const at = second_packet(w);
@@ -102,6 +110,7 @@ export function echo_of(w: World, p: Packet): Packet {
   const echo = changetype<Packet>(at);
   echo.events = 0;
   echo.logs = 0;
+  echo.flags |= <u16>PacketFlag.ECHO;
   return echo;
 }
 
@@ -114,7 +123,7 @@ export function mark_echo(echo: Packet): void {
 
 /** A packet on its way back to where `p` came from. */
 function begin(w: World, p: Packet, protonum: u32, length: u32): Packet {
-  const at = second_packet(w);
+  const at = answer_room(w, p);
   const v6 = p.l3num == L3.IPV6;
   const header = v6 ? IPV6_HEADER : IPV4_HEADER;
   memory.fill(at, 0, offsetof<Packet>() + header + TCP_HEADER_MIN);
@@ -138,7 +147,7 @@ function begin(w: World, p: Packet, protonum: u32, length: u32): Packet {
   own.ip_len = header + length;
   // Without a topology it goes back the way that the packet came; a link-local address means that link, too.
   const link_local = v6 && (p.src_lo & 0xc0ff) == 0x80fe;
-  if (!w.topology || link_local) own.oif = p.iif != 0 ? p.iif : p.oif;
+  if (!w.topology || link_local) own.oif = p.iif != 0 ? p.iif : p.flags & PacketFlag.ANSWER ? <u16>0 : p.oif;
   if (p.flow) {
     own.flow = p.flow;
     own.dir = p.dir ^ 1;

@@ -7,7 +7,8 @@
 import { account_of, account_packet } from "./account";
 import { death_event, packet_event } from "./event";
 import { has_room } from "./expect";
-import { allocate_flow, find_flow, found_dir, insert_flow, release_flow, remove_flow } from "./flow-table";
+import { allocate_flow, flow_tuple, release_flow } from "./flow-pool";
+import { find_flow, found_dir, insert_flow, remove_flow } from "./flow-table";
 import { adopt_help, begin_help, drop_begun, end_help, events_at_stake, has_help, helper_of } from "./help";
 import { gre_quoted_key, gre_source_key } from "./helper/pptp";
 import { Account, Flow, Packet, Tuple, World } from "./layout";
@@ -76,7 +77,7 @@ export function conntrack_in(w: World, p: Packet): void {
     }
     attach(p, flow, dir);
     if (dir == Dir.REPLY && !(flow.status & Status.SEEN_REPLY)) {
-      flow.status |= <u32>Status.SEEN_REPLY;
+      flow.status |= <u16>Status.SEEN_REPLY;
       flow.pending_events |= <u16>EventBit.REPLY;
     }
     return;
@@ -160,8 +161,8 @@ function relate_error(w: World, p: Packet): void {
   }
   const flow = changetype<Flow>(found);
   const dir = found_dir();
-  const target = found + (dir == Dir.ORIGINAL ? offsetof<Flow>("dst_lo") : offsetof<Flow>("reply_dst_lo"));
-  if (load<u64>(target) != p.dst_lo || load<u64>(target, 8) != p.dst_hi) {
+  const quoted_way = flow_tuple(w, flow, dir);
+  if (quoted_way.dst_lo != p.dst_lo || quoted_way.dst_hi != p.dst_hi) {
     return invalid(p, Reason.ICMP_ERROR_WRONG_SENDER);
   }
   p.flow = <u32>found;
@@ -197,7 +198,6 @@ function begin_flow(w: World, p: Packet): Flow {
   v128.store(at, v128.load(changetype<usize>(p), 16), 16);
   v128.store(at, i64x2(load<u64>(changetype<usize>(p), 32), 0), 32);
   for (let offset: usize = 48; offset < offsetof<Flow>() + offsetof<Account>(); offset += 16) v128.store(at + offset, zero);
-  flow.hash = p.hash;
   if (!tuple_invert(changetype<Tuple>(at + offsetof<Flow>("reply_src_lo")), changetype<Tuple>(at))) return changetype<Flow>(0);
   if (w.templates) begin_with_template(w, flow, p);
   return flow;
@@ -254,9 +254,10 @@ function adopt(w: World, unconfirmed: Flow): Flow {
     if (at == 0) return changetype<Flow>(0);
   }
   const source = changetype<usize>(unconfirmed);
-  for (let offset: usize = 0; offset < offsetof<Flow>(); offset += 16) v128.store(at + offset, v128.load(source + offset));
+  const bytes: usize = w.flow_bytes;
+  for (let offset: usize = 0; offset < bytes; offset += 16) v128.store(at + offset, v128.load(source + offset));
   const flow = changetype<Flow>(at);
-  flow.status |= <u32>Status.CONFIRMED;
+  flow.status |= <u16>Status.CONFIRMED;
   flow.expires = w.now + max<u64>(unconfirmed.expires, 1);
   flow.id = w.number;
   if (has_help(flow)) adopt_help(w, flow);
@@ -278,10 +279,9 @@ export function preload_flow(world: usize, template: usize): bool {
   const w = changetype<World>(world);
   const at = allocate_flow(w);
   if (at == 0) return false;
-  memory.copy(at, template, offsetof<Flow>());
+  memory.copy(at, template, w.flow_bytes);
   const flow = changetype<Flow>(at);
-  flow.hash = tuple_hash(changetype<Tuple>(at));
-  flow.status |= <u32>Status.CONFIRMED;
+  flow.status |= <u16>Status.CONFIRMED;
   if (flow.protonum == Proto.TCP) {
     flow.peer(Dir.ORIGINAL).flags = <u8>(PeerFlag.SACK_PERM | PeerFlag.BE_LIBERAL);
     flow.peer(Dir.REPLY).flags = <u8>(PeerFlag.SACK_PERM | PeerFlag.BE_LIBERAL);
@@ -303,9 +303,9 @@ export function hash_tuple(at: usize): u32 {
 export function kill_flow(w: World, flow: Flow, p: Packet): void {
   packet_event(w, flow, p, EventKind.DESTROY, EventBit.DESTROY);
   remove_flow(w, flow);
-  disarm(flow);
+  disarm(w, flow);
   if (has_help(flow)) end_help(w, flow, w.now, p);
-  flow.status |= <u32>Status.DYING;
+  flow.status |= <u16>Status.DYING;
   w.dying = <u32>changetype<usize>(flow);
 }
 
@@ -313,7 +313,7 @@ export function kill_flow(w: World, flow: Flow, p: Packet): void {
 export function evict_flow(w: World, flow: Flow, p: Packet): void {
   packet_event(w, flow, p, EventKind.DESTROY, EventBit.DESTROY);
   remove_flow(w, flow);
-  disarm(flow);
+  disarm(w, flow);
   if (has_help(flow)) end_help(w, flow, w.now, p);
   release_flow(w, flow);
 }
@@ -336,7 +336,7 @@ export function expire_flow(w: World, flow: Flow): bool {
 export function end_flow(w: World, flow: Flow, when: u64): bool {
   if (!death_event(w, flow, when)) return false;
   remove_flow(w, flow);
-  disarm(flow);
+  disarm(w, flow);
   if (has_help(flow)) end_help(w, flow, when, changetype<Packet>(0));
   release_flow(w, flow);
   return true;

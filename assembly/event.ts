@@ -3,11 +3,12 @@
 // by (time, klass, order, sequence) afterwards.
 
 import { account_of } from "./account";
-import { helper_of } from "./help";
+import { flow_tuple } from "./flow-pool";
+import { has_help, help_of, helper_of } from "./help";
 import { Event, Expectation, Flow, Help, Packet, World } from "./layout";
 import { sysctl } from "./sysctl";
 import { is_announced } from "./template";
-import { EventBit, EventKind, Proto, Status, Sysctl } from "./vocabulary";
+import { Dir, EventBit, EventKind, Proto, Status, Sysctl } from "./vocabulary";
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -60,7 +61,7 @@ export function fill_event(w: World, event: Event, flow: Flow, now: u64): void {
   v128.store(target + offsetof<Event>("original_0"), v128.load(source));
   v128.store(target + offsetof<Event>("original_2"), v128.load(source, 16));
   event.original_4 = load<u64>(source, 32);
-  const reply = source + offsetof<Flow>("reply_src_lo");
+  const reply = changetype<usize>(flow_tuple(w, flow, Dir.REPLY));
   v128.store(target + offsetof<Event>("reply_0"), v128.load(reply));
   v128.store(target + offsetof<Event>("reply_2"), v128.load(reply, 16));
   event.reply_4 = load<u64>(reply, 32);
@@ -70,6 +71,7 @@ export function fill_event(w: World, event: Event, flow: Flow, now: u64): void {
     event.vtag_reply = flow.sctp().vtag_reply;
   }
   event.helper = w.helping ? helper_of(w, flow) : 0;
+  event.children = w.helping && has_help(flow) ? <u16>min<u32>(help_of(w, flow).children, 0xffff) : 0;
   if (w.accounts == 0) {
     event.packets_original = 0;
     event.bytes_original = 0;

@@ -4,6 +4,7 @@
 // Only such entries have one: their status says so (HELPER, EXPECTED), and the others pay nothing. An entry that was
 // expected holds the one that expected it: the latter's expectations end when the last of these has gone.
 
+import { flow_number } from "./flow-pool";
 import { Expectation, Flow, Help, Packet, World } from "./layout";
 import { pptp_end_calls, pptp_expected, pptp_forget_call } from "./helper/pptp";
 import { find_expectation, helping_of, unlink_expectation } from "./expect";
@@ -15,7 +16,7 @@ export const EXPECTATIONS_PER_FLOW: usize = 256;
 
 // @ts-ignore: decorator
 @inline function slot_of(w: World, flow: Flow): usize {
-  return <usize>helping_of(w).slots + ((changetype<usize>(flow) - <usize>w.flows) / offsetof<Flow>()) * 4;
+  return <usize>helping_of(w).slots + flow_number(w, flow) * 4;
 }
 
 // @ts-ignore: decorator
@@ -47,10 +48,10 @@ export function begin_help(w: World, flow: Flow, p: Packet): bool {
   help.expevents = template_expevents(w, flow);
   help.helper = <u8>helper;
   // The bit says that a rule gave the helper, not an expectation.
-  if (!found) flow.status |= <u32>Status.HELPER;
+  if (!found) flow.status |= <u16>Status.HELPER;
   helping_of(w).begun = <u32>changetype<usize>(help);
   if (found) {
-    flow.status |= <u32>Status.EXPECTED;
+    flow.status |= <u16>Status.EXPECTED;
     const master = changetype<Help>(<usize>expected.master);
     help.master = <u32>changetype<usize>(master);
     master.children++;

@@ -198,14 +198,16 @@ function translate(w: World, p: Packet, hook: u32, slot: u32): u32 {
 
 /**
  * Sends what the host answers to `p`. What it does and what the rules say of it count as caused by `p`: events and log
- * records. An answer is not answered in its turn.
+ * records. A RST that the rules reject is answered in its turn, by an error that nothing answers.
  */
 function answer(w: World, p: Packet, own: Packet): void {
   if (w.trace) trace_answer(w, own);
   const logs: usize = w.logs_top;
   const rule = filter_rule;
-  send(w, own);
+  if (send(w, own) == Verdict.REJECT) reject(w, own);
   filter_rule = rule;
+  // Confirmed by an answer, the entry is the packet's, too.
+  if (p.flow) p.flow = own.flow;
   take_over(w, p, own, logs);
 }
 

@@ -9,6 +9,7 @@
 // Only which entries share a bucket differs, because the kernel's hash has a random key and this one has none.
 
 import { evict_flow } from "./conntrack";
+import { flow_number, flow_tuple, numbered_flow } from "./flow-pool";
 import { BucketNode, Flow, Limits, Packet, Tuple, World } from "./layout";
 import { Dir, Status } from "./vocabulary";
 
@@ -34,7 +35,8 @@ export function table_is_full(w: World): bool {
 }
 
 /** The bucket of one direction of an entry (kernel: hash_conntrack_raw(), reciprocal_scale()). */
-function bucket_of(l: Limits, tuple: usize): u32 {
+function bucket_of(l: Limits, t: Tuple): u32 {
+  const tuple = changetype<usize>(t);
   let h: u64 = 0;
   for (let offset: usize = 0; offset < offsetof<Tuple>(); offset += 8) {
     h = (h ^ load<u64>(tuple + offset)) * 0x9e3779b97f4a7c15;
@@ -46,13 +48,7 @@ function bucket_of(l: Limits, tuple: usize): u32 {
 
 // @ts-ignore: decorator
 @inline function node_of(w: World, flow: Flow, dir: u32): BucketNode {
-  const number = (changetype<usize>(flow) - <usize>w.flows) / offsetof<Flow>();
-  return changetype<BucketNode>(<usize>limits_of(w).nodes + (number * 2 + dir) * NODE);
-}
-
-// @ts-ignore: decorator
-@inline function tuple_of(flow: Flow, dir: u32): usize {
-  return changetype<usize>(flow) + (dir == Dir.ORIGINAL ? 0 : offsetof<Flow>("reply_src_lo"));
+  return changetype<BucketNode>(<usize>limits_of(w).nodes + (flow_number(w, flow) * 2 + dir) * NODE);
 }
 
 /** Puts an entry that joins the table at the head of its buckets. */
@@ -60,7 +56,7 @@ export function limit_insert(w: World, flow: Flow): void {
   const l = limits_of(w);
   for (let dir: u32 = 0; dir < 2; dir++) {
     const node = node_of(w, flow, dir);
-    const head: usize = <usize>l.buckets + <usize>bucket_of(l, tuple_of(flow, dir)) * 4;
+    const head: usize = <usize>l.buckets + <usize>bucket_of(l, flow_tuple(w, flow, dir)) * 4;
     const first = load<u32>(head);
     node.next = first;
     node.from = <u32>head;
@@ -82,7 +78,7 @@ export function limit_remove(w: World, flow: Flow): void {
 export function early_drop(w: World, begun: Flow, p: Packet): bool {
   if (!table_is_full(w)) return true;
   const l = limits_of(w);
-  let bucket = bucket_of(l, tuple_of(begun, Dir.ORIGINAL));
+  let bucket = bucket_of(l, flow_tuple(w, begun, Dir.ORIGINAL));
   for (let i: u32 = 0; i < EVICTION_RANGE; i++) {
     if (evict_bucket(w, <usize>l.buckets + <usize>bucket * 4, p)) return true;
     bucket = bucket + 1 == l.bucket_count ? 0 : bucket + 1;
@@ -97,7 +93,7 @@ function evict_bucket(w: World, head: usize, p: Packet): bool {
   let at: usize = load<u32>(head);
   while (at && evicted < EVICTIONS_MAX) {
     const number = (at - nodes) / (NODE * 2);
-    const flow = changetype<Flow>(<usize>w.flows + number * offsetof<Flow>());
+    const flow = numbered_flow(w, number);
     let next: usize = changetype<BucketNode>(at).next;
     // The other direction may be the next node of the same bucket.
     if (next && (next - nodes) / (NODE * 2) == number) next = changetype<BucketNode>(next).next;

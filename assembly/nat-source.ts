@@ -3,6 +3,7 @@
 // Every entry that passed source NAT, changed or not, hangs in the bucket of its original source, the newest first
 // (kernel: nf_nat_bysource). Which entries share a bucket does not matter: only those of one source are looked at.
 
+import { flow_number, numbered_flow } from "./flow-pool";
 import { BucketNode, Flow, Nat, Tuple, World } from "./layout";
 import { tuple_invert } from "./tuple";
 import { Status } from "./vocabulary";
@@ -22,8 +23,7 @@ function bucket_of(n: Nat, t: Tuple): usize {
 
 // @ts-ignore: decorator
 @inline function node_of(w: World, n: Nat, flow: Flow): BucketNode {
-  const number = (changetype<usize>(flow) - <usize>w.flows) / offsetof<Flow>();
-  return changetype<BucketNode>(<usize>n.sources_nodes + number * NODE);
+  return changetype<BucketNode>(<usize>n.sources_nodes + flow_number(w, flow) * NODE);
 }
 
 /** Remembers where an entry that joins the table comes from. */
@@ -55,7 +55,7 @@ export function next_mapping(w: World, t: Tuple, mapped: Tuple, node: usize): us
   const n = nat_of(w);
   let at: usize = node ? changetype<BucketNode>(node).next : load<u32>(bucket_of(n, t));
   for (; at; at = changetype<BucketNode>(at).next) {
-    const flow = changetype<Flow>(<usize>w.flows + ((at - <usize>n.sources_nodes) / NODE) * offsetof<Flow>());
+    const flow = numbered_flow(w, (at - <usize>n.sources_nodes) / NODE);
     if (flow.src_lo != t.src_lo || flow.src_hi != t.src_hi || flow.sport != t.sport) continue;
     if (flow.protonum != t.protonum || flow.l3num != t.l3num || flow.zone != t.zone || flow.expires <= w.now) continue;
     tuple_invert(mapped, changetype<Tuple>(changetype<usize>(flow) + offsetof<Flow>("reply_src_lo")));

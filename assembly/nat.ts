@@ -117,9 +117,9 @@ export function nat_setup(w: World, p: Packet, flow: Flow, range: NatRange, mani
     const zone = flow.reply_zone;
     tuple_invert(reply, chosen);
     flow.reply_zone = zone;
-    flow.status |= manip == Manip.SRC ? Status.SRC_NAT : Status.DST_NAT;
+    flow.status |= <u16>(manip == Manip.SRC ? Status.SRC_NAT : Status.DST_NAT);
   }
-  flow.status |= manip == Manip.SRC ? Status.SRC_NAT_DONE : Status.DST_NAT_DONE;
+  flow.status |= <u16>(manip == Manip.SRC ? Status.SRC_NAT_DONE : Status.DST_NAT_DONE);
   return ChainVerdict.ACCEPT;
 }
 

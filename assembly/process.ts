@@ -6,7 +6,8 @@
 import { decode_usual } from "./decode-usual";
 import { fill_event, fill_expectation, EVENTS_PER_PACKET } from "./event";
 import { sweep_expectations } from "./expect";
-import { fetch_lines } from "./flow-table";
+import { set_reply_scratch } from "./flow-pool";
+import { FETCH, fetch_lines, set_fetch_scratch } from "./flow-table";
 import { EXPECTATIONS_PER_FLOW } from "./help";
 import { judge } from "./hook";
 import { EVICTIONS_MAX, table_is_full } from "./limit";
@@ -23,20 +24,19 @@ import { Reason, Status } from "./vocabulary";
 const PACKET: usize = offsetof<Packet>();
 const RECORD: usize = offsetof<Record>();
 
-/** Packets whose table lines are fetched together. */
-const FETCH: u32 = 64;
-
 /** Most events of expectations that one packet can cause: those of a connection that ends, and new ones. */
 const EXPECTATION_EVENTS: usize = 2 * EXPECTATIONS_PER_FLOW;
 
 /** Shards: far more than lanes, so that load can be dealt evenly. */
 export const SHARDS: u32 = 4096;
 
-/** Prepares this instance: 256 bytes of scratch memory of its own, and the run's hash seed. */
+/** Prepares this instance: 512 bytes of scratch memory of its own, and the run's hash seed. */
 export function init_instance(scratch: usize, seed_lo: u32, seed_hi: u32): void {
   set_inner_scratch(scratch);
   set_error_scratch(scratch + 64);
   set_peer_scratch(scratch + 128);
+  set_reply_scratch(scratch + 192);
+  set_fetch_scratch(scratch + 256);
   seed_hash(((<u64>seed_hi) << 32) | seed_lo);
 }
 
@@ -119,7 +119,7 @@ export function next_flow(world: usize, flow: usize): usize {
   while (flow < end) {
     const status = changetype<Flow>(flow).status;
     if (status & Status.CONFIRMED && !(status & Status.DYING)) return flow;
-    flow += offsetof<Flow>();
+    flow += changetype<World>(world).flow_bytes;
   }
   return 0;
 }

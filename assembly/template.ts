@@ -47,6 +47,7 @@ export function template_expevents(w: World, flow: Flow): u32 {
 }
 
 /** Is one of these events of the entry announced (kernel: __nf_conntrack_eventmask_report())? */
-export function is_announced(w: World, flow: Flow, bits: u32): bool {
-  return flow.template == 0 || (template_of(w, flow.template).ctevents & bits) != 0;
+// @ts-ignore: decorator
+@inline export function is_announced(w: World, flow: Flow, bits: u32): bool {
+  return w.templates == 0 || flow.template == 0 || (template_of(w, flow.template).ctevents & bits) != 0;
 }

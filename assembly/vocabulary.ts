@@ -234,6 +234,8 @@ export enum PacketFlag {
   TALLIED = 1024,
   /** So counted, and it has no entry: reports still have to find out whether its conversation was seen before. */
   STRANGER = 2048,
+  /** The copy that comes back of what the host sends to everybody or to a group (assembly/answer.ts). */
+  ECHO = 4096,
 }
 
 /** Targets of the nat table. */

@@ -4,8 +4,15 @@
 import { Checksums } from '../assembly/vocabulary.ts';
 import { InterfaceNames } from '../src/capture/interfaces.ts';
 import { identity, NO_BOUND, RUN, SOURCE } from '../src/capture/walker.ts';
-import { compileEngine, type EngineExports, instantiateEngine, SCRATCH_BYTES, SHARDS } from '../src/engine/engine.ts';
-import { BATCH_PACKETS, FLOW, PACKET, RECORD, SLOT, WORLD } from '../src/engine/layout.ts';
+import {
+  compileEngine,
+  type EngineExports,
+  instantiateEngine,
+  SCRATCH_BYTES,
+  SHARDS,
+  WHEEL_BYTES,
+} from '../src/engine/engine.ts';
+import { BATCH_PACKETS, FLOW, INDEX_BUCKET, PACKET, RECORD, WORLD } from '../src/engine/layout.ts';
 import { Allocator, createMemory } from '../src/engine/memory.ts';
 import { INTERFACE_TABLE_BYTES, WorldImage } from '../src/engine/world.ts';
 import { Host } from '../src/host.ts';
@@ -184,11 +191,15 @@ export class Lab {
   /** Remembers a firewall's table; the function that is returned brings it back. */
   snapshot(world: number): () => void {
     const field = (name: number) => this.view.getUint32(world + name, true);
+    const overflow = field(WORLD.index) + field(WORLD.index_max) * INDEX_BUCKET.size;
+    const timers = Math.ceil(field(WORLD.flows_end) / 64) * 64;
     const parts = [
       { at: world, bytes: WORLD.size },
-      { at: field(WORLD.wheel), bytes: 4096 },
+      { at: field(WORLD.wheel), bytes: WHEEL_BYTES },
+      { at: timers, bytes: field(WORLD.timers_top) - timers },
       { at: field(WORLD.flows), bytes: field(WORLD.flows_top) - field(WORLD.flows) },
-      { at: field(WORLD.index), bytes: (field(WORLD.index_mask) + 1) * SLOT.size },
+      { at: field(WORLD.index), bytes: field(WORLD.index_count) * INDEX_BUCKET.size },
+      { at: overflow, bytes: field(WORLD.overflow_top) - overflow },
     ].map(({ at, bytes }) => ({ at, saved: this.bytes.slice(at, at + bytes) }));
     return () => {
       for (const { at, saved } of parts) this.bytes.set(saved, at);
@@ -213,8 +224,7 @@ export class Lab {
   }
 }
 
-/** Bytes of table for `flows` entries and a few batches more, with an index that is at most three quarters full. */
+/** Bytes of table for `flows` entries and a few batches more. */
 export function tableBytes(flows: number): number {
-  const slots = 2 ** Math.ceil(Math.log2(((flows + 4 * BATCH_PACKETS) * 4) / 3));
-  return slots * (FLOW.size + 4 * SLOT.size);
+  return (flows + 4 * BATCH_PACKETS) * (FLOW.size + INDEX_BUCKET.size / 2);
 }

@@ -24,7 +24,6 @@ import {
   BATCH_PACKETS,
   EVENT,
   EXPECTATION,
-  FLOW,
   LANES_MAX,
   LOG_RECORD,
   RECORD,
@@ -569,9 +568,7 @@ class Replay {
       earlyDropped: sum(image.lanes.length, (lane) => view.getUint32(image.lanes[lane]! + WORLD.early_dropped, true)),
       trace: image.lanes.flatMap((world) => readTrace(view, world, image.chainOf, this.names)),
       *table() {
-        const addresses = image.lanes.flatMap((world) =>
-          flowAddresses(engine, world, view.getUint32(world + WORLD.flows, true)),
-        );
+        const addresses = image.lanes.flatMap((world) => flowAddresses(engine, view, world));
         const entries = addresses.map(({ world, flow }) => {
           engine.describe_flow(world, flow, event, Number(clock & 0xffffffffn), Number(clock >> 32n));
           return { world, flow, id: view.getBigInt64(event + EVENT.id, true) };
@@ -608,12 +605,13 @@ function expectationAddresses(engine: EngineExports, view: DataView, worlds: rea
   return found.sort((a, b) => id(a) - id(b));
 }
 
-function flowAddresses(engine: EngineExports, world: number, start: number): { world: number; flow: number }[] {
+function flowAddresses(engine: EngineExports, view: DataView, world: number): { world: number; flow: number }[] {
   const found: { world: number; flow: number }[] = [];
-  let flow = unsigned(engine.next_flow(world, start));
+  const flowBytes = view.getUint32(world + WORLD.flow_bytes, true);
+  let flow = unsigned(engine.next_flow(world, view.getUint32(world + WORLD.flows, true)));
   while (flow) {
     found.push({ world, flow });
-    flow = unsigned(engine.next_flow(world, flow + FLOW.size));
+    flow = unsigned(engine.next_flow(world, flow + flowBytes));
   }
   return found;
 }

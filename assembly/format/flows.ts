@@ -77,7 +77,7 @@ function put_entry(to: usize, e: Event, modes: u32, extra: FlowExtra | null): us
   }
   if (extra) to = put_bytes(to, extra.times, extra.times_length);
   if (!destroy && e.helper) to = put(to, Table.HELPER, e.helper);
-  if (listed) to = put(to, Table.PIECE, Piece.USE);
+  if (listed) to = number(to, Piece.USE, 1 + e.children);
   if (modes & FlowMode.ID) {
     to = put(to, Table.PIECE, Piece.ID);
     to = word(put_i64(to, <i64>e.id));

@@ -3,14 +3,14 @@
 // at their defaults: calls from the gatekeeper only, no expectation for forwarded calls that stay on their side.
 
 import { expect_source } from "../expect";
-import { Expectation, Find, Flow, H323, Help, Packet, World } from "../layout";
+import { Expectation, Find, Flow, H323, Help, HELPER_SCRATCH, Packet, World } from "../layout";
 import { L3 } from "../vocabulary";
-import { expectation_of, scratch, SCRATCH_BYTES, tuple_of } from "./helper";
+import { expectation_of, scratch, tuple_of } from "./helper";
 import { FindKind } from "./per";
 
 // @ts-ignore: decorator
 @inline export function h323_of(w: World): H323 {
-  return changetype<H323>(scratch(w) + SCRATCH_BYTES);
+  return changetype<H323>(scratch(w) + HELPER_SCRATCH);
 }
 
 /** A find of a message that has been read. */

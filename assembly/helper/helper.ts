@@ -8,6 +8,7 @@ import { Expectation, Flow, Help, Helping, Packet, Tuple, World } from "../layou
 import { Dir, Helper, HelperFault, PacketFlag, Reason } from "../vocabulary";
 import { tcp_header_length } from "../wire/tcp";
 import { amanda_help } from "./amanda";
+import { broadcast_help } from "./broadcast";
 import { ftp_help } from "./ftp";
 import { ras_help } from "./h323-ras";
 import { h245_help, q931_help } from "./h323-signal";
@@ -18,6 +19,8 @@ import { sip_help } from "./sip";
 import { tftp_help } from "./tftp";
 
 const UDP_HEADER: u32 = 8;
+const NETBIOS_NS_PORT: u16 = 137;
+const SNMP_PORT: u16 = 161;
 
 /** Shows a packet to the helper of its entry. False if that does not let it pass. */
 export function help(w: World, p: Packet): bool {
@@ -29,6 +32,8 @@ export function help(w: World, p: Packet): bool {
     case Helper.TFTP: return tftp_help(w, flow, p);
     case Helper.IRC: return irc_help(w, flow, p);
     case Helper.SANE: return sane_help(w, flow, p);
+    case Helper.NETBIOS_NS: return broadcast_help(w, flow, p, bswap<u16>(NETBIOS_NS_PORT));
+    case Helper.SNMP: return broadcast_help(w, flow, p, bswap<u16>(SNMP_PORT));
     case Helper.AMANDA: return amanda_help(w, flow, p);
     case Helper.PPTP: return pptp_help(w, flow, p);
     case Helper.SIP: return sip_help(w, flow, p);
@@ -67,13 +72,11 @@ export function payload_length(p: Packet, tcp: bool, need: u32): u32 {
 /** For helpers that look at everything. */
 export const ALL: u32 = 0xffff;
 
-/** Memory of the world in which a helper may put together what it reads (SCRATCH_BYTES). */
+/** Memory of the world in which a helper may put together what it reads (HELPER_SCRATCH). */
 // @ts-ignore: decorator
 @inline export function scratch(w: World): usize {
   return <usize>w.helping + offsetof<Helping>() + 2 * offsetof<Expectation>();
 }
-
-export const SCRATCH_BYTES: usize = 64;
 
 /** An expectation of `master` for `protonum`, to be completed with whom to expect, and where. */
 export function expectation_of(w: World, master: Help, protonum: u32, number: u32): Expectation {

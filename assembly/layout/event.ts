@@ -24,7 +24,8 @@
   tcp_state: u8;
   /** Helper of the entry, or of the one that expects. */
   helper: u8;
-  pad_1: u16;
+  /** Entries that it expected, each of which holds it. */
+  children: u16;
   /** Original tuple, then reply tuple, as in Tuple. */
   original_0: u64; // 40
   original_1: u64;

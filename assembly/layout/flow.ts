@@ -43,10 +43,11 @@ if (offsetof<Peer>() != 20) ERROR("Peer is 20 bytes");
 }
 if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
 
-// Flow: one entry of the connection table (192 bytes, three cache lines)
-//   line 0   tuple of the original direction, status, expiry, mark, protocol state
-//   line 1   TCP window state of both sides; identity
-//   line 2   reply tuple, hash, timer links: touched when an entry is created, armed or dies
+// Flow: one entry of the connection table (two cache lines, and a third in tables that need it)
+//   line 0   tuple of the original direction, timer, expiry, mark, protocol state, status
+//   line 1   TCP window state of both sides; what waits to be announced; identity
+//   line 2   reply tuple, template. A table has it (World.flow_bytes) if reply tuples may be other than the inverse of the
+//            original one, or if rules attach templates; the unconfirmed entry always has it
 @unmanaged export class Flow {
   src_lo: u64; // 0: Tuple
   src_hi: u64;
@@ -59,17 +60,17 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   zone: u16;
   /** Second for which the entry sits on the timing wheel; its expiry may be later, never earlier. */
   armed_s: u32; // 40
-  /** Status bits. */
-  status: u32;
+  /** Address of the entry's place on the timing wheel, 0 if it has none. Links the free list. */
+  timer: u32;
   /** Expiry, ns since 1970. Before confirm: the timeout in ns. */
   expires: u64; // 48
   mark: u32; // 56
   /** TcpConntrack; SctpConntrack if the protocol is SCTP. */
   tcp_state: u8; // 60
-  /** 1 while the entry sits on the timing wheel. */
-  armed: u8;
-  /** EventBit bits that wait for the next accepted packet (kernel: nf_conntrack_ecache.cache). */
-  pending_events: u16;
+  /** Direction of the last packet that was accepted or ignored (see last_seq). */
+  last_dir: u8;
+  /** Status bits. */
+  status: u16;
 
   // line 1 (64): TCP: both peers inline, ORIGINAL first; see peer(). SCTP: see sctp(). UDP: a time.
   /** UDP: an answered flow that is active after this time (ns) is a stream. */
@@ -85,15 +86,15 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   peers_6: u16;
   /** Identical ACKs in a row. */
   retrans: u8; // 102
-  pad_0: u8;
-  /** Last packet that was accepted or ignored: its seq, ack, end, raw window (kernel: struct ip_ct_tcp.last_*). */
+  /** Flag class (TcpFlagClass) of the last packet that was accepted or ignored. */
+  last_index: u8;
+  /** That packet: its seq, ack, end, raw window (kernel: struct ip_ct_tcp.last_*). */
   last_seq: u32; // 104
   last_ack: u32;
   last_end: u32;
   last_win: u16;
-  /** Flag class (TcpFlagClass) and direction of that packet. */
-  last_index: u8; // 118
-  last_dir: u8;
+  /** EventBit bits that wait for the next accepted packet (kernel: nf_conntrack_ecache.cache). */
+  pending_events: u16; // 118
   /** Number of the packet that created the entry (Record.number): its identity in every output, also of each packet. */
   id: u64; // 120
 
@@ -107,16 +108,11 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   reply_protonum: u8;
   reply_l3num: u8;
   reply_zone: u16;
-  /** Symmetric hash of the original tuple. */
-  hash: u32; // 168
-  pad_1: u32;
-  /** Neighbours on the timing wheel's bucket list; flow addresses. next also links the free list. */
-  next: u32; // 176
-  prev: u32;
-  /** Bucket the entry sits in: address of the bucket's head. */
-  bucket: u32;
   /** Template that the entry was begun with, 0 for none. */
-  template: u32;
+  template: u32; // 168
+  pad_0: u32;
+  pad_1: u64;
+  pad_2: u64;
 
   @inline peer(dir: u32): Peer {
     return changetype<Peer>(changetype<usize>(this) + offsetof<Flow>("udp_stream_after") + <usize>dir * 20);
@@ -130,6 +126,26 @@ if (offsetof<Flow>("last_wscale") != 64 + offsetof<Peer>("pad")) ERROR("Flow.las
 if (offsetof<Flow>("retrans") != 64 + 20 + offsetof<Peer>("pad")) ERROR("Flow.retrans lies behind the second peer's fields");
 if (offsetof<Flow>("udp_stream_after") != 64) ERROR("Flow line 1 starts with the peers");
 if (offsetof<Flow>("reply_src_lo") != 128) ERROR("Flow line 2 starts with the reply tuple");
+/** Bytes of a flow without line 2. */
+export const FLOW_SHORT: u32 = 128;
+
+// TimerChunk: a cache line of a bucket of the timing wheel (64 bytes)
+@unmanaged export class TimerChunk {
+  /** Address of the chunk before it, which is full; 0 if it is the bucket's first. Links the free ones. */
+  before: u32;
+  /** Address of the bucket's head. */
+  head: u32;
+  /** u32[14]: addresses of flows. */
+  flow_0: u32; // 8
+  flow_1: u32;
+  flow_2: u64;
+  flow_4: u64;
+  flow_6: u64;
+  flow_8: u64;
+  flow_10: u64;
+  flow_12: u64;
+}
+if (offsetof<TimerChunk>() != 64) ERROR("TimerChunk is 64 bytes");
 
 // Account: what accounting, timestamps and labels add to a flow (64 bytes, parallel to the flows; nf_conntrack_acct,
 // nf_conntrack_timestamp, -m connlabel)
@@ -147,14 +163,33 @@ if (offsetof<Flow>("reply_src_lo") != 128) ERROR("Flow line 2 starts with the re
 }
 if (offsetof<Account>() != 64) ERROR("Account is 64 bytes");
 
-// Slot: one place of the open-addressing index (8 bytes, eight to a cache line)
-@unmanaged export class Slot {
-  /** Hash of the flow's tuple; of its reply tuple if `flow` has SLOT_REPLY. */
-  tag: u32;
-  /** Address of the flow and SLOT_* bits, 0 if the slot is empty. */
-  flow: u32;
+// IndexBucket: a cache line of the index (64 bytes)
+//   0       28   32       60
+//   tags[7]  0   values[7]  overflow
+@unmanaged export class IndexBucket {
+  /** Hashes of tuples, 0 where nothing is: of a flow's reply tuple if its value has SLOT_REPLY. */
+  tag_0: u32;
+  tag_1: u32;
+  tag_2: u32;
+  tag_3: u32;
+  tag_4: u32;
+  tag_5: u32;
+  tag_6: u32;
+  pad: u32;
+  /** Addresses of flows and SLOT_* bits. */
+  value_0: u32; // 32
+  value_1: u32;
+  value_2: u32;
+  value_3: u32;
+  value_4: u32;
+  value_5: u32;
+  value_6: u32;
+  /** Address of the bucket with what found no room here, 0 if there is none. Links the free ones. */
+  overflow: u32; // 60
 }
-if (offsetof<Slot>() != 8) ERROR("Slot is 8 bytes");
-/** Low bits of Slot.flow for an entry that NAT changed, which has a slot for each direction. */
+if (offsetof<IndexBucket>() != 64) ERROR("IndexBucket is 64 bytes");
+if (offsetof<IndexBucket>("overflow") != offsetof<IndexBucket>("value_0") + 28) ERROR("IndexBucket ends with overflow");
+export const BUCKET_VALUES: u32 = 7;
+/** Low bits of a value for an entry that NAT changed, which stands in the index for each direction. */
 export const SLOT_ORIGINAL: u32 = 1;
 export const SLOT_REPLY: u32 = 2;

@@ -1,6 +1,6 @@
 // What is kept of helpers and of what they expect?
 
-// Helping: helpers and expectations of a world (80 bytes), then two Expectations in the making
+// Helping: helpers and expectations of a world (80 bytes), then two Expectations in the making, then HELPER_SCRATCH bytes
 @unmanaged export class Helping {
   /** u32 per flow, parallel to the flows: its Help. Meaningful where the status has HELPER or EXPECTED. */
   slots: u32; // 0
@@ -26,10 +26,24 @@
   made: u64;
   /** Connections that have calls in the keymap of GRE: the first one's Help (helper/pptp.ts). */
   keymap: u32; // 64
-  pad_0: u32;
+  /** Broadcast[], one with mask 0 at the end. */
+  broadcasts: u32;
   pad_1: u64;
 }
 if (offsetof<Helping>() != 80) ERROR("Helping is 80 bytes");
+
+// Broadcast: an address of the host's with which everybody on its network is reached (12 bytes, kernel: struct in_ifaddr)
+@unmanaged export class Broadcast {
+  /** IPv4 address and mask of the network, in wire order. */
+  address: u32;
+  mask: u32;
+  iface: u16;
+  pad: u16;
+}
+if (offsetof<Broadcast>() != 12) ERROR("Broadcast is 12 bytes");
+
+/** Bytes in which a helper may put together what it reads. */
+export const HELPER_SCRATCH: u32 = 64;
 export const EXPECTATION_BUCKETS: u32 = 1024;
 
 // Help: what an entry with a helper, or one that was expected, has beyond its Flow (160 bytes; kernel: struct nf_conn_help).

@@ -47,11 +47,12 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   accounts: u32; // 56
   /** Confirmed entries. */
   flow_count: u32;
-  /** Index: Slot[mask + 1]; two reservations, grown into alternately. */
+  /** Index: IndexBucket[count], which grows in place up to `max` buckets. */
   index: u32; // 64
+  index_count: u32;
+  /** The least power of two above `index_count`, less one. */
   index_mask: u32;
-  index_spare: u32;
-  index_mask_max: u32;
+  index_max: u32;
   /** Timing wheel: bucket heads, and the second up to which it was swept. */
   wheel: u32; // 80
   /** Flow killed by the packet in work: out of the table, but still the packet's until it is judged. */
@@ -95,14 +96,23 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   candidates: u32;
   /** Nat, 0 without a nat table. */
   nat: u32; // 200
-  /** Slots of the index that are in use: an entry that NAT changed has two. */
+  /** Values in the index: an entry that NAT changed has two. */
   index_used: u32;
   /** Entries that went so that others found room (nf_conntrack_stat.early_drop). */
   early_dropped: u32; // 208
   /** Helping; 0 if no entry can have a helper. */
   helping: u32;
+  /** Overflow buckets of the index: head of the free list, high-water mark, end of the reservation. */
+  overflow_free: u32; // 216
+  overflow_top: u32;
+  overflow_end: u32;
+  /** Bytes of a flow in the pool: FLOW_SHORT, or all of Flow. */
+  flow_bytes: u32;
+  /** TimerChunk[]: head of the free list, high-water mark. */
+  timers_free: u32; // 232
+  timers_top: u32;
 }
-if (offsetof<World>() != 216) ERROR("World is 216 bytes");
+if (offsetof<World>() != 240) ERROR("World is 240 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

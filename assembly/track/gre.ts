@@ -14,7 +14,7 @@ export function gre_packet(w: World, flow: Flow, p: Packet, dir: u32): Track {
   }
   refresh(w, flow, p, dir, timeout_ns(w, Sysctl.GRE_TIMEOUT_STREAM));
   if (!(flow.status & Status.ASSURED)) {
-    flow.status |= <u32>Status.ASSURED;
+    flow.status |= <u16>Status.ASSURED;
     flow.pending_events |= <u16>EventBit.ASSURED;
   }
   return Track.ACCEPT;

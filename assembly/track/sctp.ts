@@ -91,7 +91,7 @@ export function sctp_packet(w: World, flow: Flow, p: Packet, dir: u32, fresh: bo
     flow.tcp_state = <u8>new_state;
     flow.pending_events |= <u16>EventBit.PROTOINFO;
     if (new_state == SctpConntrack.ESTABLISHED && !(flow.status & Status.ASSURED)) {
-      flow.status |= <u32>Status.ASSURED;
+      flow.status |= <u16>Status.ASSURED;
       flow.pending_events |= <u16>EventBit.ASSURED;
     }
   }

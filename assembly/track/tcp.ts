@@ -322,7 +322,7 @@ function cut_timeout(w: World, flow: Flow, dir: u32, index: u32): void {
     !(flow.status & Status.ASSURED) && new_state == TcpConntrack.ESTABLISHED &&
     (old_state == TcpConntrack.SYN_RECV || old_state == TcpConntrack.ESTABLISHED)
   ) {
-    flow.status |= <u32>Status.ASSURED;
+    flow.status |= <u16>Status.ASSURED;
     flow.pending_events |= <u16>EventBit.ASSURED;
   }
   refresh(w, flow, p, dir, <u64>timeout * SECOND);

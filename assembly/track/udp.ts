@@ -27,7 +27,7 @@ export function udp_packet(w: World, flow: Flow, p: Packet, dir: u32, fresh: boo
   const stream = w.now > flow.udp_stream_after;
   refresh(w, flow, p, dir, timeout_ns(w, stream ? Sysctl.UDP_TIMEOUT_STREAM : Sysctl.UDP_TIMEOUT));
   if (stream && !(flow.status & Status.ASSURED)) {
-    flow.status |= <u32>Status.ASSURED;
+    flow.status |= <u16>Status.ASSURED;
     flow.pending_events |= <u16>EventBit.ASSURED;
   }
   return Track.ACCEPT;

@@ -182,10 +182,10 @@ function checkOutputs(options: Options): void {
   }
 }
 
-/** Expectations have one format and no filters. */
+/** Expectations have no filters. */
 function checkExpected(options: Options): void {
   const filter = FILTER_FLAGS.find(({ name }) => options.filters[camelCase(name) as keyof FilterValues] !== undefined);
-  const other = (['count', 'stats', 'json', 'output'] as const).find((name) => options[name]) ?? filter?.name;
+  const other = (['count', 'stats'] as const).find((name) => options[name]) ?? filter?.name;
   if (other !== undefined) throw usage(`--expected and --${other} cannot both be given`);
 }
 

@@ -4,7 +4,7 @@ import type { CaptureSpec } from '../capture/reader.ts';
 import { type Output, openOutput, writeStandardOutput } from '../output.ts';
 import { countText } from '../report/align.ts';
 import { recordFormat } from '../report/events.ts';
-import { expectationEventLines } from '../report/expect-text.ts';
+import { expectationFormat } from '../report/expectations.ts';
 import { FlowLog } from '../report/flow-log.ts';
 import { PacketLines } from '../report/packets.ts';
 import { summarizeRun, summaryJson } from '../report/summary.ts';
@@ -70,10 +70,13 @@ export async function replayCommand(options: Options, captures: readonly Capture
     const counters = await outputs.open(options.counters);
     const flows = await outputs.open(options.flowLog);
     const names = formatNames(host);
-    const format = recordFormat(eventFormatModes(options.eventsFormat), false, names);
+    const modes = eventFormatModes(options.eventsFormat);
+    const format = recordFormat(modes, false, names);
+    const expectFormat = expectationFormat(modes);
     const flowLog = new FlowLog(options.flowLogFormat);
     let lines: PacketLines | undefined;
     await events?.write(format.header);
+    await expectations?.write(expectFormat.header);
     const result = await runCaptures(
       options,
       captures,
@@ -88,7 +91,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
         if (world.uncounted) tally.add(batch.view, batch.bytes, batch.records, world.packets, batch.count);
         if (events) await writeLines(events, format.lines(world.events));
         if (flows) await writeLines(flows, flowLog.lines(world.events));
-        if (expectations) await writeLines(expectations, expectationEventLines(world.expectations));
+        if (expectations) await writeLines(expectations, expectFormat.lines(world.expectations));
         if (!packets) return;
         lines ??= new PacketLines({ rules: world.rules, interfaces: batch.interfaces });
         await writeLines(packets, lines.lines(batch, world));
@@ -96,6 +99,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
     );
     const world = result.worlds[0]!;
     await events?.write(format.footer);
+    await expectations?.write(expectFormat.footer);
     if (table) await writeLines(table, recordFormat(new Set(['extended']), true, names).lines(world.table()));
     await counters?.write(printCounters(parseRulesets(host.rulesets), world.counters));
     await outputs.finish();

@@ -4,7 +4,7 @@ import type { CaptureSpec } from '../capture/reader.ts';
 import { type Output, openOutput } from '../output.ts';
 import { countText } from '../report/align.ts';
 import { type OutputMode, recordFormat } from '../report/events.ts';
-import { expectationLines } from '../report/expect-text.ts';
+import { expectationFormat } from '../report/expectations.ts';
 import { type FlowFilter, flowMatches } from '../report/filter.ts';
 import type { EventPlace } from '../report/order.ts';
 import { ConntrackStatistics } from '../report/statistics.ts';
@@ -80,9 +80,9 @@ export async function listCommand(options: Options, captures: readonly CaptureSp
   const shown = new Shown(options.expected ? world.expectations() : world.table(), filter);
   if (options.stats) output.write(statistics.line(world.earlyDropped));
   else if (options.count) output.write(`${world.flows}\n`);
-  else if (options.expected) await writeLines(output, expectationLines(shown));
   else {
-    const format = recordFormat(modesOf(options, PLAIN), true, formatNames(host));
+    const modes = modesOf(options, PLAIN);
+    const format = options.expected ? expectationFormat(modes) : recordFormat(modes, true, formatNames(host));
     await output.write(format.header);
     await writeLines(output, format.lines(shown));
     await output.write(format.footer);

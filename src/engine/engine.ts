@@ -33,9 +33,9 @@ export interface EngineExports extends WebAssembly.Exports {
 /** Shards that packets are dealt into (assembly/process.ts). */
 export const SHARDS = 4096;
 /** Bytes of scratch memory that init_instance() wants. */
-export const SCRATCH_BYTES = 256;
+export const SCRATCH_BYTES = 512;
 /** Bytes of a timing wheel (assembly/timer.ts). */
-export const WHEEL_BYTES = 4096;
+export const WHEEL_BYTES = 4160;
 
 /** An address as JavaScript counts it: wasm hands out i32. */
 export function unsigned(address: number): number {

@@ -107,5 +107,6 @@ export function buildNatTable(view: DataView, nat: number, allocator: Allocator,
   view.setUint32(nat + NAT.sources_nodes, allocator.take(flows * SOURCE_NODE), true);
 }
 
-/** Bytes per flow of a table with NAT. */
+/** Bytes per flow of a table with NAT, at most. */
 export const SOURCE_NODE = 8;
+export const SOURCE_BUCKET = 4;

@@ -23,7 +23,7 @@ export function preloadTable(image: WorldImage, engine: EngineExports, plan: Lan
     bytes.fill(0, template, template + FLOW.size);
     writeTuple(view, bytes, template, entry, entry.original);
     writeTuple(view, bytes, template + FLOW.reply_src_lo, entry, entry.reply);
-    view.setUint32(template + FLOW.status, statusBits(entry), true);
+    view.setUint16(template + FLOW.status, statusBits(entry), true);
     view.setUint32(template + FLOW.mark, entry.mark ?? 0, true);
     view.setUint8(template + FLOW.tcp_state, entry.tcpState ?? entry.sctpState ?? 0);
     view.setBigUint64(template + FLOW.expires, start + BigInt(entry.timeout) * SECOND, true);

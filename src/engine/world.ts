@@ -14,6 +14,7 @@ import { compileNextHops, compileTopology } from '../topology/compile.ts';
 import { WHEEL_BYTES } from './engine.ts';
 import {
   ACCOUNT,
+  BROADCAST,
   BUCKET_NODE,
   COUNTER,
   EXPECTATION,
@@ -21,25 +22,28 @@ import {
   FIND,
   FINDS_MAX,
   FLOW,
+  FLOW_SHORT,
   H323,
   HELP,
+  HELPER_SCRATCH,
   HELPING,
+  INDEX_BUCKET,
   INTERFACES_MAX,
   LIMITS,
   NEXT_HOP,
   PACKET,
   ROUTE4,
   ROUTE6,
-  SLOT,
   STEP,
   STEPS_MAX,
   TALLY_DECIDED,
   TEMPLATE,
+  TIMER_CHUNK,
   TRACE_RECORD,
   WORLD,
 } from './layout.ts';
 import type { Allocator } from './memory.ts';
-import { buildNat, buildNatTable, SOURCE_NODE } from './nat.ts';
+import { buildNat, buildNatTable, SOURCE_BUCKET, SOURCE_NODE } from './nat.ts';
 
 const FAMILIES = [2, 10] as const;
 const HOOKS = 5;
@@ -59,8 +63,10 @@ const STEP_KINDS: Readonly<Record<string, StepKind>> = {
 };
 
 const TRACE_RECORDS = 65536;
-/** Smallest and largest index: slots, powers of two. */
-const INDEX_MIN = 1 << 14;
+/** Buckets that an index begins with (a power of two); values for each when it grows; one overflow bucket for so many. */
+const INDEX_MIN = 1 << 10;
+const BUCKET_LOAD = 4;
+const BUCKETS_PER_OVERFLOW = 4;
 
 export interface WorldPlan {
   host: Host;
@@ -74,13 +80,54 @@ const PATTERNS_MAX = 4096;
 /** Bytes of the pattern-by-interface table. */
 export const INTERFACE_TABLE_BYTES = PATTERNS_MAX * INTERFACES_MAX;
 
-/** Bytes of an address of a Help, and of memory for helpers (assembly/helper/helper.ts). */
+/** Bytes of an address of a Help. */
 const SLOT_OF_HELP = 4;
-const HELPER_SCRATCH = 64;
+
+/** Flows whose places on the timing wheel share a TimerChunk. */
+const TIMERS_PER_CHUNK = 14;
+/** Bytes of a table for chunks that are not full, and for rounding. */
+const TABLE_SPARE = (WHEEL_BYTES / 4) * TIMER_CHUNK.size + 4096;
 
 /** Can an entry have a helper? */
 export function usesHelpers({ templates }: CompiledRuleset): boolean {
   return templates.some(({ helper }) => helper !== undefined);
+}
+
+/** Gives a world room for flows of so many bytes, and for their places on the timing wheel. */
+export function buildPool(
+  view: DataView,
+  world: number,
+  allocator: Pick<Allocator, 'take'>,
+  flows: number,
+  flowBytes: number,
+): void {
+  const set = (field: number, value: number) => view.setUint32(world + field, value, true);
+  const pool = allocator.take(flows * flowBytes);
+  set(WORLD.flow_bytes, flowBytes);
+  set(WORLD.flows, pool);
+  set(WORLD.flows_top, pool);
+  set(WORLD.flows_end, pool + flows * flowBytes);
+  // Each bucket of the wheel may have a chunk that is not full.
+  const chunks = Math.ceil(flows / TIMERS_PER_CHUNK) + WHEEL_BYTES / 4;
+  set(WORLD.timers_top, allocator.take(chunks * TIMER_CHUNK.size));
+}
+
+/** Gives a world an index that can grow to `buckets`, of which all powers of two up to INDEX_MIN are there at once. */
+export function buildIndex(
+  view: DataView,
+  world: number,
+  allocator: Pick<Allocator, 'take'>,
+  { buckets, overflows }: { buckets: number; overflows: number },
+): void {
+  const set = (field: number, value: number) => view.setUint32(world + field, value, true);
+  const count = Math.min(INDEX_MIN, 2 ** Math.floor(Math.log2(buckets)));
+  set(WORLD.index, allocator.take(buckets * INDEX_BUCKET.size));
+  const overflow = allocator.take(overflows * INDEX_BUCKET.size);
+  set(WORLD.index_count, count);
+  set(WORLD.index_mask, count * 2 - 1);
+  set(WORLD.index_max, buckets);
+  set(WORLD.overflow_top, overflow);
+  set(WORLD.overflow_end, overflow + overflows * INDEX_BUCKET.size);
 }
 
 /** The lanes' World records of one firewall. */
@@ -174,32 +221,41 @@ export class WorldImage {
     const limited = this.lanes.some((world) => this.view.getUint32(world + WORLD.limits, true) !== 0);
     const nodes = limited ? 2 * BUCKET_NODE.size : 0;
     const translates = this.lanes.some((world) => this.view.getUint32(world + WORLD.nat, true) !== 0);
-    // An entry that NAT changed has two slots. With NAT there are as many buckets of sources as half the slots.
+    // An entry that NAT changed stands in the index twice.
     const twofold = translates || this.plan.host.conntrack.some(({ translated }) => translated) ? 2 : 1;
     const helping = usesHelpers(this.plan.rules);
     const perHelp = helping ? SLOT_OF_HELP + HELP.size : 0;
-    const perFlow = FLOW.size + (accounting ? ACCOUNT.size : 0) + nodes + (translates ? SOURCE_NODE : 0) + perHelp;
-    const perSlot = 2 * SLOT.size + (translates ? 2 : 0);
-    // The largest index is never more than three quarters full, so the pool is what runs out.
-    const slots = 2 ** Math.ceil(Math.log2((bytes / (perFlow / twofold + perSlot)) * (4 / 3)));
-    const flows = Math.floor(Math.min((bytes - slots * perSlot) / perFlow, (slots * 3) / 4 / twofold)) - 1;
+    const perValue = (INDEX_BUCKET.size / BUCKET_LOAD) * (1 + 1 / BUCKETS_PER_OVERFLOW);
+    const flowBytes = this.needsReplyTuples(translates) ? FLOW.size : FLOW_SHORT;
+    const perFlow =
+      flowBytes +
+      TIMER_CHUNK.size / TIMERS_PER_CHUNK +
+      (accounting ? ACCOUNT.size : 0) +
+      nodes +
+      (translates ? SOURCE_NODE + SOURCE_BUCKET : 0) +
+      perHelp +
+      perValue * twofold;
+    // The pool is what runs out.
+    const flows = Math.floor((bytes - TABLE_SPARE) / perFlow);
+    const buckets = Math.ceil((flows * twofold) / BUCKET_LOAD) + 1;
+    const overflows = Math.ceil(buckets / BUCKETS_PER_OVERFLOW) + 1;
     for (const world of this.lanes) {
       const set = (field: number, value: number) => this.view.setUint32(world + field, value, true);
-      const pool = allocator.take(flows * FLOW.size);
-      set(WORLD.flows, pool);
-      set(WORLD.flows_top, pool);
-      set(WORLD.flows_end, pool + flows * FLOW.size);
+      buildPool(this.view, world, allocator, flows, flowBytes);
       set(WORLD.accounts, accounting ? allocator.take(flows * ACCOUNT.size) : 0);
       const limits = this.view.getUint32(world + WORLD.limits, true);
       if (limits) this.view.setUint32(limits + LIMITS.nodes, allocator.take(flows * nodes), true);
       const nat = this.view.getUint32(world + WORLD.nat, true);
-      if (nat) buildNatTable(this.view, nat, allocator, flows, slots / 2);
+      if (nat) buildNatTable(this.view, nat, allocator, flows, 2 ** Math.floor(Math.log2(flows)));
       if (helping) this.helps(allocator, world, flows);
-      set(WORLD.index, allocator.take(slots * SLOT.size));
-      set(WORLD.index_mask, Math.min(INDEX_MIN, slots) - 1);
-      set(WORLD.index_spare, allocator.take(slots * SLOT.size));
-      set(WORLD.index_mask_max, slots - 1);
+      buildIndex(this.view, world, allocator, { buckets, overflows });
     }
+  }
+
+  /** Can an entry's reply tuple be something else than the inverse of its original one, or is it looked at by rules? */
+  private needsReplyTuples(translates: boolean): boolean {
+    const { rules, host } = this.plan;
+    return translates || rules.usesReplyTuples || rules.templates.length > 0 || host.conntrack.length > 0;
   }
 
   /** Fills the pattern table and the classes for interfaces that were named since the last call. */
@@ -264,6 +320,7 @@ export class WorldImage {
     this.view.setUint32(at + HELPING.expectations_top, expectations, true);
     this.view.setUint32(at + HELPING.expectations_end, expectations + max * EXPECTATION.size, true);
     this.view.setUint32(at + HELPING.buckets, allocator.take(EXPECTATION_BUCKETS * 4), true);
+    this.view.setUint32(at + HELPING.broadcasts, this.broadcasts(allocator), true);
     return at;
   }
 
@@ -279,6 +336,21 @@ export class WorldImage {
       const count = family === IPV4 ? H323.hops4_count : H323.hops6_count;
       this.view.setUint32(at + count, hops.length / NEXT_HOP.size, true);
     }
+  }
+
+  /** Whom a broadcast of the host's reaches. */
+  private broadcasts(allocator: Allocator): number {
+    const known = (this.plan.host.topology?.addresses ?? []).filter(
+      ({ broadcast, secondary, length }) => broadcast !== undefined && !secondary && length > 0,
+    );
+    const start = allocator.take((known.length + 1) * BROADCAST.size);
+    known.forEach(({ broadcast, length, device }, index) => {
+      const at = start + index * BROADCAST.size;
+      this.view.setUint32(at + BROADCAST.address, Number(broadcast), false);
+      this.view.setUint32(at + BROADCAST.mask, 0xffffffff << (32 - length), false);
+      this.view.setUint16(at + BROADCAST.iface, device === undefined ? 0 : this.names.index(device), true);
+    });
+    return start;
   }
 
   /** What entries have that a helper looks after: the place comes with the table. */

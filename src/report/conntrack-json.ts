@@ -8,7 +8,7 @@ import { deltaSeconds, messageParts, wordAt, zonesAt } from './conntrack-text.ts
 import { conntrackProtocol, entryStateName, familyName, statusNames } from './names.ts';
 import { idAt, stampAt, u64At } from './time.ts';
 
-function portsJson(bytes: Uint8Array, at: number, protonum: number): string {
+export function portsJson(bytes: Uint8Array, at: number, protonum: number): string {
   switch (protonum) {
     case Proto.TCP:
     case Proto.UDP:

@@ -59,8 +59,7 @@ const PIECES: Partial<Record<Piece, string>> = {
   [Piece.ASSURED]: '[ASSURED] ',
   [Piece.MARK]: 'mark=',
   [Piece.DELTA_TIME]: 'delta-time=',
-  // Nothing else holds an entry while no packet is in the hooks.
-  [Piece.USE]: 'use=1 ',
+  [Piece.USE]: 'use=',
   [Piece.ID]: 'id=',
 };
 

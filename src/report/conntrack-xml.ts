@@ -23,7 +23,7 @@ const FLOW_TAGS: Record<number, string> = {
   [EventKind.DESTROY]: '<flow type="destroy">',
 };
 
-function portsXml(bytes: Uint8Array, at: number, protonum: number): string {
+export function portsXml(bytes: Uint8Array, at: number, protonum: number): string {
   switch (protonum) {
     case Proto.TCP:
     case Proto.UDP:
@@ -57,7 +57,7 @@ function countersXml(view: DataView, packets: number, bytes: number): string {
   return `<counters><packets>${u64At(view, packets)}</packets><bytes>${u64At(view, bytes)}</bytes></counters>`;
 }
 
-function whenXml(seconds: number): string {
+export function whenXml(seconds: number): string {
   const date = new Date(seconds * 1000);
   const two = (n: number) => String(n).padStart(2, '0');
   return (
@@ -116,7 +116,7 @@ export function flowXml(view: DataView, bytes: Uint8Array, at: number, listed: b
   const { labels } = modes;
   if (labels && tellsLabels(view, bytes, at, listed)) text += labelsXml(labelNames(view, at, labels));
   if (zones.both) text += `<zone>${zones.both}</zone>`;
-  if (parts.use) text += '<use>1</use>';
+  if (parts.use) text += `<use>${1 + view.getUint16(at + EVENT.children, true)}</use>`;
   text += `<id>${idAt(view, at + EVENT.id)}</id>`;
   if (status & Status.ASSURED) text += '<assured/>';
   if (!(status & Status.SEEN_REPLY)) text += '<unreplied/>';

@@ -37,7 +37,8 @@ export interface FormatNames {
 
 type Line = (view: DataView, bytes: Uint8Array, at: number) => string;
 
-function lineFormat(line: Line, header = '', footer = ''): RecordFormat {
+/** A format of lines. */
+export function lineFormat(line: Line, header = '', footer = ''): RecordFormat {
   return {
     header,
     footer,

@@ -2,7 +2,7 @@
 //
 // It differs from `conntrack -L -o extended` in addresses of IPv6, which are not shortened, in the zone, which is always
 // said unless it holds for one direction only, in the timeouts of GRE, and in the whole seconds since the start, which are
-// those of the difference. `use=2`: the reader holds the entry, too.
+// those of the difference. In `use` the reader counts, too.
 
 import { Proto, Status } from '../../assembly/vocabulary.ts';
 import { EVENT } from '../engine/layout.ts';
@@ -27,7 +27,7 @@ function addressProc(bytes: Uint8Array, at: number, v4: boolean): string {
   return groups.join(':');
 }
 
-function tupleProc(bytes: Uint8Array, at: number, v4: boolean): string {
+export function tupleProc(bytes: Uint8Array, at: number, v4: boolean): string {
   const addresses = `src=${addressProc(bytes, at, v4)} dst=${addressProc(bytes, at + 16, v4)} `;
   switch (bytes[at + 36]!) {
     case Proto.TCP:
@@ -87,5 +87,5 @@ export function procText(view: DataView, bytes: Uint8Array, at: number, gre: Gre
     const lived = view.getBigUint64(at + EVENT.time, true) - view.getBigUint64(at + EVENT.start, true);
     text += `delta-time=${lived / 1_000_000_000n} `;
   }
-  return `${text}use=2`;
+  return `${text}use=${2 + view.getUint16(at + EVENT.children, true)}`;
 }

@@ -6,7 +6,7 @@
 import { AddrType, Hook, L3, NatKind, Proto, RejectWith, TemplateFlag } from '../../assembly/vocabulary.ts';
 import type { TextPosition } from '../errors.ts';
 import type { Chain, Match, Rule, Ruleset, SourceTree, Table } from './ast.ts';
-import { findHelper } from './helpers.ts';
+import { findHelper, UNTRANSLATED } from './helpers.ts';
 import { hookName } from './iptables/parse.ts';
 import { position, refuse } from './source.ts';
 
@@ -63,6 +63,7 @@ function checkHelpersBesideNat({ sources, entries }: Ruleset): void {
   for (const { table, rule } of entries) {
     if (rule?.target.kind !== 'template' || rule.target.helperAt === undefined) continue;
     const { helperAt, template } = rule.target;
+    if (!UNTRANSLATED.has(template.helper ?? '')) continue;
     const related = entries.filter((other) => other.table.family === table.family);
     const nat = related.find((other) => other.rule?.target.kind === 'nat');
     const at = nat?.rule?.target.at;
@@ -304,7 +305,6 @@ class TableCheck {
     const protocol = this.protocol(rule);
     if (protocol === 0) refuse('RULESET_INVALID', '--helper needs -p with one protocol in the same rule', at);
     const helper = findHelper(name, this.table.family, protocol);
-    if (helper === 'unsupported') refuse('RULESET_UNSUPPORTED', `helper '${name}' is not supported`, at);
     if (helper === undefined) refuse('RULESET_INVALID', `the kernel has no helper '${name}' for this protocol`, at);
   }
 }

@@ -78,6 +78,8 @@ export interface CompiledRuleset {
   nats: readonly { binding: NatBinding; rule: number }[];
   /** Some rule looks at labels of connections. */
   usesLabels: boolean;
+  /** Some rule looks at the addresses or ports of a connection's answers. */
+  usesReplyTuples: boolean;
   /** Some rule looks at what connections have carried: loading it turns nf_conntrack_acct on. */
   usesAccounting: boolean;
 }
@@ -121,6 +123,9 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     nats: program.nats,
     usesLabels: program.chains.some(({ rules: each }) =>
       each.some(({ tests }) => tests.some(({ op }) => op === 'ct label')),
+    ),
+    usesReplyTuples: program.chains.some(({ rules: each }) =>
+      each.some(({ tests }) => tests.some((test) => 'field' in test && test.field.startsWith('ct reply '))),
     ),
     usesAccounting: ruleset.entries.some(({ rule }) => rule?.matches.some(({ kind }) => kind === 'connbytes')),
   };

@@ -163,7 +163,7 @@ export class Fields {
         code.i32(test.states).get(P).memory('i32.load8_u', PACKET.ct_state).op('i32.shr_u').i32(1).op('i32.and');
         if (test.status !== 0) {
           const flow = this.flow();
-          code.get(flow).memory('i32.load', FLOW.status).i32(test.status).op('i32.and').i32(0).op('i32.ne');
+          code.get(flow).memory('i32.load16_u', FLOW.status).i32(test.status).op('i32.and').i32(0).op('i32.ne');
           code.get(flow).i32(0).op('i32.ne', 'i32.and', 'i32.or');
         }
         if (test.invert) code.op('i32.eqz');
@@ -255,7 +255,7 @@ export class Fields {
         code.get(this.flow()).memory('i32.load', FLOW.mark);
         return;
       case 'ct status':
-        code.get(this.flow()).memory('i32.load', FLOW.status);
+        code.get(this.flow()).memory('i32.load16_u', FLOW.status);
         return;
       case 'ct direction':
         code.get(P).memory('i32.load8_u', PACKET.dir);
@@ -290,7 +290,7 @@ export class Fields {
     const jiffies = (base: number, offset: number): void => {
       code.get(base).memory('i64.load', offset).i64(NANOSECONDS_PER_JIFFY).op('i64.div_u');
     };
-    code.get(flow).memory('i32.load', FLOW.status).i32(Status.CONFIRMED).op('i32.and').i32(0).op('i32.ne');
+    code.get(flow).memory('i32.load16_u', FLOW.status).i32(Status.CONFIRMED).op('i32.and').i32(0).op('i32.ne');
     code.get(flow).memory('i64.load', FLOW.expires).get(P).memory('i64.load', PACKET.clock).op('i64.gt_u', 'i32.and');
     code.if(I32);
     jiffies(flow, FLOW.expires);

@@ -20,6 +20,8 @@ const REGISTRATIONS: readonly Registration[] = [
   { helper: Helper.SANE, name: 'sane', families: BOTH, protocols: [Proto.TCP] },
   { helper: Helper.PPTP, name: 'pptp', families: [L3.IPV4], protocols: [Proto.TCP] },
   { helper: Helper.SIP, name: 'sip', families: BOTH, protocols: [Proto.UDP, Proto.TCP] },
+  { helper: Helper.NETBIOS_NS, name: 'netbios-ns', families: [L3.IPV4], protocols: [Proto.UDP] },
+  { helper: Helper.SNMP, name: 'snmp', families: [L3.IPV4], protocols: [Proto.UDP] },
   { helper: Helper.AMANDA, name: 'amanda', families: BOTH, protocols: [Proto.UDP] },
   { helper: Helper.RAS, name: 'RAS', families: BOTH, protocols: [Proto.UDP] },
   { helper: Helper.Q931, name: 'Q.931', families: BOTH, protocols: [Proto.TCP] },
@@ -27,8 +29,11 @@ const REGISTRATIONS: readonly Registration[] = [
   { helper: Helper.H245, name: 'H.245', families: BOTH, protocols: [Proto.UDP] },
 ];
 
-/** Helpers of the kernel that ctreplay does not have. */
-const UNSUPPORTED = new Set(['netbios-ns', 'snmp']);
+/**
+ * Helpers that announce nothing else where NAT changes their connections, though the kernel has them do so: they are refused
+ * beside NAT.
+ */
+export const UNTRANSLATED: ReadonlySet<string> = new Set(REGISTRATIONS.map(({ name }) => name));
 
 const NAMES = new Map(REGISTRATIONS.map(({ helper, name }) => [helper as number, name]));
 
@@ -37,9 +42,8 @@ export function helperName(helper: number): string | undefined {
   return NAMES.get(helper);
 }
 
-/** The helper of this name for a protocol: `unsupported` if only ctreplay lacks it, undefined if the kernel has none. */
-export function findHelper(name: string, family: number, protocol: number): Helper | 'unsupported' | undefined {
-  if (UNSUPPORTED.has(name)) return 'unsupported';
+/** The helper of this name for a protocol, undefined if the kernel has none. */
+export function findHelper(name: string, family: number, protocol: number): Helper | undefined {
   const found = REGISTRATIONS.find(
     (each) => each.name === name && each.families.includes(family) && each.protocols.includes(protocol),
   );

@@ -25,6 +25,8 @@ export interface OwnAddress {
   /** The other end of a point-to-point link, else the address itself. */
   peer: bigint;
   length: number;
+  /** IPv4: address of everybody on its network, where the interface has been told. */
+  broadcast: bigint | undefined;
   /** RT_SCOPE_*. */
   scope: number;
   secondary: boolean;
@@ -96,6 +98,8 @@ function ownAddresses(sources: TopologySources): OwnAddress[] {
       value,
       peer: value,
       length,
+      // Addresses that nobody printed are taken to be as network managers configure them.
+      broadcast: family === IPV4 && length < 31 ? lastAddress(around({ family, length }, value)) : undefined,
       scope: 0,
       secondary: false,
       deprecated: false,

@@ -180,7 +180,8 @@ function readLogs(record: KernelRecord, packets: KernelAnswer[], frames: Frame[]
     if (point === 'O' && !sent) {
       const kind = rejectKind(log.payload);
       const judged = packet?.hooks.some((hook) => hook !== 'PREROUTING');
-      if (packet && kind && judged) {
+      // An answer that the rules reject is answered in its turn: the first one is the packet's.
+      if (packet && kind && judged && packet.verdict !== 'REJECT') {
         packet.verdict = 'REJECT';
         packet.with = kind;
       }

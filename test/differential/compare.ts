@@ -6,7 +6,6 @@
 //   jiffy      a jiffy passed while a packet was under way: whole seconds left may then differ by one for its flow.
 //   silent     a REJECT that answers nothing looks like a DROP from outside.
 //   port       where a flow's port is taken, the kernel looks for another beginning at random: compared by its range.
-//   clash      a flow that NAT finds no tuple for is dropped by confirmation, which cannot be watched: no entry, no event.
 //   error      an ICMP error of the host's own is to our side the answer to what it quotes and RELATED to that, even where no
 //              entry of it was ever confirmed (icmp_glue_bits()); one from a raw socket is an answer to nothing.
 //   table      the table is read some milliseconds after the last packet (longer on a busy machine): that much less, and
@@ -73,7 +72,6 @@ export interface Comparison {
     error: number;
     table: number;
     port: number;
-    clash: number;
   };
 }
 
@@ -100,7 +98,7 @@ export function compare(
     differences: [],
     packets: kernel.packets.length,
     events: kernel.events.length,
-    excused: { expiry: 0, jiffy: 0, silent: 0, error: 0, table: 0, port: 0, clash: 0 },
+    excused: { expiry: 0, jiffy: 0, silent: 0, error: 0, table: 0, port: 0 },
   };
   const report = (n: number, what: string, theirs: unknown, own: unknown): void => {
     result.differences.push({ n, what, kernel: show(theirs), ours: show(own) });
@@ -120,11 +118,8 @@ export function compare(
       continue;
     }
     const silent = answer.verdict === 'DROP' && own.verdict === 'REJECT' && isSilent(answer.n, own.with ?? '');
-    // Confirmation comes behind the last place where the kernel can be watched.
-    const clash = answer.verdict === 'ACCEPT' && own.why === 'nat-clash' && !answer.entry && answer.events.length === 0;
-    if (clash) result.excused.clash++;
     if (silent) result.excused.silent++;
-    else if (!clash && verdict(answer) !== verdict(own)) report(answer.n, 'verdict', verdict(answer), verdict(own));
+    else if (verdict(answer) !== verdict(own)) report(answer.n, 'verdict', verdict(answer), verdict(own));
     comparePacket(answer, own, report);
   }
   result.excused.port = kernel.events.filter(({ kind, line }) => kind === 'NEW' && plain(line) !== line).length;

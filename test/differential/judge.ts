@@ -5,6 +5,7 @@ import { type Comparison, compare } from './compare.ts';
 import { isForMany } from './host.ts';
 import { askKernel, type Question } from './kernel.ts';
 import { compareMoments, kernelExpiries, ourExpiries } from './moments.ts';
+import { namedRanges, withoutMovedPort } from './moved-ports.ts';
 import { OurRun } from './ours.ts';
 import { isIcmpError, isSilentReject } from './packet.ts';
 import { story } from './story.ts';
@@ -15,10 +16,13 @@ import { story } from './story.ts';
  */
 const STAMP_JIFFIES = 1;
 
-/** Compares one capture or sequence; the story of each of the first `limit` differences goes to `print`. */
+/**
+ * Compares one capture or sequence; the story of each of the first `limit` differences goes to `print`. `chance` is the seed of
+ * what is random in the kernel.
+ */
 export async function compareTraffic(
   question: Question,
-  options: { workers: number; limit: number; print: (text: string) => void },
+  options: { workers: number; limit: number; print: (text: string) => void; chance?: number },
 ): Promise<{ comparison: Comparison; kernel: KernelAnswers; moments: number }> {
   const record = await askKernel(question);
   const kernel = answersOf(question.frames, record);
@@ -33,14 +37,16 @@ export async function compareTraffic(
     return isForMany(frame, question.locals) || isSilentReject(frame.packet, kind);
   };
   try {
-    const answers = await ours.replay(options.workers);
+    const answers = await ours.replay(options.workers, options.chance);
     const isOwnError = (n: number): boolean => {
       const { own, packet } = question.frames[n - 1]!;
       return own !== undefined && isIcmpError(packet);
     };
     const comparison = compare(kernel, answers, { isSilent, isOwnError }, rules);
     const tolerance = BigInt(STAMP_JIFFIES * record.tick);
-    const moments = compareMoments(kernelExpiries(kernel, record), ourExpiries(answers.events), tolerance);
+    const named = namedRanges(rules);
+    const plain = (line: string): string => withoutMovedPort(line, named);
+    const moments = compareMoments(kernelExpiries(kernel, record), ourExpiries(answers.events), tolerance, plain);
     comparison.differences.push(...moments.differences);
     for (const difference of comparison.differences.slice(0, options.limit)) {
       options.print(`\n${story(difference, question.frames, kernel)}`);

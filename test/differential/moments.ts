@@ -50,14 +50,20 @@ export interface Moments {
  * Compares moments of the same entries. Those that only one side has are told by compare.ts.
  *
  * @param tolerance how far apart the same moments may be, ns
+ * @param plain what of a line tells entries apart: not the port that chance chose
  */
-export function compareMoments(kernel: Expiry[], ours: Expiry[], tolerance = 0n): Moments {
+export function compareMoments(
+  kernel: Expiry[],
+  ours: Expiry[],
+  tolerance = 0n,
+  plain: (line: string) => string = (line) => line,
+): Moments {
   const left = new Map<string, bigint[]>();
-  for (const { line, at } of ours) left.set(line, [...(left.get(line) ?? []), at]);
+  for (const { line, at } of ours) left.set(plain(line), [...(left.get(plain(line)) ?? []), at]);
   const result: Moments = { same: 0, differences: [] };
   // A tuple can live and expire several times: both lists are in the order of time.
   for (const { line, at } of kernel) {
-    const own = left.get(line)?.shift();
+    const own = left.get(plain(line))?.shift();
     if (own === undefined) continue;
     const apart = own < at ? at - own : own - at;
     if (apart <= tolerance) result.same++;

@@ -69,11 +69,11 @@ export class OurRun {
   }
 
   /** Replays and reads everything that is compared. */
-  async replay(workers: number): Promise<OurAnswers> {
+  async replay(workers: number, seed = 0): Promise<OurAnswers> {
     const names = ['packets', 'events', 'expectations', 'table', 'counters'];
     const files = names.flatMap((name) => [`--${name}`, name]);
     const outputs = files.map((word, index) => (index % 2 ? this.#path(word) : word));
-    await this.#run('replay', [...outputs, '--workers', String(workers)]);
+    await this.#run('replay', [...outputs, '--workers', String(workers), '--seed', String(seed)]);
     const lines = (name: string): string[] => readFileSync(this.#path(name), 'utf8').split('\n').filter(Boolean);
     const counters = this.#options.includes('--rules') ? readFileSync(this.#path('counters'), 'utf8') : undefined;
     return {

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadHost } from '../../src/host.ts';
-import { expectationEventText } from '../../src/report/expect-text.ts';
+import { expectText } from '../../src/report/expect-text.ts';
 import { PacketLines } from '../../src/report/packets.ts';
 import { run } from '../../src/run.ts';
 import { h323Rules, h323Traffic } from '../differential/h323-traffic.ts';
@@ -60,7 +60,7 @@ async function replayed(kind: Kind, frames: { data: Uint8Array; length?: number 
   const said: string[] = [];
   await run({ captures: [{ path }], hosts: [host], workers: 1, checksums: 'ignore', wantEvents: true }, (batch) => {
     const world = batch.worlds[0]!;
-    for (const event of world.expectations) said.push(expectationEventText(event.view, event.bytes, event.at));
+    for (const event of world.expectations) said.push(expectText(event.view, event.bytes, event.at, true));
     const lines = new PacketLines({ rules: world.rules, interfaces: batch.interfaces });
     for (const piece of lines.lines(batch, world)) said.push(Buffer.from(piece).toString());
   });

@@ -147,7 +147,7 @@ export class RuleInterpreter {
       case 'ct mark':
         return view.getUint32(flow + FLOW.mark, true);
       case 'ct status':
-        return view.getUint32(flow + FLOW.status, true);
+        return view.getUint16(flow + FLOW.status, true);
       case 'ct direction':
         return view.getUint8(p + PACKET.dir);
       case 'ct protocol':
@@ -161,7 +161,7 @@ export class RuleInterpreter {
       case 'ct reply proto-dst':
         return this.u16be(flow + FLOW.reply_dport);
       case 'ct expiration': {
-        if (!(view.getUint32(flow + FLOW.status, true) & Status.CONFIRMED)) return 0;
+        if (!(view.getUint16(flow + FLOW.status, true) & Status.CONFIRMED)) return 0;
         const end = view.getBigUint64(flow + FLOW.expires, true) / JIFFY_NS;
         const now = view.getBigUint64(p + PACKET.clock, true) / JIFFY_NS;
         return end > now ? Number((end - now) / 250n) : 0;
@@ -224,7 +224,7 @@ export class RuleInterpreter {
       case 'ct state': {
         const state = view.getUint8(p + PACKET.ct_state);
         const flow = this.flow(p);
-        const translated = flow !== 0 && (view.getUint32(flow + FLOW.status, true) & test.status) !== 0;
+        const translated = flow !== 0 && (view.getUint16(flow + FLOW.status, true) & test.status) !== 0;
         return ((test.states & (1 << state)) !== 0 || translated) !== test.invert;
       }
       case 'fib':
@@ -336,9 +336,9 @@ export class RuleInterpreter {
   private helper(test: Extract<Test, { op: 'ct helper' }>, p: number, w: number): boolean {
     const { view } = this;
     const flow = this.flow(p);
-    if (flow === 0 || !(view.getUint32(flow + FLOW.status, true) & Status.EXPECTED)) return false;
+    if (flow === 0 || !(view.getUint16(flow + FLOW.status, true) & Status.EXPECTED)) return false;
     const helping = view.getUint32(w + WORLD.helping, true);
-    const number = (flow - view.getUint32(w + WORLD.flows, true)) / FLOW.size;
+    const number = (flow - view.getUint32(w + WORLD.flows, true)) / view.getUint32(w + WORLD.flow_bytes, true);
     const begun = flow === view.getUint32(w + WORLD.unconfirmed, true);
     const slots = view.getUint32(helping + HELPING.slots, true);
     const help = view.getUint32(begun ? helping + HELPING.begun : slots + number * 4, true);
@@ -352,7 +352,7 @@ export class RuleInterpreter {
     const world = (field: number): number => this.view.getUint32(w + field, true);
     if (flow === 0) return 0;
     if (flow === world(WORLD.unconfirmed)) return flow + FLOW.size;
-    return world(WORLD.accounts) + ((flow - world(WORLD.flows)) / FLOW.size) * ACCOUNT.size;
+    return world(WORLD.accounts) + ((flow - world(WORLD.flows)) / world(WORLD.flow_bytes)) * ACCOUNT.size;
   }
 
   private label(test: Extract<Test, { op: 'ct label' }>, p: number, w: number): boolean {

@@ -3,6 +3,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineBuild } from '../../src/engine/engine.ts';
+import { FLOW, FLOW_SHORT } from '../../src/engine/layout.ts';
 import { Random } from '../model/random.ts';
 import { drawSettings } from '../model/settings.ts';
 import { TCP_STATES } from '../model/tcp.ts';
@@ -161,7 +162,11 @@ function compare(engine: TestEngine, seed: number, met: Set<string>): string | u
     .map(({ event }) => event);
 
   engine.reset();
-  const areas = { events: 8 + random.below(64), slots: [random.pick([2, 16, 64]), 8192] as const };
+  const areas = {
+    events: 8 + random.below(64),
+    flowBytes: random.pick([FLOW_SHORT, FLOW.size]),
+    index: { first: random.pick([1, 4, 16]), buckets: 2048, overflows: 512 },
+  };
   const world = engine.world({ sysctls: sysctlsOf(settings), ...areas });
   const size = random.pick([1, 7, 100, PACKETS]);
   const sweeping = random.pick([1, 0.5, 0]);

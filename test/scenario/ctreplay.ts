@@ -65,9 +65,12 @@ export async function replayThroughCtreplay(scenario: Scenario, workers: number)
     if (scenario.rules4) options.push('--rules', put('rules4', withHeader('iptables-save', scenario.rules4)));
     if (scenario.rules6) options.push('--rules', put('rules6', withHeader('ip6tables-save', scenario.rules6)));
     for (const [key, value] of Object.entries(scenario.sysctls)) options.push('--sysctl', `${key}=${value}`);
-    for (const { name, networks, addresses } of scenario.interfaces) {
+    for (const { name, networks, addresses, lengths } of scenario.interfaces) {
       options.push('--iface', `${name}=${networks.join(',')}`);
-      for (const address of addresses) options.push('--local', address);
+      for (const address of addresses) {
+        const length = lengths.get(address);
+        options.push('--local', length === undefined ? address : `${address}/${length}`);
+      }
     }
     const capture = put('conversation.pcap', toPcap(buildSteps(scenario.file, scenario.steps)));
     await run(process.execPath, [PROGRAM, 'replay', ...options, capture], { maxBuffer: 1 << 26 });

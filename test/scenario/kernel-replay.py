@@ -8,7 +8,7 @@
 # path (NFLOG); `conntrack -E` runs all the time, and the lines it prints are attributed to packets by counting the
 # netlink messages that each packet caused.
 #
-# job:    {"routes": [{"address", "dev"}], "local": [{"address", "dev"}], "sysctls": {key: value},
+# job:    {"routes": [{"address", "dev"}], "local": [{"address", "length" of its network or none, "dev"}], "sysctls": {key: value},
 #          "rules4": text, "rules6": text, "counters": bool,
 #          "packets": [{"at": seconds, "from": "lan" | "wan" | "local", "hex": IP packet, "tick": bool,
 #                       "whole": the packet that it is a fragment of}]}
@@ -94,7 +94,11 @@ def build_router(job):
     run("ip", "-6", "address", "add", "2001:db8:ffff::254/128", "dev", "lan", "nodad")
     for local in job["local"]:
         extra = ["nodad"] if ":" in local["address"] else []
-        run("ip", family(local["address"]), "address", "add", local["address"], "dev", local["dev"], *extra)
+        address = local["address"]
+        if "length" in local:
+            address += f"/{local['length']}"
+            extra += ["brd", "+"]
+        run("ip", family(address), "address", "add", address, "dev", local["dev"], *extra)
     for route in job["routes"]:
         run("ip", family(route["address"]), "route", "add", route["address"], "dev", route["dev"])
         run("ip", family(route["address"]), "neigh", "replace", route["address"], "lladdr", NEIGHBOUR, "dev", route["dev"])
@@ -257,6 +261,7 @@ class Wire:
         self.raw6 = socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_RAW)
         for sock in (self.raw4, self.raw6):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_PRIORITY, OWN_PRIORITY)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
 
     def send(self, origin, packet):
         six = packet[0] >> 4 == 6

@@ -130,7 +130,9 @@ export function replayThroughKernel(scenario: Scenario): Promise<KernelResult> {
   const own = new Set(scenario.interfaces.flatMap((item) => item.addresses));
   const job = {
     routes: [...legs].filter(([address]) => !isMulticast(address)).map(([address, dev]) => ({ address, dev })),
-    local: scenario.interfaces.flatMap((item) => item.addresses.map((address) => ({ address, dev: item.name }))),
+    local: scenario.interfaces.flatMap((item) =>
+      item.addresses.map((address) => ({ address, length: item.lengths.get(address), dev: item.name })),
+    ),
     sysctls: scenario.sysctls,
     rules4: scenario.rules4,
     rules6: scenario.rules6,

@@ -42,6 +42,8 @@ export interface Interface {
   networks: readonly string[];
   /** Addresses of the host itself. */
   addresses: readonly string[];
+  /** Of those that have a network with a broadcast address of its own: its prefix length. */
+  lengths: ReadonlyMap<string, number>;
 }
 
 export interface Scenario {
@@ -154,10 +156,12 @@ function parseBlock(kind: string, body: readonly string[], line: number, blocks:
   } else if (kind === 'interfaces') {
     for (const text of body) {
       const [name, ...words] = text.trim().split(/\s+/);
+      const own = words.filter((word) => !word.includes('/')).map((word) => word.split('@'));
       blocks.interfaces.push({
         name: name!,
         networks: words.filter((word) => word.includes('/')),
-        addresses: words.filter((word) => !word.includes('/')),
+        addresses: own.map(([address]) => address!),
+        lengths: new Map(own.flatMap(([address, length]) => (length ? [[address!, Number(length)]] : []))),
       });
     }
   } else throw new Error(`${line - 1}: unknown kind of block: ${kind}`);

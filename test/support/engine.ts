@@ -24,16 +24,16 @@ import {
   DEFRAG,
   EVENT,
   FLOW,
+  FLOW_SHORT,
   FRAGMENT_END,
   PACKET,
   RECORD,
-  SLOT,
   STEP,
   STEPS_MAX,
   WORLD,
 } from '../../src/engine/layout.ts';
 import { createMemory } from '../../src/engine/memory.ts';
-import { UNCONFIRMED_BYTES } from '../../src/engine/world.ts';
+import { buildIndex, buildPool, UNCONFIRMED_BYTES } from '../../src/engine/world.ts';
 import { type EventView, type PacketView, Records } from './engine-records.ts';
 
 export type { EventView, PacketView, TupleView } from './engine-records.ts';
@@ -319,8 +319,10 @@ export interface WorldOptions {
   sysctls?: Partial<Sysctls>;
   /** Most entries of the table; default 4,096. */
   flows?: number;
-  /** Slots of the index at first and at most: powers of two; default 64 and 8,192. */
-  slots?: readonly [number, number];
+  /** Bytes of an entry; default FLOW_SHORT. */
+  flowBytes?: number;
+  /** Buckets of the index at first (a power of two) and at most, and overflow buckets; default 16, 2,048 and 512. */
+  index?: { first: number; buckets: number; overflows: number };
   /** Events that the area has room for; default 256. */
   events?: number;
   checksums?: Checksums;
@@ -350,7 +352,15 @@ export class TestWorld {
 
   constructor(
     readonly engine: TestEngine,
-    { sysctls, flows = 4096, slots = [64, 8192], events = 256, checksums = Checksums.IGNORE, filler = 0 }: WorldOptions,
+    {
+      sysctls,
+      flows = 4096,
+      index = { first: 16, buckets: 2048, overflows: 512 },
+      flowBytes = FLOW_SHORT,
+      events = 256,
+      checksums = Checksums.IGNORE,
+      filler = 0,
+    }: WorldOptions,
   ) {
     this.sysctls = sysctlsWith(sysctls);
     this.checksums = checksums;
@@ -371,7 +381,6 @@ export class TestWorld {
       }
     }
     const accounting = this.sysctls.ACCT !== 0 || this.sysctls.TIMESTAMP !== 0;
-    const pool = engine.take(flows * FLOW.size);
     this.eventsStart = engine.take(events * EVENT.size);
     this.eventsEnd = this.eventsStart + events * EVENT.size;
     this.describe = engine.take(EVENT.size);
@@ -379,14 +388,11 @@ export class TestWorld {
     this.set(WORLD.steps, steps);
     this.set(WORLD.wheel, engine.take(WHEEL_BYTES));
     this.set(WORLD.unconfirmed, engine.take(UNCONFIRMED_BYTES));
-    this.set(WORLD.flows, pool);
-    this.set(WORLD.flows_top, pool);
-    this.set(WORLD.flows_end, pool + flows * FLOW.size);
+    buildPool(engine.view, this.at, engine, flows, flowBytes);
     this.set(WORLD.accounts, accounting ? engine.take(flows * ACCOUNT.size) : 0);
-    this.set(WORLD.index, engine.take(slots[1] * SLOT.size));
-    this.set(WORLD.index_spare, engine.take(slots[1] * SLOT.size));
-    this.set(WORLD.index_mask, slots[0] - 1);
-    this.set(WORLD.index_mask_max, slots[1] - 1);
+    buildIndex(engine.view, this.at, engine, index);
+    this.set(WORLD.index_count, index.first);
+    this.set(WORLD.index_mask, index.first * 2 - 1);
     this.set(WORLD.events, this.eventsStart);
     this.set(WORLD.events_top, this.eventsStart);
     this.set(WORLD.events_end, this.eventsEnd);
@@ -507,7 +513,7 @@ export class TestWorld {
       if (this.engine.view.getBigUint64(flow + FLOW.expires, true) > time) {
         entries.push(this.engine.event(this.describe));
       }
-      const next = flow + FLOW.size;
+      const next = flow + this.get(WORLD.flow_bytes);
       flow = unsigned(this.engine.call((e) => e.next_flow(this.at, next)));
     }
     return entries.sort((a, b) => a.id - b.id);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { loadHost } from '../../../src/host.ts';
-import { expectationEventText } from '../../../src/report/expect-text.ts';
+import { expectText } from '../../../src/report/expect-text.ts';
 import { run } from '../../../src/run.ts';
 import { h323Rules } from '../../differential/h323-traffic.ts';
 import { Connection } from '../../differential/helper-traffic.ts';
@@ -92,7 +92,7 @@ async function expected(
   } as const;
   await run(options, ({ worlds }) => {
     for (const event of worlds[0]!.expectations) {
-      const text = expectationEventText(event.view, event.bytes, event.at);
+      const text = expectText(event.view, event.bytes, event.at, true);
       if (text.includes('[NEW]')) found.push(/ dst=(\S+)/.exec(text)![1]!);
     }
   });

@@ -24,17 +24,15 @@ describe.each(BUILDS)('%s build', (build) => {
     engine = await openEngine({ build });
   });
 
-  it('doubles its index as often as needed and loses nothing', () => {
+  it('grows its index with its entries and loses nothing', () => {
     engine.reset();
-    const world = engine.world({ flows: 4096, slots: [2, 8192] });
-    const masks = new Set<number>();
+    const world = engine.world({ flows: 4096, index: { first: 1, buckets: 1024, overflows: 256 } });
     for (let n = 0; n < 4000; n++) {
       expect(world.one(flow(n)).ctState).toBe('NEW');
-      masks.add(world.get(WORLD.index_mask));
+      // One bucket more with every four entries.
+      expect(world.get(WORLD.index_count)).toBe(Math.floor(n / 4) + 1);
     }
     expect(world.flowCount).toBe(4000);
-    // Every power of two up to 8,192: the table was never more than three quarters full.
-    expect([...masks]).toEqual(range(1, 14).map((bits) => 2 ** bits - 1));
     expect(isNew(world.feed(range(0, 4000).map((n) => flow(n, NOW, true))))).toBe('ESTABLISHED');
     expect(world.table().map((entry) => entry.id)).toEqual(range(1, 4001));
     engine.checkCanaries();
@@ -49,7 +47,7 @@ describe.each(BUILDS)('%s build', (build) => {
 
   it('a full pool stops the run with table_full, and not one entry earlier', () => {
     engine.reset();
-    const world = engine.world({ flows: 10, slots: [16, 16] });
+    const world = engine.world({ flows: 10, index: { first: 4, buckets: 4, overflows: 1 } });
     world.feed(range(0, 10).map((n) => flow(n)));
     expect(world.flowCount).toBe(10);
     expect(() => world.one(flow(10))).toThrow('the table is full');
@@ -58,14 +56,16 @@ describe.each(BUILDS)('%s build', (build) => {
 
   it('a full index stops the run before look-ups would never end', () => {
     engine.reset();
-    const world = engine.world({ flows: 100, slots: [8, 8] });
-    expect(() => world.feed(range(0, 20).map((n) => flow(n)))).toThrow('the table is full');
-    expect(world.flowCount).toBeLessThan(8);
+    const world = engine.world({ flows: 100, index: { first: 1, buckets: 2, overflows: 1 } });
+    expect(() => world.feed(range(0, 30).map((n) => flow(n)))).toThrow('the table is full');
+    // Two buckets and the one behind them.
+    expect(world.flowCount).toBeLessThanOrEqual(21);
+    engine.checkCanaries();
   });
 
   it('entries that die leave room for new ones', () => {
     engine.reset();
-    const world = engine.world({ flows: 16, slots: [32, 32] });
+    const world = engine.world({ flows: 16, index: { first: 8, buckets: 8, overflows: 2 } });
     for (let round = 0; round < 200; round++) {
       const now = NOW + BigInt(round) * 31n * SECOND;
       world.sweep(now);
@@ -77,10 +77,10 @@ describe.each(BUILDS)('%s build', (build) => {
   it.each([1, 2, 3, 4])(
     'finds exactly what is there after random births and deaths in a crowded index (seed %i)',
     async (seed) => {
-      // Few slots, so that most entries collide and a death has to close the gap behind it.
+      // Few buckets, so that most have others behind them and a death has to close the gap in front of those.
       const random = new Random(seed);
       const seeded = await openEngine({ build, seed: [random.below(2 ** 32), random.below(2 ** 32)] });
-      const world = seeded.world({ flows: 256, slots: [128, 128] });
+      const world = seeded.world({ flows: 256, index: { first: 1, buckets: random.pick([1, 2, 5]), overflows: 40 } });
       const alive = new Set<number>();
       const talk = (n: number, flags: string) =>
         world.one({ time: NOW, data: ip(address(n), '192.0.2.1', tcp({ sport: 1, dport: 80, flags, seq: 100 })) });

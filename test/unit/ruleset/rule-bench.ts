@@ -240,6 +240,7 @@ export class RuleBench {
     this.view.setUint32(w + WORLD.sysctls, SYSCTLS, true);
     this.view.setUint32(SYSCTLS + Sysctl.ACCT * 4, 1, true);
     this.view.setUint32(w + WORLD.flows, FLOWS + index * 0x100, true);
+    this.view.setUint32(w + WORLD.flow_bytes, FLOW.size, true);
     this.view.setUint32(w + WORLD.accounts, this.account(index), true);
     const logs = LOGS + index * LOG_BYTES;
     this.view.setUint32(w + WORLD.logs, logs, true);
@@ -316,7 +317,7 @@ export class RuleBench {
     view.setUint16(at + FLOW.reply_sport, reply.sport, false);
     view.setUint16(at + FLOW.reply_dport, reply.dport, false);
     view.setUint8(at + FLOW.protonum, flow.protocol ?? packet.protocol);
-    view.setUint32(at + FLOW.status, flow.status ?? 0, true);
+    view.setUint16(at + FLOW.status, flow.status ?? 0, true);
     view.setBigUint64(at + FLOW.expires, flow.expires ?? 0n, true);
     view.setUint32(at + FLOW.mark, flow.mark ?? 0, true);
     const account = this.account(index);

@@ -4,8 +4,8 @@
 import { be16 } from "../bytes";
 import { expect_related, look_for_expectation, Refused, unlink_expectation } from "../expect";
 import { help_of } from "../help";
-import { Expectation, Find, Flow, Help, Packet, World } from "../layout";
-import { CtState, ExpectFlag, Helper, HelperFault, L3, Proto } from "../vocabulary";
+import { Find, FINDS_MAX, Flow, Help, Packet, World } from "../layout";
+import { CtState, ExpectFlag, Helper, HelperFault, Proto, Reason } from "../vocabulary";
 import { CALL_FORWARDED, USER_INFORMATION } from "./h225";
 import { CONTROL_MESSAGE, Role, SEPARATE_LAN_STACK } from "./h245";
 import { find_at, h323_of, is_senders, other_end, read_address, read_port } from "./h323";
@@ -31,8 +31,14 @@ export function h245_help(w: World, flow: Flow, p: Packet): bool {
   return read_stream(w, flow, p, true) || refuse(p, HelperFault.H245_MESSAGE);
 }
 
+/** The message that was read last could not be. */
+let broken: bool = false;
+/** Finds in the segment so far. */
+let found: u32 = 0;
+
 /** Reads the TPKTs of a segment; one that is not whole ends it (get_tpkt_data()). False if an expectation failed. */
 function read_stream(w: World, flow: Flow, p: Packet, h245: bool): bool {
+  found = 0;
   if (p.ct_state != CtState.ESTABLISHED) return true;
   if (flow.protonum != Proto.TCP && p.l4_captured < TCP_HEADER) return true;
   const help = help_of(w, flow);
@@ -65,9 +71,6 @@ function read_stream(w: World, flow: Flow, p: Packet, h245: bool): bool {
   }
 }
 
-/** The message that was read last could not be. */
-let broken: bool = false;
-
 /** Reads a message and does what it says. False if an expectation failed. */
 function read_tpkt(w: World, flow: Flow, help: Help, p: Packet, start: usize, length: u32, h245: bool): bool {
   let size = length;
@@ -83,7 +86,15 @@ function read_tpkt(w: World, flow: Flow, help: Help, p: Packet, start: usize, le
   const type = h245 ? CONTROL_MESSAGE : USER_INFORMATION;
   const finds = read_message(type, h245 ? Role.CONTROL : Role.NONE, start, size, h323_of(w).finds());
   broken = finds < 0;
-  return broken || follow(w, flow, help, p, start, finds);
+  if (broken) return true;
+  found += finds;
+  if (found > FINDS_MAX) {
+    // More than anybody announces, and more events than there is room for.
+    if (p.reason == Reason.NONE) p.reason = <u8>Reason.HELPER_CUT_SHORT;
+    broken = true;
+    return true;
+  }
+  return follow(w, flow, help, p, start, finds);
 }
 
 /** Where a Q.931 message has its user-user information (ITU-T Q.931 section 4), 0 if nowhere (DecodeQ931()). */

@@ -65,7 +65,7 @@ describe.skipIf(lacks.length > 0)('generated conversations: the kernel and ctrep
 });
 
 describe.skipIf(lacks.length > 0)('generated conversations of H.323: the kernel and ctreplay agree', AGAIN, () => {
-  it.each(Array.from({ length: SEEDS }, (_, index) => index + 1))('seed %i', async (seed) => {
+  it.each(Array.from({ length: Math.ceil(SEEDS / 2) }, (_, index) => index + 1))('seed %i', async (seed) => {
     const { steps, rules4 = [], rules6 = [] } = h323Traffic(seed, PACKETS);
     const asked = { ...traffic(steps), rules4, rules6, sysctls: {}, interfaces: ['lan', 'wan'] as const };
     expect(await agree(asked)).toBeGreaterThan(10);

@@ -10,9 +10,11 @@ import { expectText } from '../../src/report/expect-text.ts';
 import { PacketLines } from '../../src/report/packets.ts';
 import { run } from '../../src/run.ts';
 import { h323Rules, h323Traffic } from '../differential/h323-traffic.ts';
-import { helperRules, helperTraffic } from '../differential/helper-traffic.ts';
+import { Connection, helperRules, helperTraffic } from '../differential/helper-traffic.ts';
 import { Random } from '../model/random.ts';
-import { concat, ethernet, writePcap } from '../support/packets.ts';
+import { q931, tpkt } from '../support/h323-h225.ts';
+import { addressBytes, concat, ethernet, writePcap } from '../support/packets.ts';
+import { ABSENT, type Per, perBytes } from '../support/per.ts';
 
 const SEEDS = Number(process.env.CTREPLAY_FUZZ_SEEDS ?? 10);
 const START = 1_700_000_000_000_000_000n;
@@ -87,5 +89,45 @@ describe.each(CASES)('%s, seed %i', (kind, seed) => {
       return { data: data.subarray(0, 14 + 60 + random.below(60)), length: data.length };
     });
     expect(await replayed(kind, frames)).toContain('"why":"not-seen-by-helper"');
+  });
+});
+
+/** Q.931 with four tunnelled messages that open a channel each, for media and their control of this host (H.245). */
+function openings(random: Random, address: string): Uint8Array {
+  const ip = [(to: Per) => void to.octets(addressBytes(address)), (to: Per) => void to.word(random.below(65_536))];
+  const unicast = (to: Per): void => void to.choice(0, 5, 3, true, (it) => void it.sequence(ip, []));
+  const media = { optional: (to: Per) => void to.choice(0, 2, 1, true, unicast) };
+  const session = (to: Per): void => void to.octets([1]);
+  const none = [ABSENT, ABSENT, ABSENT, ABSENT, ABSENT];
+  const h2250 = (to: Per): void => void to.sequence([ABSENT, session, ABSENT, media, ABSENT, media, ...none], []);
+  const nullData = (to: Per): void => void to.choice(1, 6, 3, true);
+  const multiplex = (to: Per): void => void to.choice(3, 3, 2, true, h2250);
+  const forward = (to: Per): void => void to.sequence([ABSENT, nullData, multiplex], []);
+  const channel = (to: Per): void => void to.sequence([(it) => void it.word(0), forward, ABSENT], []);
+  const request = (to: Per): void => void to.choice(0, 4, 2, true, (it) => void it.choice(3, 11, 4, true, channel));
+  const tunnelled = (to: Per): void => void to.list([0, 1, 2, 3].map(() => (it: Per) => void it.open(request)));
+  const empty = (to: Per): void => void to.choice(8, 7, 3, true);
+  const pdu = (to: Per): void => void to.sequence([empty, ABSENT], [ABSENT, ABSENT, { optional: tunnelled }]);
+  return q931(
+    random,
+    perBytes((to) => void to.sequence([pdu, ABSENT], [])),
+  );
+}
+
+describe('H.323', () => {
+  it('a segment that announces without end is given up', async () => {
+    const random = new Random(1);
+    const [client, server] = ['10.0.0.2', '192.0.2.80'];
+    const call = new Connection({ client, server }, { client: 33_000, server: 1720 }, random);
+    const messages: Uint8Array[] = [];
+    for (let size = 0; size < 60_000; size += messages.at(-1)!.length) messages.push(tpkt(openings(random, server)));
+    const packets = [...call.open(), call.say('server', concat(...messages))];
+    const said = await replayed(
+      'H.323',
+      packets.map((packet) => ({ data: ethernet(packet) })),
+    );
+    expect(said).toContain('"why":"not-seen-by-helper"');
+    // Of a message there are 16 finds: four times a message, a channel, media and control. Each of the latter is two ports.
+    expect(said.split('\n').filter((line) => line.includes('[NEW] 240')).length).toBe((256 / 16) * 16);
   });
 });

@@ -11,7 +11,7 @@ export class H245 extends DataTypes {
     const bytes = addressBytes(address);
     const six = bytes.length === 16;
     const ip = (octets: ArrayLike<number>): Write => {
-      return (it) => void it.sequence([(a) => void a.octets(octets), (a) => void a.word(port)], []);
+      return (it) => void it.sequence([(a) => void a.octets(octets), (a) => void a.word(port)], this.additions());
     };
     const ipx: Write = (it) =>
       void it.sequence(

@@ -59,7 +59,7 @@ class Call {
   constructor(random: Random) {
     this.random = random;
     this.meeting = meet(random, true);
-    this.damage = random.pick([0, 0, 0.3, 0.6]);
+    this.damage = random.pick([0, 0.3, 0.6, 0.8]);
   }
 
   /** Messages of one side: mostly it announces its own address. */

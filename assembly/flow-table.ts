@@ -9,6 +9,7 @@ import { limit_insert, limit_remove } from "./limit";
 import { source_insert, source_remove } from "./nat-source";
 import { is_icmp, tuple_equal, tuple_hash, tuple_is_inverse, tuple_is_reverse } from "./tuple";
 import { Status } from "./vocabulary";
+import { TCP_FIN, TCP_RST } from "./wire/tcp";
 
 const SLOT_BITS: u32 = SLOT_ORIGINAL | SLOT_REPLY;
 
@@ -117,7 +118,7 @@ export function set_fetch_scratch(at: usize): void {
 /**
  * Touches what the packets `from` to `end` (at most FETCH) of a queue will look up, so that their cache misses overlap
  * instead of following each other: first their buckets of the index, then the entries these lead to (their first two
- * lines). Addresses are put together beforehand: a processor that waits for a load runs ahead by so many instructions,
+ * lines), then the places of timers that will move. Addresses are put together beforehand: a processor that waits for a load runs ahead by so many instructions,
  * not by so many loads.
  */
 export function fetch_lines(w: World, packets: usize, queue: usize, from: u32, end: u32): void {
@@ -140,6 +141,12 @@ export function fetch_lines(w: World, packets: usize, queue: usize, from: u32, e
     const first: usize = load<u32>(addresses + at);
     const second: usize = load<u32>(addresses + at, 4);
     seen ^= load<u64>(first) ^ load<u64>(first, 64) ^ load<u64>(second) ^ load<u64>(second, 64);
+  }
+  // Who closes a connection moves its timer.
+  for (at = 0; at < count; at += 4) {
+    const closes = queued(packets, queue, from + <u32>(at >> 2)).tcp_flags & (TCP_FIN | TCP_RST);
+    const timer = changetype<Flow>(<usize>load<u32>(addresses + at)).timer;
+    seen ^= load<u32>(<usize>select<u32>(timer, 0, closes));
   }
   w.fetched = seen;
 }

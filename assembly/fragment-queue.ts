@@ -19,7 +19,7 @@ export const LAST_IN: u32 = 2;
 export const enum Insert { OK, DUPLICATE, OVERLAP }
 
 export function is_six(q: FragmentQueue): bool {
-  return q.kind >> 16 == L3.IPV6;
+  return (q.kind >> 16 & 0xff) == L3.IPV6;
 }
 
 function hash_of(p: Packet, id: u32, kind: u32): u32 {

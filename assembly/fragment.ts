@@ -52,6 +52,7 @@ export function defrag_batch(defrag: usize, queue: usize, length: u32, clock_lo:
   for (let i: u32 = 0; i < length; i++) {
     const index = <u32>load<u16>(queue + <usize>i * 2);
     const p = changetype<Packet>(<usize>d.packets + <usize>index * offsetof<Packet>());
+    if (p.reason == Reason.EGRESS_COPY) continue;
     expire_queues(d, p.clock);
     const reason = p.l3num == L3.IPV6 ? gather6(d, p, index) : gather4(d, p, index);
     if (reason == Reason.NONE || reason == Reason.FRAGMENT_PENDING) continue;
@@ -65,7 +66,7 @@ export function defrag_batch(defrag: usize, queue: usize, length: u32, clock_lo:
 function gather4(d: Defrag, p: Packet, index: u32): Reason {
   if (!has_room(d, false)) return Reason.FRAGMENT_MEMORY;
   const l3: usize = p.l3;
-  const q = find_queue(d, p, be16(l3 + 4), (<u32>L3.IPV4 << 16) | p.protonum);
+  const q = find_queue(d, p, be16(l3 + 4), (<u32>L3.IPV4 << 16) | user(p) | p.protonum);
   if (too_far(d, q)) restart_queue(d, q, p.clock, index);
   const field = be16(l3 + 6);
   const offset = (field & IP_OFFSET) << 3;
@@ -91,6 +92,11 @@ function gather4(d: Defrag, p: Packet, index: u32): Reason {
   if (size > q.max_size) q.max_size = size;
   if (field & IP_DF && size > q.max_df_size) q.max_df_size = size;
   return complete(q) ? reassemble4(d, q, p, index) : Reason.FRAGMENT_PENDING;
+}
+
+/** What the host sends waits apart from what it receives (IP_DEFRAG_CONNTRACK_OUT, IP_DEFRAG_CONNTRACK_IN). */
+function user(p: Packet): u32 {
+  return p.flags & PacketFlag.LEAVING ? 1 << 24 : 0;
 }
 
 function discard(d: Defrag, q: FragmentQueue, reason: Reason, index: u32): Reason {
@@ -171,7 +177,7 @@ function gather6(d: Defrag, p: Packet, index: u32): Reason {
   if (!has_room(d, true)) return Reason.FRAGMENT_MEMORY;
   // Groups and link-local addresses mean another packet on another link.
   const scoped = load<u8>(l3, 24) == 0xff || (load<u8>(l3, 24) == 0xfe && (load<u8>(l3, 25) & 0xc0) == 0x80);
-  const q = find_queue(d, p, be32(fragment + 4), (<u32>L3.IPV6 << 16) | (scoped ? <u32>p.iif : 0));
+  const q = find_queue(d, p, be32(fragment + 4), (<u32>L3.IPV6 << 16) | user(p) | (scoped ? <u32>p.iif : 0));
   const end = offset + p.l4_len;
   if (end > PACKET_MAX) return Reason.FRAGMENT_TOO_BIG;
   if (field & 1) {
@@ -317,14 +323,16 @@ function build(d: Defrag, q: FragmentQueue, length: u32): usize {
 /** Makes the record of the completing fragment that of the whole packet: link header and kind are the first one's. */
 function become(d: Defrag, p: Packet, index: u32, first: FragmentPiece, l3: usize): void {
   begin_again(d, p, index);
-  p.flags = <u16>PacketFlag.REASSEMBLED;
+  p.flags |= <u16>PacketFlag.REASSEMBLED;
   p.mac = first.mac ? <u32>l3 - MAC_BYTES : 0;
   p.pkttype = <u8>first.pkttype;
 }
 
 function begin_again(d: Defrag, p: Packet, index: u32): void {
   const record = changetype<Record>(<usize>d.records + <usize>index * offsetof<Record>());
+  const side = p.flags & (PacketFlag.ARRIVING | PacketFlag.LEAVING);
   clear(p);
+  p.flags = <u16>side;
   p.clock = record.clock;
   p.iif = record.iface;
 }

@@ -8,6 +8,7 @@ import { flow_number } from "./flow-pool";
 import { Expectation, Flow, Help, Packet, World } from "./layout";
 import { pptp_end_calls, pptp_expected, pptp_forget_call } from "./helper/pptp";
 import { find_expectation, helping_of, unlink_expectation } from "./expect";
+import { nat_expected } from "./nat-expect";
 import { template_expevents, template_helper } from "./template";
 import { Helper, Proto, Status } from "./vocabulary";
 
@@ -57,6 +58,7 @@ export function begin_help(w: World, flow: Flow, p: Packet): bool {
     master.children++;
     flow.mark = changetype<Flow>(<usize>master.flow).mark;
     if (expected.helper == Helper.PPTP) pptp_expected(w, expected);
+    nat_expected(w, p, flow, expected);
   }
   return true;
 }
@@ -85,7 +87,7 @@ export function drop_begun(w: World): void {
 export function end_help(w: World, flow: Flow, when: u64, p: Packet): void {
   const help = help_of(w, flow);
   help.flow = 0;
-  if (help.helper == Helper.PPTP) pptp_end_calls(w, help, when, p);
+  if (help.helper == Helper.PPTP) pptp_end_calls(w, flow, help, when, p);
   release(w, help, when, changetype<usize>(p) != 0);
 }
 

@@ -4,18 +4,21 @@
 // place of connection tracking. Each base chain is one function of the emitted rule code.
 
 import { deserves_error, deserves_reset, echo_of, error_for, mark_echo, reject_error, reset_for, routing_error } from "./answer";
-import { bury, confirm, conntrack_in } from "./conntrack";
+import { announce, bury, confirm, conntrack_in, find_live } from "./conntrack";
+import { found_dir } from "./flow-table";
 import { help_of, helper_of } from "./help";
 import { help } from "./helper/helper";
-import { Flow, Help, LogRecord, Packet, Step, STEPS_MAX, World } from "./layout";
+import { restore_packet } from "./helper/rewrite";
+import { Flow, Help, LogRecord, Packet, Step, STEPS_MAX, Tuple, World } from "./layout";
 import { nat_packet, restore_captured } from "./nat";
 import { reject_verifies } from "./packet";
 import { route_decide, route_echoes, route_loops, route_path } from "./route";
 import { trace_answer, trace_chain, trace_chain_end, trace_conntrack, trace_hook, trace_route } from "./trace";
-import { tcp_set_closing } from "./track/tcp";
+import { note_answer, seen_elsewhere } from "./sight";
+import { tcp_established, tcp_set_closing } from "./track/tcp";
 import { shown_state } from "./track/tracker";
 import {
-  ChainVerdict, CtState, Helper, Hook, L3, PacketFlag, Path, Reason, RejectWith, Status, StepKind, Verdict,
+  ChainVerdict, CtState, Helper, Hook, L3, PacketFlag, Path, Proto, Reason, RejectWith, Status, StepKind, Verdict,
 } from "./vocabulary";
 import { ipv4_options, OptionFault } from "./wire/ip-options";
 
@@ -27,14 +30,74 @@ let filter_rule: u32 = NO_RULE;
 /** Judges one decoded packet: fills verdict, rule, state and reason, and moves its flow on. */
 export function judge(w: World, p: Packet): void {
   filter_rule = NO_RULE;
+  if (p.flags & PacketFlag.LEAVING && w.sights && seen_elsewhere(w, p)) return;
   route_path(p, w);
-  const verdict = p.path == Path.OUTPUT ? send(w, p) : receive(w, p);
+  conclude(w, p, p.path == Path.OUTPUT ? send(w, p) : receive(w, p));
+}
+
+/** What remains when the verdict is known. */
+// @ts-ignore: decorator
+@inline function conclude(w: World, p: Packet, verdict: u32): void {
   p.verdict = <u8>verdict;
   if (verdict == Verdict.ACCEPT && filter_rule != NO_RULE) p.rule = filter_rule;
   if (verdict == Verdict.REJECT) reject(w, p);
   describe(w, p);
   if (p.flags & PacketFlag.TRANSLATED) restore_captured(w, p);
+  if (w.helping) restore_packet(w, p);
   bury(w);
+}
+
+/** What judge_usual() is to know of a world: whether it may be used, and the one chain that packets on it meet. */
+export const USUAL_NEVER: u32 = 0xffffffff;
+export const USUAL_NO_CHAIN: u32 = 0xfffffffe;
+
+/**
+ * Looks for the usual world: every IPv4 packet is forwarded, and between connection tracking and its end it meets no more
+ * than one chain of the filter table. Returns that chain's slot or one of the above.
+ */
+export function usual_world(w: World): u32 {
+  if (w.topology | w.limits | w.accounts | w.trace_area | w.templates | w.nat | w.helping | w.sights) return USUAL_NEVER;
+  const prerouting = step_at(w, Hook.PREROUTING, 0);
+  if (prerouting.kind != StepKind.CONNTRACK || step_at(w, Hook.PREROUTING, 1).kind != StepKind.END) return USUAL_NEVER;
+  if (step_at(w, Hook.POSTROUTING, 0).kind != StepKind.END) return USUAL_NEVER;
+  const forward = step_at(w, Hook.FORWARD, 0);
+  if (forward.kind == StepKind.END) return USUAL_NO_CHAIN;
+  if (forward.kind != StepKind.FILTER_CHAIN || step_at(w, Hook.FORWARD, 1).kind != StepKind.END) return USUAL_NEVER;
+  return forward.slot;
+}
+
+/** A step of an IPv4 hook. */
+// @ts-ignore: decorator
+@inline function step_at(w: World, hook: u32, number: u32): Step {
+  return changetype<Step>(<usize>w.steps + (hook * STEPS_MAX + number) * <u32>offsetof<Step>());
+}
+
+/**
+ * judge() for what most packets of a usual world are: forwarded TCP over IPv4 that tcp_established() accepts. False if
+ * the packet is anything else: then nothing was changed but that an entry may have expired, and judge() has to look at it.
+ */
+export function judge_usual(w: World, p: Packet, chain: u32): bool {
+  if (p.protonum != Proto.TCP || p.l3num != L3.IPV4 || p.flags != 0 || p.ttl <= 1) return false;
+  const known = find_live(w, changetype<Tuple>(p), p.hash);
+  if (known == 0) return false;
+  const flow = changetype<Flow>(known);
+  const dir = found_dir();
+  if (!tcp_established(w, flow, p, dir)) return false;
+  p.flow = <u32>known;
+  p.dir = <u8>dir;
+  p.ct_state = <u8>CtState.ESTABLISHED;
+  p.path = <u8>Path.FORWARD;
+  p.oif = 0;
+  p.ttl--;
+  filter_rule = NO_RULE;
+  let verdict: u32 = Verdict.ACCEPT;
+  if (chain != USUAL_NO_CHAIN) {
+    verdict = call_indirect<u32>(chain, changetype<usize>(p), changetype<usize>(w));
+    filter_rule = p.rule;
+  }
+  if (verdict == Verdict.ACCEPT) announce(w, flow, p);
+  conclude(w, p, verdict);
+  return true;
 }
 
 /** A packet from outside: PREROUTING, the routing decision, then INPUT or FORWARD and POSTROUTING. */
@@ -122,7 +185,7 @@ function loop_back(w: World, p: Packet): u32 {
   }
   let verdict = run(w, p, Hook.PREROUTING);
   if (verdict == Verdict.ACCEPT) verdict = run(w, p, Hook.INPUT);
-  return verdict == Verdict.ACCEPT ? finish(w, p) : verdict;
+  return verdict == Verdict.ACCEPT ? finish(w, p, true) : verdict;
 }
 
 // @ts-ignore: decorator
@@ -134,8 +197,11 @@ function loop_back(w: World, p: Packet): u32 {
 
 /** The last hook: helpers see the packet (nf_confirm()), then its entry becomes part of the table. */
 // @ts-ignore: decorator
-@inline function finish(w: World, p: Packet): u32 {
-  if (w.helping && !help(w, p)) return drop(p, Reason.HELPER);
+@inline function finish(w: World, p: Packet, looped: bool = false): u32 {
+  if (w.helping) {
+    const reason = help(w, p, looped);
+    if (reason != Reason.NONE) return drop(p, reason);
+  }
   if (confirm(w, p)) return Verdict.ACCEPT;
   if (p.reason == Reason.NAT_CLASH) return drop(p, Reason.NAT_CLASH);
   w.table_full = 1;
@@ -204,7 +270,9 @@ function answer(w: World, p: Packet, own: Packet): void {
   if (w.trace) trace_answer(w, own);
   const logs: usize = w.logs_top;
   const rule = filter_rule;
-  if (send(w, own) == Verdict.REJECT) reject(w, own);
+  const verdict = send(w, own);
+  if (verdict == Verdict.ACCEPT) note_answer(w, own);
+  if (verdict == Verdict.REJECT) reject(w, own);
   filter_rule = rule;
   // Confirmed by an answer, the entry is the packet's, too.
   if (p.flow) p.flow = own.flow;

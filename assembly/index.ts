@@ -4,6 +4,7 @@ export {
   copy_packets, decode_batch, describe_expectation, describe_flow, init_instance, next_flow, SHARDS, sweep_world, track_queue,
 } from "./process";
 export { defrag_batch } from "./fragment";
+export { match_sights } from "./sight";
 export { next_expectation } from "./expect";
 export { hash_tuple, preload_flow } from "./conntrack";
 export { WHEEL_BYTES } from "./timer";

@@ -38,6 +38,18 @@ function draw(w: World, n: Nat): u32 {
   return <u32>(z >> 48);
 }
 
+/** Numbers for helpers begin here, those for bindings at Manip << 16. */
+const HELPER_DRAWS: u32 = 2 << 16;
+
+export function begin_helper_draws(w: World): void {
+  changetype<Nat>(<usize>w.nat).draws = HELPER_DRAWS;
+}
+
+/** The next number below `count`, which is at most 65536, for the packet in work. */
+export function draw_below(w: World, count: u32): u32 {
+  return (draw(w, changetype<Nat>(<usize>w.nat)) * count) >> 16;
+}
+
 /** The entry that answers to `t` would be taken for, 0 if there is none (kernel: nf_nat_used_tuple()). */
 function user_of(w: World, n: Nat, t: Tuple): usize {
   const reply = n.reply();
@@ -171,17 +183,18 @@ function choose_address(t: Tuple, range: NatRange, zone: u32, manip: u32): void 
  */
 function choose_port(w: World, n: Nat, t: Tuple, range: NatRange, flow: Flow, p: Packet, manip: u32): void {
   const icmp = t.protonum == Proto.ICMP || t.protonum == Proto.ICMPV6;
+  const call = t.protonum == Proto.GRE;
   // GRE without PPTP keeps its call ids, and other protocols have nothing to tell flows apart by.
-  if (!icmp && !has_ports(t.protonum)) return;
+  if (call ? !(flow.status & Status.EXPECTED) : !icmp && !has_ports(t.protonum)) return;
   const specified = (range.flags & NatFlag.PROTO_SPECIFIED) != 0;
-  if (!icmp && !specified && manip == Manip.DST) return;
+  if (!icmp && !call && !specified && manip == Manip.DST) return;
   const key = changetype<usize>(t) + (icmp || manip == Manip.SRC ? offsetof<Tuple>("sport") : offsetof<Tuple>("dport"));
   const old = bswap16(load<u16>(key));
   let first: u32 = range.min_proto;
   let last: u32 = range.max_proto;
   if (!specified) {
-    first = icmp ? 0 : old < 512 ? 1 : old < 1024 ? 600 : 1024;
-    last = icmp ? 65535 : old < 512 ? 511 : old < 1024 ? 1023 : 65535;
+    first = icmp ? 0 : call || old < 512 ? 1 : old < 1024 ? 600 : 1024;
+    last = icmp || call ? 65535 : old < 512 ? 511 : old < 1024 ? 1023 : 65535;
   } else if (last < first) {
     first = range.max_proto;
     last = range.min_proto;

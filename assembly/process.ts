@@ -9,11 +9,12 @@ import { sweep_expectations } from "./expect";
 import { set_reply_scratch } from "./flow-pool";
 import { FETCH, fetch_lines, set_fetch_scratch } from "./flow-table";
 import { EXPECTATIONS_PER_FLOW } from "./help";
-import { judge } from "./hook";
+import { judge, judge_usual, usual_world, USUAL_NEVER } from "./hook";
 import { EVICTIONS_MAX, table_is_full } from "./limit";
-import { BATCH_PACKETS, Event, Expectation, FINDS_MAX, Flow, LogRecord, Packet, Record, World } from "./layout";
+import { BATCH_PACKETS, Event, Expectation, FINDS_MAX, Flow, LogRecord, Packet, Record, Sights, World } from "./layout";
 import { NAT_EVENTS_MAX } from "./nat-tuple";
 import { decode, set_inner_scratch } from "./packet";
+import { look } from "./sight";
 import { set_error_scratch } from "./conntrack";
 import { tally } from "./tally";
 import { sweep } from "./timer";
@@ -43,21 +44,26 @@ export function init_instance(scratch: usize, seed_lo: u32, seed_hi: u32): void 
 /**
  * Decodes `count` records into packets and appends each that goes on to the queue of its lane: `queues` holds a
  * u16[BATCH_PACKETS] of packet indices per lane, `lengths` a u32 per lane, `lanes` a u8 per shard. Fragments are appended
- * to the queue behind those of the lanes, number `fragments`: defrag_batch() has to see them.
+ * to the queue behind those of the lanes, number `fragments`: defrag_batch() has to see them. `sights` is a Sights record
+ * or 0. True if match_sights() has to see the batch.
  */
 export function decode_batch(
   records: usize, count: u32, packets: usize, checksums: u32, queues: usize, lengths: usize, lanes: usize, fragments: u32,
-): void {
+  sights: usize,
+): bool {
+  let sided = false;
   for (let i: u32 = 0; i < count; i++) {
     const p = changetype<Packet>(packets + <usize>i * PACKET);
     const record = changetype<Record>(records + <usize>i * RECORD);
     const judged = decode_usual(p, record, checksums) || decode(p, record, checksums);
+    if (sights && look(changetype<Sights>(sights), p, record)) sided = true;
     if (!judged && p.reason != Reason.FRAGMENT_PENDING) continue;
     const lane = <usize>(judged ? <u32>load<u8>(lanes + (p.hash & (SHARDS - 1))) : fragments);
     const length = load<u32>(lengths + lane * 4);
     store<u16>(queues + (lane * BATCH_PACKETS + length) * 2, <u16>i);
     store<u32>(lengths + lane * 4, length + 1);
   }
+  return sided;
 }
 
 /** A second firewall judges a copy of each packet. */
@@ -82,6 +88,7 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
     offsetof<Event>()
   );
   const logs_room = w.logs_reserve * <u32>offsetof<LogRecord>();
+  const usual = usual_world(w);
   let fetched = from;
   for (let i = from; i < length; i++) {
     if (i == fetched) {
@@ -98,7 +105,7 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
     // Entries whose time has come do not count against the limit.
     if (w.limits && table_is_full(w) && !sweep(w, w.now)) return i;
     w.trace = w.number == w.trace_number ? w.trace_area : 0;
-    judge(w, p);
+    if (p.reason != Reason.EGRESS_COPY && (usual == USUAL_NEVER || !judge_usual(w, p, usual))) judge(w, p);
     if (w.table_full) return i;
     if (w.tally) tally(w, p);
   }

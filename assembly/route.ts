@@ -6,9 +6,8 @@
 //   route_decide  received: after PREROUTING (ip_route_input_slow(), ip6_route_input(), then ip_forward() or
 //                 ip6_forward() up to their FORWARD hook); own packets: before OUTPUT (ip_route_output_key_hash_rcu())
 //
-// A capture does not say who sent a packet. A source address of the host's own is taken as its own sending; that such
-// a packet was received (spoofed: IPv4 drops it as martian, IPv6 lets it pass) cannot be told from that. Without a
-// topology (World.topology == 0) every packet is forwarded, between interfaces that only the capture can name.
+// A source address of the host's own is taken as its own sending; that such a packet was received (spoofed: IPv4 drops
+// it as martian, IPv6 lets it pass) is not told from that. Without a topology (World.topology == 0) every packet is forwarded, between interfaces that only the capture can name.
 //
 // Not judged here, because no host file that is read so far decides it: reverse path filtering, policy routing,
 // frames for another station's link-layer address, and the size of the outgoing link.
@@ -16,7 +15,7 @@
 import { be32, be64 } from "./bytes";
 import { Packet, Route4, Route6, World } from "./layout";
 import { sysctl } from "./sysctl";
-import { AddrType, L3, Path, PktType, Reason, Sysctl } from "./vocabulary";
+import { AddrType, L3, PacketFlag, Path, PktType, Reason, Sysctl } from "./vocabulary";
 
 const IPPROTO_IGMP: u32 = 2;
 const LIMITED_BROADCAST: u32 = 0xffffffff;
@@ -69,7 +68,7 @@ export function route_path(p: Packet, w: World): void {
     return;
   }
   const source = route_lookup(w, p.l3num, changetype<usize>(p));
-  if (source >> 16 == AddrType.LOCAL && !strays(p, source & 0xffff)) {
+  if ((source >> 16 == AddrType.LOCAL && !strays(p, source & 0xffff)) || is_nameless(p)) {
     // The capture's interface is the one it left by: a hint where the destination does not say (multicast).
     p.path = <u8>Path.OUTPUT;
     p.oif = p.iif;
@@ -80,6 +79,12 @@ export function route_path(p: Packet, w: World): void {
   }
   if (p.iif == 0) p.iif = <u16>source;
   p.path = <u8>(delivered(destination(p, w) >> 16) ? Path.INPUT : Path.FORWARD);
+}
+
+/** What leaves without a source address: who has none yet asks for one (DHCP, duplicate address detection). */
+// @ts-ignore: decorator
+@inline export function is_nameless(p: Packet): bool {
+  return (p.flags & PacketFlag.LEAVING) != 0 && (p.src_lo | p.src_hi) == 0;
 }
 
 /** A loopback source elsewhere than on loopback: no host sends that (__mkroute_output()), so it was received. */

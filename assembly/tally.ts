@@ -37,7 +37,7 @@ export function tally(w: World, p: Packet): void {
   if (made) {
     add(at + TALLY_FLOWS, kind, 1);
     add(at + TALLY_PROTOCOL_FLOWS, protocol, 1);
-  } else if (verdict != Verdict.ACCEPT || state == CtState.INVALID || state == CtState.UNTRACKED) {
+  } else if ((verdict != Verdict.ACCEPT && p.reason != Reason.EGRESS_COPY) || state == CtState.INVALID || state == CtState.UNTRACKED) {
     if (p.flow_id == 0 || p.flow_id == w.number) {
       flags |= PacketFlag.STRANGER;
       add(at + TALLY_STRANGERS, 0, 1);

@@ -23,6 +23,12 @@ export function has_ports(protonum: u32): bool {
   return protonum == Proto.TCP || protonum == Proto.UDP || protonum == Proto.SCTP || protonum == Proto.UDPLITE;
 }
 
+/** A key of another kind, hashed with the seed. */
+export function seeded(key: u64): u64 {
+  const h = (key ^ seed) * MIX_1;
+  return (h ^ (h >> 32)) * MIX_2 >> 32;
+}
+
 // @ts-ignore: decorator
 @inline function endpoint(lo: u64, hi: u64, port: u64): u64 {
   let h = (lo ^ seed) * MIX_1;

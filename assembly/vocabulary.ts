@@ -134,6 +134,7 @@ export enum Status {
   CONFIRMED = 8,
   SRC_NAT = 16,
   DST_NAT = 32,
+  SEQ_ADJUST = 64,
   SRC_NAT_DONE = 128,
   DST_NAT_DONE = 256,
   DYING = 512,
@@ -173,6 +174,18 @@ export enum ExpectFlag {
   PERMANENT = 1,
   INACTIVE = 2,
   USERSPACE = 4,
+}
+
+/** What NAT does to a connection that was expected (kernel: nf_conntrack_expect.expectfn). */
+export enum ExpectNat {
+  /** What the rules say. */
+  RULES = 0,
+  /** As its master goes (nf_nat_follow_master()). */
+  MASTER = 1,
+  /** As SIP wants its media and calls (nf_nat_sip_expected()). */
+  SIP = 2,
+  /** As calls of PPTP (pptp_nat_expected()). */
+  CALL = 3,
 }
 
 /** Kinds of lines that `conntrack -E` prints. */
@@ -226,7 +239,7 @@ export enum PacketFlag {
   REASSEMBLED = 64,
   /** A fragment that shows what became of its packet: see Packet.hash. */
   FRAGMENT_OF = 128,
-  /** One of the host's own that answers a packet of the capture (assembly/answer.ts). */
+  /** One of the host's own that answers a packet of the capture (assembly/answer.ts), or the copy of such an answer. */
   ANSWER = 256,
   /** NAT has changed the packet: the record shows it as it was captured, its Translation as it left (assembly/nat.ts). */
   TRANSLATED = 512,
@@ -236,6 +249,9 @@ export enum PacketFlag {
   STRANGER = 2048,
   /** The copy that comes back of what the host sends to everybody or to a group (assembly/answer.ts). */
   ECHO = 4096,
+  /** The capture shows the packet where it came to the host, or where it left the host (assembly/sight.ts). */
+  ARRIVING = 8192,
+  LEAVING = 16384,
 }
 
 /** Targets of the nat table. */
@@ -346,6 +362,8 @@ export enum Reason {
   BAD_IP_CHECKSUM = 5,
   /** A fragment whose packet was not decided in time to say so (src/report/hold.ts); every fragment until it is. */
   FRAGMENT_PENDING = 6,
+  /** What left the host, and was judged where it arrived, or where the host made it. */
+  EGRESS_COPY = 7,
   IP_TRUNCATED = 12,
   /** Loopback or multicast addresses where none may be: IPv6 packets like that are dropped on receipt. */
   MARTIAN_ADDRESS = 13,
@@ -377,6 +395,8 @@ export enum Reason {
   SOURCE_ROUTE = 57,
   /** A helper does not let the packet pass. */
   HELPER = 58, // (value: HelperFault)
+  /** A segment of a connection that a helper rewrites, with options that cannot be read. */
+  SEQ_ADJUST = 59,
 
   // Fragments that reassembly gave up (assembly/fragment.ts).
   FRAGMENT_TIMEOUT = 48,
@@ -438,9 +458,16 @@ export enum HelperFault {
   SIP_BAD_EXPIRES = 9,
   SIP_BAD_SDP = 10,
   SIP_NO_MEDIA = 11,
-  RAS_MESSAGE = 12,
-  Q931_MESSAGE = 13,
-  H245_MESSAGE = 14,
+  ALL_PORTS_IN_USE = 12,
+  CANNOT_MANGLE = 13,
+  SIP_ALL_PORTS_IN_USE = 14,
+  SIP_CANNOT_MANGLE_SDP = 15,
+  SIP_CANNOT_NAT = 16,
+  /** The kernel says nothing. */
+  SILENT = 17,
+  RAS_MESSAGE = 18,
+  Q931_MESSAGE = 19,
+  H245_MESSAGE = 20,
 }
 
 /** Sysctls the engine reads, in the order of the Sysctls record; `src/topology/sysctl.ts` has names and defaults. */

@@ -163,6 +163,7 @@ export class Lab {
       this.lengths,
       this.shards,
       1,
+      0,
     );
     return this.view.getUint32(this.lengths, true);
   }

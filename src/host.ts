@@ -45,6 +45,8 @@ export class Host {
   sysctls: Uint32Array = defaultSysctls();
   /** Undefined if nothing is known of addresses and routes: every packet is then forwarded. */
   topology: Topology | undefined;
+  /** Interfaces with their numbers and link-layer addresses, as far as they were printed. */
+  links: readonly Pick<Interface, 'name' | 'index' | 'mac'>[] = [];
   /** The table to start from. */
   conntrack: ConntrackEntry[] = [];
   /** Names of connection labels. */
@@ -112,6 +114,7 @@ class HostLoader {
     }
     this.host.sysctls = this.sysctls.values;
     this.host.topology = this.topology(options);
+    this.host.links = this.links ?? this.interfaces ?? [];
     this.noteSysctls();
     return this.host;
   }

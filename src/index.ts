@@ -11,6 +11,7 @@ import { handOver } from './hand-over.ts';
 import { type Host, loadHost } from './host.ts';
 import { flowJson } from './report/conntrack-json.ts';
 import { ConntrackLines } from './report/conntrack-text.ts';
+import { type ContradictionKind, CopyCheck } from './report/copies.ts';
 import { DiffCollector, type DiffReport } from './report/diff.ts';
 import { PacketLines } from './report/packets.ts';
 import { type Summary, summarizeRun } from './report/summary.ts';
@@ -20,6 +21,7 @@ import { type RunOptions, type RunResult, run } from './run.ts';
 export type { CaptureSpec } from './capture/reader.ts';
 export * from './errors.ts';
 export { type Host, type HostOptions, loadHost } from './host.ts';
+export type { Contradiction, ContradictionKind, CopyCounts } from './report/copies.ts';
 export type { DiffReport, FlowDifference, Judgement } from './report/diff.ts';
 export type { Summary } from './report/summary.ts';
 
@@ -69,6 +71,13 @@ export interface PacketReport {
   with?: string;
   rule?: string;
   why?: string;
+  /**
+   * A copy of what left (`why` is `egress-copy`): the packet as it arrived, or the one that the host answered, and what the
+   * replay says otherwise.
+   */
+  of?: { file: number; n: number };
+  answers?: { file: number; n: number };
+  contradicts?: ContradictionKind;
   /** A fragment: the one that completed the packet, whose verdict this is. */
   frag?: { file: number; n: number };
   events?: ('NEW' | 'UPDATE' | 'DESTROY')[];
@@ -120,6 +129,7 @@ export async function* replay(options: ReplayOptions): AsyncGenerator<ReplayBatc
   const wantPackets = options.packets ?? true;
   const wantEvents = options.events ?? true;
   const tally = new PacketTally();
+  const check = new CopyCheck();
   const eventLines = new ConntrackLines({ timestamp: true });
   let lines: PacketLines | undefined;
   const batches = handOver<ReplayBatch, RunResult>(options.signal, (signal, give) =>
@@ -135,9 +145,10 @@ export async function* replay(options: ReplayOptions): AsyncGenerator<ReplayBatc
         const { view, bytes, records, count } = batch;
         const world = batch.worlds[0]!;
         if (world.uncounted) tally.add(view, bytes, records, world.packets, count);
+        const copies = check.add(batch);
         lines ??= new PacketLines({ rules: world.rules, interfaces: batch.interfaces });
         const packets: PacketReport[] = wantPackets
-          ? linesOf(lines.lines(batch, world)).map((line) => JSON.parse(line))
+          ? linesOf(lines.lines(batch, world, copies)).map((line) => JSON.parse(line))
           : [];
         const texts = linesOf(eventLines.events(world.events));
         const events = world.events.map((event, index) => ({
@@ -151,7 +162,7 @@ export async function* replay(options: ReplayOptions): AsyncGenerator<ReplayBatc
   const result = yield* batches;
   const world = result.worlds[0]!;
   const table = Array.from(world.table(), (entry) => JSON.parse(flowJson(entry.view, entry.bytes, entry.at, true)));
-  return { summary: summarizeRun(tally, result), table, ...(result.error && { error: result.error }) };
+  return { summary: summarizeRun(tally, check, result), table, ...(result.error && { error: result.error }) };
 }
 
 /**

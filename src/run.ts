@@ -31,6 +31,7 @@ import {
 } from './engine/layout.ts';
 import { Allocator, createMemory } from './engine/memory.ts';
 import { preloadTable } from './engine/preload.ts';
+import { layOutSights } from './engine/sights.ts';
 import { INTERFACE_TABLE_BYTES, usesHelpers, WorldImage } from './engine/world.ts';
 import { CaptureError, EngineError } from './errors.ts';
 import type { Host } from './host.ts';
@@ -117,6 +118,8 @@ export interface BatchView {
   count: number;
   worlds: readonly WorldView[];
   interfaces: InterfaceNames;
+  /** Of some packets it is known whether they arrived or left. */
+  sided: boolean;
 }
 
 export interface WorldResult {
@@ -286,6 +289,8 @@ class Replay {
       });
       const defrag = layOutDefrag(memory, allocator, options.hosts[0].sysctls, placesFor(lanes));
       const { endsBytes } = defrag;
+      const sights = layOutSights(memory, allocator, options.hosts, images[0]!.lanes[0]!, names);
+      for (const image of images) image.tellSides(allocator, sights);
       const wants = {
         endsBytes,
         events: options.wantEvents,
@@ -312,6 +317,7 @@ class Replay {
         shardLanes,
         checksums: { ignore: Checksums.IGNORE, verify: Checksums.VERIFY, auto: Checksums.AUTO }[options.checksums],
         defrag,
+        sights,
       };
       const told = [
         ...options.hosts.flatMap((host) => host.notes),
@@ -480,7 +486,8 @@ class Replay {
       };
     });
     const { view, bytes } = this;
-    const judged = { view, bytes, records: place.records, count, worlds, interfaces: this.names };
+    const sided = view.getUint32(place.header + BATCH.SIDED * 4, true) !== 0;
+    const judged = { view, bytes, records: place.records, count, worlds, interfaces: this.names, sided };
     if (!this.hold) await this.sink(judged);
     else {
       await this.hold.add(judged, {

@@ -4,14 +4,20 @@
 // Commands count only at the beginning of a line: for each direction the two latest sequence numbers behind a newline are
 // remembered, and a segment that begins elsewhere is not looked at. So the first line of each side is never read. A
 // command whose end is in the next segment is dropped, to come again in one piece.
+//
+// Of a translated connection (net/netfilter/nf_nat_ftp.c) the other side is told its own view of address and port.
 
-import { expect_source, expect_target } from "../expect";
+import { bswap16 } from "../bytes";
+import { expect_source, expect_target, unlink_expectation } from "../expect";
+import { put_u32 } from "../format/write";
 import { help_of } from "../help";
-import { Flow, Help, Packet, World } from "../layout";
+import { Flow, Help, Packet, Tuple, World } from "../layout";
 import { CtState, Dir, HelperFault, L3, Proto } from "../vocabulary";
 import { tcp_seq } from "../wire/tcp";
-import { ALL, expect, expectation_of, payload, payload_length, refuse, scratch, tuple_of } from "./helper";
+import { ALL, expect, expect_port, expectation_of, payload, payload_length, refuse, scratch, tuple_of } from "./helper";
+import { follow_master, is_translated, replace_in_stream, written } from "./rewrite";
 import { ipv6_address, is_digit, is_text, is_word } from "./text";
+import { write_address, write_full_ipv6 } from "./write";
 
 // What is remembered (Help.data): u32[2][2], sequence numbers behind a newline by direction; u8[2], how many of them.
 const KNOWN: usize = 16;
@@ -23,6 +29,7 @@ const SPACE: u32 = 32;
 const COMMA: u32 = 44;
 const DOT: u32 = 46;
 const PARENTHESIS: u32 = 40;
+const BAR: u8 = 124;
 
 /** What a line holds. */
 enum Found {
@@ -32,9 +39,22 @@ enum Found {
   ADDRESS = 2,
 }
 
-// What the line announces: address (16 bytes, wire order), port (wire order).
+/** How a line puts it. */
+enum Form {
+  /** `10,0,0,1,4,1` */
+  NUMBERS = 0,
+  /** `|1|10.0.0.1|1025|` */
+  EXTENDED = 1,
+  /** `|||1025|` */
+  PORT = 2,
+}
+
+// What the line announces: address (16 bytes, wire order), port (wire order); how, and where in the payload.
 let announced: usize = 0;
 let announced_port: u16 = 0;
+let form: Form = Form.NUMBERS;
+let place: u32 = 0;
+let size: u32 = 0;
 
 export function ftp_help(w: World, flow: Flow, p: Packet): bool {
   if (p.ct_state != CtState.ESTABLISHED) return true;
@@ -88,7 +108,42 @@ function expect_data(w: World, help: Help, flow: Flow, p: Packet): bool {
   const e = expectation_of(w, help, Proto.TCP, 0);
   expect_source(e, other);
   expect_target(e, other, announced_port);
-  return expect(w, p, e);
+  if (!is_translated(flow)) return expect(w, p, e);
+  follow_master(e, p.dir ^ 1, announced_port);
+  const made = expect_port(w, p, e, announced_port);
+  if (changetype<usize>(made) == 0) return false;
+  const text = written(w);
+  if (replace_in_stream(w, flow, p, place, size, text, write_announcement(text, other, made.dport))) return true;
+  unlink_expectation(w, made, 0, true);
+  return refuse(p, HelperFault.CANNOT_MANGLE);
+}
+
+/** The line's announcement with the target of a tuple as address; returns how many bytes. */
+function write_announcement(start: usize, t: Tuple, dport: u16): u32 {
+  const bars: u32 = 0x7c7c7c; // "|||"
+  const address = changetype<usize>(t) + offsetof<Tuple>("dst_lo");
+  const port = bswap16(dport);
+  let to = start;
+  if (form == Form.NUMBERS) {
+    for (let i: u32 = 0; i < 4; i++) {
+      to = put_u32(to, load<u8>(address + i));
+      store<u8>(to++, COMMA);
+    }
+    to = put_u32(to, port >> 8);
+    store<u8>(to, COMMA);
+    return <u32>(put_u32(to + 1, port & 0xff) - start);
+  }
+  store<u32>(to, bars);
+  to += 3;
+  if (form == Form.EXTENDED) {
+    const v6 = t.l3num == L3.IPV6;
+    store<u8>(start, v6 ? 50 : 49, 1);
+    to = v6 ? write_full_ipv6(to, address) : write_address(to, address, L3.IPV4);
+    store<u8>(to++, BAR);
+  }
+  to = put_u32(to, port);
+  store<u8>(to++, BAR);
+  return <u32>(to - start);
 }
 
 /** `PORT 10,0,0,1,4,1` and `EPRT |1|10.0.0.1|1025|`. */
@@ -102,6 +157,8 @@ function read_command(p: Packet, text: usize, length: u32): Found {
   const start = behind(text, 4, length, SPACE);
   if (start == 0) return part(p, partial);
   const rest = length - start;
+  place = start;
+  form = isPort ? Form.NUMBERS : Form.EXTENDED;
   const read = isPort ? read_numbers(text + start, rest, RETURN) : read_extended(p, text + start, rest);
   return read ? Found.ADDRESS : part(p, partial);
 }
@@ -113,9 +170,11 @@ function read_answer(p: Packet, text: usize, length: u32): Found {
     if (!is_text(text, code + i * 4, min<u32>(length, 4))) continue;
     const partial = i == 0 ? HelperFault.PARTIAL_227 : HelperFault.PARTIAL_229;
     if (length <= 4) return part(p, partial);
-    if (i == 0) return read_passive(text + 4, length - 4) ? Found.ADDRESS : part(p, partial);
+    form = i == 0 ? Form.NUMBERS : Form.PORT;
+    if (i == 0) return read_passive(text, 4, length) ? Found.ADDRESS : part(p, partial);
     const start = behind(text, 4, length, PARENTHESIS);
     if (start == 0) return part(p, partial);
+    place = start;
     return read_delimited_port(text + start, length - start) ? Found.ADDRESS : part(p, partial);
   }
   return Found.NOTHING;
@@ -152,6 +211,7 @@ function read_numbers(text: usize, length: u32, end: u32): bool {
     if (index == 5) {
       store<u32>(announced, bswap<u32>(address));
       announced_port = bswap<u16>(<u16>port);
+      size = i;
       return true;
     }
     value = 0;
@@ -161,11 +221,10 @@ function read_numbers(text: usize, length: u32, end: u32): bool {
 }
 
 /** The numbers begin at the first digit (RFC 1123 section 4.1.2.6). */
-function read_passive(text: usize, length: u32): bool {
-  for (let i: u32 = 0; i < length; i++) {
-    if (is_digit(load<u8>(text + i))) return read_numbers(text + i, length - i, 0);
-  }
-  return false;
+function read_passive(text: usize, i: u32, length: u32): bool {
+  while (i < length && !is_digit(load<u8>(text + i))) i++;
+  place = i;
+  return i < length && read_numbers(text + i, length - i, 0);
 }
 
 // @ts-ignore: decorator
@@ -228,6 +287,7 @@ function read_port(text: usize, i: u32, length: u32, delimiter: u32): bool {
     if (c == delimiter) {
       if (port == 0) return false;
       announced_port = bswap<u16>(port);
+      size = i + 1;
       return true;
     }
     if (!is_digit(c)) return false;

@@ -1,11 +1,14 @@
 // Which helper looks at a packet, and what does it see of it? Kernel: nf_confirm(), helper->help().
 //
 // Helpers look at what leaves the host or arrives at it, at the very end of its way: what the rules drop they never see.
+// What they rewrite of it, and the sequence numbers that follow from that, comes behind all rules (rewrite.ts).
 
+import { bswap16 } from "../bytes";
 import { expect_related, new_expectation, Refused } from "../expect";
 import { helper_of } from "../help";
 import { Expectation, Flow, Help, Helping, Packet, Tuple, World } from "../layout";
-import { Dir, Helper, HelperFault, PacketFlag, Reason } from "../vocabulary";
+import { begin_helper_draws, draw_below } from "../nat-tuple";
+import { CtState, Dir, Helper, HelperFault, Reason, Status } from "../vocabulary";
 import { tcp_header_length } from "../wire/tcp";
 import { amanda_help } from "./amanda";
 import { broadcast_help } from "./broadcast";
@@ -14,6 +17,7 @@ import { ras_help } from "./h323-ras";
 import { h245_help, q931_help } from "./h323-signal";
 import { irc_help } from "./irc";
 import { pptp_help } from "./pptp";
+import { adjust_numbers } from "./rewrite";
 import { sane_help } from "./sane";
 import { sip_help } from "./sip";
 import { tftp_help } from "./tftp";
@@ -22,11 +26,19 @@ const UDP_HEADER: u32 = 8;
 const NETBIOS_NS_PORT: u16 = 137;
 const SNMP_PORT: u16 = 161;
 
-/** Shows a packet to the helper of its entry. False if that does not let it pass. */
-export function help(w: World, p: Packet): bool {
-  // Errors about a flow are none of its packets.
-  if (p.flow == 0 || p.flags & PacketFlag.ICMP_ERROR || p.l4 == 0) return true;
+/** Shows a packet to the helper of its entry; `looped` if it comes back by loopback. The reason if it may not pass. */
+export function help(w: World, p: Packet, looped: bool): Reason {
+  if (p.flow == 0 || p.l4 == 0) return Reason.NONE;
+  // Errors are none of a flow's packets, but the kernel looks at those of one direction all the same.
+  if (p.ct_state == CtState.RELATED && p.dir == Dir.REPLY) return Reason.NONE;
   const flow = changetype<Flow>(<usize>p.flow);
+  const moved = flow.status & Status.SEQ_ADJUST && !looped;
+  if (w.nat) begin_helper_draws(w);
+  if (!show(w, flow, p)) return Reason.HELPER;
+  return moved && !adjust_numbers(w, flow, p) ? Reason.SEQ_ADJUST : Reason.NONE;
+}
+
+function show(w: World, flow: Flow, p: Packet): bool {
   switch (<u32>helper_of(w, flow)) {
     case Helper.FTP: return ftp_help(w, flow, p);
     case Helper.TFTP: return tftp_help(w, flow, p);
@@ -92,6 +104,33 @@ export function expectation_of(w: World, master: Help, protonum: u32, number: u3
 /** Expects what was put together. False if the packet may not pass because that failed. */
 export function expect(w: World, p: Packet, e: Expectation): bool {
   return expect_related(w, e) == Refused.NO || refuse(p, HelperFault.CANNOT_ADD_EXPECTATION);
+}
+
+/** Other ports that are tried where the announced one is expected already (nf_nat_exp_find_port()). */
+const PORTS_TRIED: u32 = 128;
+
+/**
+ * Expects what was put together at `port` (wire order), or where that is taken at one above it, which the target's port then
+ * is. Returns the expectation; null if the packet may not pass because there is none.
+ */
+export function expect_port(w: World, p: Packet, e: Expectation, port: u16): Expectation {
+  const first = bswap16(port);
+  const range = 65535 - first;
+  e.dport = port;
+  for (let left = min(range, PORTS_TRIED); ; left--) {
+    const refused = expect_related(w, e);
+    if (refused == Refused.NO) return newest_of(e);
+    if (refused != Refused.CLASH || left == 0) break;
+    e.dport = <u16>bswap16(first + draw_below(w, range));
+  }
+  refuse(p, HelperFault.ALL_PORTS_IN_USE);
+  return changetype<Expectation>(0);
+}
+
+/** The expectation that was made of this one a moment ago. */
+// @ts-ignore: decorator
+@inline export function newest_of(e: Expectation): Expectation {
+  return changetype<Expectation>(<usize>changetype<Help>(<usize>e.master).expectations);
 }
 
 /** Tuple of one direction of an entry. */

@@ -1,11 +1,14 @@
 // IRC: a client that offers a file or a chat to another one (DCC) says where it listens, and anybody may come.
-// Kernel: net/netfilter/nf_conntrack_irc.c.
+// Kernel: net/netfilter/nf_conntrack_irc.c, nf_nat_irc.c.
 
-import { expect_target } from "../expect";
+import { bswap16 } from "../bytes";
+import { expect_target, unlink_expectation } from "../expect";
+import { put_u32 } from "../format/write";
 import { help_of } from "../help";
 import { Flow, Packet, World } from "../layout";
-import { CtState, Dir, Proto } from "../vocabulary";
-import { expect, expectation_of, payload, payload_length, tuple_of } from "./helper";
+import { CtState, Dir, HelperFault, Proto } from "../vocabulary";
+import { expect, expect_port, expectation_of, payload, payload_length, refuse, tuple_of } from "./helper";
+import { follow_master, is_translated, replace_in_stream, written } from "./rewrite";
 import { decimal, end_of_decimal, is_text, is_word } from "./text";
 
 /** Bytes of a segment that are looked at. */
@@ -21,9 +24,11 @@ const SPACE: u32 = 32;
 const NEWLINE: u32 = 10;
 const RETURN: u32 = 13;
 
-// What an offer says: where (host order).
+// What an offer says: where (host order); and where that stands.
 let offered_address: u32 = 0;
 let offered_port: u32 = 0;
+let offer_start: usize = 0;
+let offer_end: usize = 0;
 
 export function irc_help(w: World, flow: Flow, p: Packet): bool {
   if (p.dir == Dir.REPLY || p.ct_state != CtState.ESTABLISHED) return true;
@@ -36,8 +41,20 @@ export function irc_help(w: World, flow: Flow, p: Packet): bool {
   const other = tuple_of(flow, Dir.REPLY);
   if ((<u32>flow.src_lo != address && <u32>other.dst_lo != address) || offered_port == 0) return true;
   const e = expectation_of(w, help_of(w, flow), Proto.TCP, 0);
-  expect_target(e, other, bswap<u16>(<u16>offered_port));
-  return expect(w, p, e);
+  const port = bswap<u16>(<u16>offered_port);
+  expect_target(e, other, port);
+  if (!is_translated(flow)) return expect(w, p, e);
+  follow_master(e, Dir.REPLY, port);
+  const made = expect_port(w, p, e, port);
+  if (changetype<usize>(made) == 0) return false;
+  const offer = written(w);
+  let end = put_u32(offer, bswap<u32>(<u32>other.dst_lo));
+  store<u8>(end++, SPACE);
+  end = put_u32(end, bswap16(made.dport));
+  const size = <u32>(end - offer);
+  if (replace_in_stream(w, flow, p, <u32>(offer_start - text), <u32>(offer_end - offer_start), offer, size)) return true;
+  unlink_expectation(w, made, 0, true);
+  return refuse(p, HelperFault.CANNOT_MANGLE);
 }
 
 /** Looks for `PRIVMSG who :` followed by 1, `DCC SEND name address port`, 1. Only the first offer counts. */
@@ -87,9 +104,11 @@ function read_offer(at: usize, end: usize): bool {
   let newline = at;
   while (newline < end && load<u8>(newline) != NEWLINE) newline++;
   if (newline >= end) return false;
+  offer_start = at;
   offered_address = <u32>decimal(at, newline);
   at = end_of_decimal();
   while (load<u8>(at) == SPACE) at++;
   offered_port = <u32>decimal(at, newline) & 0xffff;
+  offer_end = end_of_decimal();
   return true;
 }

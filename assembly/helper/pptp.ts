@@ -1,8 +1,10 @@
 // PPTP: the control connection agrees on two call ids, then data flows as enhanced GRE in both directions (RFC 2637).
-// Kernel: net/netfilter/nf_conntrack_pptp.c, and the keymap of net/netfilter/nf_conntrack_proto_gre.c.
+// Kernel: net/netfilter/nf_conntrack_pptp.c, net/ipv4/netfilter/nf_nat_pptp.c, and the keymap of
+// net/netfilter/nf_conntrack_proto_gre.c.
 //
 // A GRE packet holds only the call id of its receiver. While a call is known, the sender's is looked up by it, so that
-// both directions are one flow. Clients (PNS) are taken to be those who connect, servers (PAC) those who answer.
+// both directions are one flow. Clients (PNS) are taken to be those who connect, servers (PAC) those who answer. Behind NAT
+// a client's calls bear the port of its control connection as id, which no other client has.
 
 import { be16 } from "../bytes";
 import { end_flow, evict_flow } from "../conntrack";
@@ -13,9 +15,10 @@ import { find_flow } from "../flow-table";
 import { help_of } from "../help";
 import { Expectation, Flow, Help, Helping, Packet, Tuple, World } from "../layout";
 import { tuple_hash } from "../tuple";
-import { CtState, Dir, L3, Proto } from "../vocabulary";
+import { CtState, Dir, ExpectNat, L3, Proto } from "../vocabulary";
 import { is_enhanced } from "../wire/gre";
 import { expectation_of, payload, payload_length, scratch, tuple_of } from "./helper";
+import { is_translated, replace, written } from "./rewrite";
 
 /** Length, packet type, magic cookie; message type, reserved. */
 const HEADER: u32 = 12;
@@ -38,6 +41,8 @@ enum Message {
   IN_CALL_CONNECT = 11,
   CALL_CLEAR_REQUEST = 12,
   CALL_DISCONNECT_NOTIFY = 13,
+  WAN_ERROR_NOTIFY = 14,
+  SET_LINK_INFO = 15,
   LAST = 15,
 }
 
@@ -81,8 +86,11 @@ const OK: u32 = 1;
   reply_source: u32;
   reply_target: u32;
   reply_keys: u32;
+  /** Behind NAT: the client's call id as the client knows it; `pns` is then what the server knows. */
+  nat_pns: u16;
+  pad_1: u16;
 }
-if (offsetof<Calls>() > 72) ERROR("Calls fits into Help.data");
+if (offsetof<Calls>() > 48) ERROR("Calls fits into Help.data");
 
 // @ts-ignore: decorator
 @inline function calls_of(help: Help): Calls {
@@ -98,9 +106,48 @@ export function pptp_help(w: World, flow: Flow, p: Packet): bool {
   const message = be16(at + 8);
   if (message <= <u32>Message.LAST && length - HEADER < message_size(message)) return true;
   const help = help_of(w, flow);
-  if (p.dir == Dir.ORIGINAL) from_client(calls_of(help), message, at + HEADER);
-  else from_server(w, flow, help, p, message, at + HEADER);
-  return true;
+  const calls = calls_of(help);
+  const valid = p.dir == Dir.ORIGINAL
+    ? from_client(calls, message, at + HEADER)
+    : from_server(w, flow, help, p, message, at + HEADER);
+  if (!valid || !is_translated(flow)) return true;
+  return p.dir == Dir.ORIGINAL ? rename_for_server(w, flow, p, calls, message) : rename_for_client(w, p, calls, message);
+}
+
+/** The client's call id becomes what the server shall know; from a request on, the port of this connection. */
+function rename_for_server(w: World, flow: Flow, p: Packet, calls: Calls, message: u32): bool {
+  switch (message) {
+    case Message.OUT_CALL_REQUEST:
+      calls.nat_pns = calls.pns;
+      calls.pns = tuple_of(flow, Dir.REPLY).dport;
+      break;
+    case Message.IN_CALL_REPLY:
+    case Message.CALL_CLEAR_REQUEST:
+      break;
+    default:
+      return true;
+  }
+  return write_call(w, p, HEADER, calls.pns);
+}
+
+/** The client's call id becomes its own again. */
+function rename_for_client(w: World, p: Packet, calls: Calls, message: u32): bool {
+  switch (message) {
+    case Message.OUT_CALL_REPLY:
+      return write_call(w, p, HEADER + 2, calls.nat_pns);
+    case Message.IN_CALL_CONNECT:
+    case Message.CALL_DISCONNECT_NOTIFY:
+    case Message.WAN_ERROR_NOTIFY:
+    case Message.SET_LINK_INFO:
+      return write_call(w, p, HEADER, calls.nat_pns);
+    default:
+      return true;
+  }
+}
+
+function write_call(w: World, p: Packet, offset: u32, id: u16): bool {
+  store<u16>(written(w), id);
+  return replace(w, p, offset, 2, written(w), 2);
 }
 
 /** Bytes behind the header that a message must have. */
@@ -109,81 +156,92 @@ function message_size(message: u32): u32 {
   return load<u8>(sizes + message);
 }
 
-function from_client(calls: Calls, message: u32, at: usize): void {
+/** What a message says; false if it is none that may come now. */
+function from_client(calls: Calls, message: u32, at: usize): bool {
   switch (message) {
     case Message.START_SESSION_REQUEST:
-      if (calls.session == Session.NONE) calls.session = <u8>Session.REQUESTED;
-      return;
+      if (calls.session != Session.NONE) return false;
+      calls.session = <u8>Session.REQUESTED;
+      return true;
     case Message.STOP_SESSION_REQUEST:
       calls.session = <u8>Session.STOP_REQUESTED;
-      return;
+      return true;
     case Message.OUT_CALL_REQUEST:
-      if (calls.session != Session.CONFIRMED) return;
+      if (calls.session != Session.CONFIRMED) return false;
       calls.call = <u8>Call.OUT_REQUESTED;
       calls.pns = load<u16>(at);
-      return;
+      return true;
     case Message.IN_CALL_REPLY:
-      if ((calls.call != Call.IN_REQUESTED && calls.call != Call.IN_REPLIED) || calls.pac != load<u16>(at, 2)) return;
+      if ((calls.call != Call.IN_REQUESTED && calls.call != Call.IN_REPLIED) || calls.pac != load<u16>(at, 2)) return false;
       if (load<u8>(at, 4) != OK) {
         calls.call = <u8>Call.NONE;
-        return;
+        return true;
       }
       calls.call = <u8>Call.IN_REPLIED;
       calls.pns = load<u16>(at);
-      return;
+      return true;
     case Message.CALL_CLEAR_REQUEST:
-      if (calls.session == Session.CONFIRMED) calls.call = <u8>Call.CLEAR_REQUESTED;
-      return;
+      if (calls.session != Session.CONFIRMED) return false;
+      calls.call = <u8>Call.CLEAR_REQUESTED;
+      return true;
+    default:
+      return message == Message.SET_LINK_INFO;
   }
 }
 
-function from_server(w: World, flow: Flow, help: Help, p: Packet, message: u32, at: usize): void {
+function from_server(w: World, flow: Flow, help: Help, p: Packet, message: u32, at: usize): bool {
   const calls = calls_of(help);
   switch (message) {
     case Message.START_SESSION_REPLY:
-      if (calls.session < <u8>Session.REQUESTED) return;
+      if (calls.session < <u8>Session.REQUESTED) return false;
       calls.session = <u8>(load<u8>(at, 2) == OK ? Session.CONFIRMED : Session.ERROR);
-      return;
+      return true;
     case Message.STOP_SESSION_REPLY:
-      if (calls.session > <u8>Session.STOP_REQUESTED) return;
+      if (calls.session > <u8>Session.STOP_REQUESTED) return false;
       calls.session = <u8>(load<u8>(at) == OK ? Session.NONE : Session.ERROR);
-      return;
+      return true;
     case Message.OUT_CALL_REPLY:
-      if (calls.session != Session.CONFIRMED || calls.pns != load<u16>(at, 2)) return;
-      if (calls.call != Call.OUT_REQUESTED && calls.call != Call.OUT_CONFIRMED) return;
+      if (calls.session != Session.CONFIRMED || calls.pns != load<u16>(at, 2)) return false;
+      if (calls.call != Call.OUT_REQUESTED && calls.call != Call.OUT_CONFIRMED) return false;
       if (load<u8>(at, 4) != OK) {
         calls.call = <u8>Call.NONE;
-        return;
+        return true;
       }
       calls.call = <u8>Call.OUT_CONFIRMED;
       calls.pac = load<u16>(at);
       expect_call(w, flow, help);
-      return;
+      return true;
     case Message.IN_CALL_REQUEST:
-      if (calls.session != Session.CONFIRMED) return;
+      if (calls.session != Session.CONFIRMED) return false;
       calls.call = <u8>Call.IN_REQUESTED;
       calls.pac = load<u16>(at);
-      return;
+      return true;
     case Message.IN_CALL_CONNECT:
-      if (calls.session != Session.CONFIRMED || calls.pns != load<u16>(at)) return;
-      if (calls.call != Call.IN_REPLIED && calls.call != Call.IN_CONFIRMED) return;
+      if (calls.session != Session.CONFIRMED || calls.pns != load<u16>(at)) return false;
+      if (calls.call != Call.IN_REPLIED && calls.call != Call.IN_CONFIRMED) return false;
       calls.call = <u8>Call.IN_CONFIRMED;
       expect_call(w, flow, help);
-      return;
+      return true;
     case Message.CALL_DISCONNECT_NOTIFY:
       calls.call = <u8>Call.NONE;
-      pptp_end_calls(w, help, w.now, p);
-      return;
+      pptp_end_calls(w, flow, help, w.now, p);
+      return true;
+    default:
+      return message == Message.WAN_ERROR_NOTIFY || message == Message.SET_LINK_INFO;
   }
 }
 
 /** Expects GRE in both directions, or in none (exp_gre()). */
 function expect_call(w: World, flow: Flow, help: Help): void {
   const calls = calls_of(help);
-  const from_pns = expect_direction(w, help, tuple_of(flow, Dir.ORIGINAL), calls.pns, calls.pac, 0);
+  const translated = is_translated(flow);
+  const own = translated ? calls.nat_pns : calls.pns;
+  const from_pns = expect_direction(w, help, tuple_of(flow, Dir.ORIGINAL), own, calls.pac, 0);
+  if (translated) follow_call(from_pns, Dir.ORIGINAL, calls.pns);
   if (expect_related(w, from_pns) != Refused.NO) return;
   const pns = made_of(w, from_pns);
   const from_pac = expect_direction(w, help, tuple_of(flow, Dir.REPLY), calls.pac, calls.pns, 1);
+  if (translated) follow_call(from_pac, Dir.REPLY, own);
   if (expect_related(w, from_pac) != Refused.NO) return unexpect(w, pns);
   if (add_keys(w, help, from_pns, from_pac)) return;
   unexpect(w, made_of(w, from_pac));
@@ -198,6 +256,13 @@ function expect_direction(w: World, help: Help, tuple: Tuple, source: u16, targe
   return e;
 }
 
+/** The call comes from one end of its control connection; the other one knows the client's id as this one. */
+function follow_call(e: Expectation, dir: u32, pns: u16): void {
+  e.follow = <u8>ExpectNat.CALL;
+  e.dir = <u8>dir;
+  e.saved_proto = pns;
+}
+
 /** The expectation that was made of this one a moment ago. */
 function made_of(w: World, e: Expectation): Expectation {
   return look_for_expectation(w, changetype<usize>(e), e.zone);
@@ -209,37 +274,50 @@ function unexpect(w: World, e: Expectation): void {
 
 /** One direction of a call has come: it is the original one of its flow, so the other is not expected any more. */
 export function pptp_expected(w: World, e: Expectation): void {
-  const inverse = changetype<Tuple>(scratch(w));
-  inverse.src_lo = e.dst_lo;
-  inverse.src_hi = e.dst_hi;
-  inverse.dst_lo = e.src_lo;
-  inverse.dst_hi = e.src_hi;
-  inverse.sport = e.dport;
-  inverse.dport = e.sport;
-  inverse.protonum = e.protonum;
-  inverse.l3num = e.l3num;
-  unexpect(w, look_for_expectation(w, changetype<usize>(inverse), e.zone));
+  const other = changetype<Tuple>(scratch(w));
+  other.protonum = e.protonum;
+  other.l3num = e.l3num;
+  if (e.follow == ExpectNat.CALL) {
+    const master = changetype<Help>(<usize>e.master);
+    const calls = calls_of(master);
+    call_tuple(other, tuple_of(changetype<Flow>(<usize>master.flow), e.dir ^ 1));
+    // The kernel looks for what the client would send in the new flow's memory instead of the control connection's.
+    other.sport = e.dir == Dir.ORIGINAL ? calls.pac : 0;
+    other.dport = e.dir == Dir.ORIGINAL ? calls.pns : 0;
+  } else {
+    other.src_lo = e.dst_lo;
+    other.src_hi = e.dst_hi;
+    other.dst_lo = e.src_lo;
+    other.dst_hi = e.src_hi;
+    other.sport = e.dport;
+    other.dport = e.sport;
+  }
+  unexpect(w, look_for_expectation(w, changetype<usize>(other), e.zone));
+}
+
+/** The addresses of one direction of the control connection. */
+function call_tuple(t: Tuple, control: Tuple): void {
+  t.src_lo = control.src_lo;
+  t.src_hi = 0;
+  t.dst_lo = control.dst_lo;
+  t.dst_hi = 0;
 }
 
 /**
  * Ends the calls of a connection, with the packet that says so or with the connection: flows, and what is expected
  * (pptp_destroy_siblings()).
  */
-export function pptp_end_calls(w: World, help: Help, when: u64, p: Packet): void {
+export function pptp_end_calls(w: World, flow: Flow, help: Help, when: u64, p: Packet): void {
   pptp_forget_call(w, help);
-  end_direction(w, help, when, p, Dir.ORIGINAL);
-  end_direction(w, help, when, p, Dir.REPLY);
+  end_direction(w, flow, help, when, p, Dir.ORIGINAL);
+  end_direction(w, flow, help, when, p, Dir.REPLY);
 }
 
-/** Without NAT the reply direction is the inverse of the original one. */
-function end_direction(w: World, help: Help, when: u64, p: Packet, dir: u32): void {
+function end_direction(w: World, control: Flow, help: Help, when: u64, p: Packet, dir: u32): void {
   const calls = calls_of(help);
   const tuple = changetype<Tuple>(scratch(w));
   const original = dir == Dir.ORIGINAL;
-  tuple.src_lo = original ? help.src_lo : help.dst_lo;
-  tuple.src_hi = 0;
-  tuple.dst_lo = original ? help.dst_lo : help.src_lo;
-  tuple.dst_hi = 0;
+  call_tuple(tuple, tuple_of(control, dir));
   tuple.sport = original ? calls.pns : calls.pac;
   tuple.dport = original ? calls.pac : calls.pns;
   tuple.protonum = <u8>Proto.GRE;

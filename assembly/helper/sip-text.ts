@@ -21,12 +21,17 @@ export enum Header {
   CONTACT = 1,
   EXPIRES = 2,
   CONTENT_LENGTH = 3,
+  FROM = 4,
+  TO = 5,
+  VIA_UDP = 6,
+  VIA_TCP = 7,
 }
 
 /** Lines of a session description. */
 export enum Line {
   NONE = 0,
   VERSION = 118, // v
+  OWNER = 111, // o
   CONNECTION = 99, // c
   MEDIA = 109, // m
 }
@@ -133,18 +138,25 @@ export function read_number(message: usize, from: u32, length: u32): u32 {
   return number_end;
 }
 
-/** Where an address ends that begins at `at`, 0 if none does; `target` gets it (room for 32 bytes). IPv6 is in brackets. */
-function read_address(at: usize, limit: usize, l3num: u32, target: usize): usize {
+/**
+ * Where an address ends that begins at `at`, 0 if none does; `target` gets it (room for 32 bytes). IPv6 is in brackets, or
+ * may be.
+ */
+function read_address(at: usize, limit: usize, l3num: u32, target: usize, bracketed: bool): usize {
   if (l3num == L3.IPV4) return ipv4_address(at, limit, target);
-  if (at >= limit || load<u8>(at) != 91) return 0;
-  const length = ipv6_address(at + 1, limit, ANY, target);
-  const end = at + 1 + length;
-  return length == 0 || end >= limit || load<u8>(end) != 93 ? 0 : end + 1;
+  const opened = at < limit && load<u8>(at) == 91;
+  if (!opened && bracketed) return 0;
+  if (opened) at++;
+  const length = ipv6_address(at, limit, ANY, target);
+  if (length == 0) return 0;
+  at += length;
+  const closed = at < limit && load<u8>(at) == 93;
+  return closed ? at + 1 : bracketed ? 0 : at;
 }
 
 /** Where an address with or without a port ends, 0 if there is none. */
 function read_endpoint(at: usize, limit: usize, l3num: u32, target: usize): usize {
-  let end = read_address(at, limit, l3num, target);
+  let end = read_address(at, limit, l3num, target, true);
   if (end == 0 || end >= limit) return 0;
   port = DEFAULT_PORT;
   if (load<u8>(end) != COLON) return end;
@@ -169,12 +181,16 @@ function name_of(header: Header): usize {
   switch (header) {
     case Header.CSEQ: return memory.data<u8>([4, 0, 99, 115, 101, 113]); // "cseq"
     case Header.CONTACT: return memory.data<u8>([7, 109, 99, 111, 110, 116, 97, 99, 116]); // "contact", "m"
+    case Header.FROM: return memory.data<u8>([4, 102, 102, 114, 111, 109]); // "from", "f"
+    case Header.TO: return memory.data<u8>([2, 116, 116, 111]); // "to", "t"
+    case Header.VIA_UDP:
+    case Header.VIA_TCP: return memory.data<u8>([3, 118, 118, 105, 97]); // "via", "v"
     case Header.EXPIRES: return memory.data<u8>([7, 0, 101, 120, 112, 105, 114, 101, 115]); // "expires"
     default: return memory.data<u8>([14, 108, 99, 111, 110, 116, 101, 110, 116, 45, 108, 101, 110, 103, 116, 104]); // "content-length", "l"
   }
 }
 
-/** Finds a header from `from` on: digits, or the host part of a SIP URI (ct_sip_get_header()). */
+/** Finds a header from `from` on: digits, the host part of a SIP URI, or a Via's host (ct_sip_get_header()). */
 export function find_header(message: usize, from: u32, length: u32, header: Header, l3num: u32, target: usize): Search {
   const limit = message + length;
   const name = name_of(header);
@@ -193,7 +209,14 @@ export function find_header(message: usize, from: u32, length: u32, header: Head
     at = skip_blanks(at, limit);
     if (at == 0) break;
     offset = <u32>(at - message);
-    return header == Header.CONTACT ? find_uri(message, at, limit, l3num, target) : find_digits(message, at, limit);
+    switch (header) {
+      case Header.CONTACT:
+      case Header.FROM:
+      case Header.TO: return find_uri(message, at, limit, l3num, target);
+      case Header.VIA_UDP:
+      case Header.VIA_TCP: return find_via(message, at, limit, header, l3num, target);
+      default: return find_digits(message, at, limit);
+    }
   }
   return Search.NONE;
 }
@@ -213,8 +236,17 @@ function find_uri(message: usize, at: usize, limit: usize, l3num: u32, target: u
   return host_at(message, at + 4, limit, l3num, target);
 }
 
+function find_via(message: usize, at: usize, limit: usize, header: Header, l3num: u32, target: usize): Search {
+  const transports = memory.data<u8>([117, 100, 112, 32, 116, 99, 112, 32]); // "udp tcp "
+  at = search_value(at, limit, transports + (header == Header.VIA_TCP ? 4 : 0), 4);
+  return at == 0 ? Search.BROKEN : endpoint_at(message, at + 4, limit, l3num, target);
+}
+
 function host_at(message: usize, at: usize, limit: usize, l3num: u32, target: usize): Search {
-  const host = skip_user(at, limit);
+  return endpoint_at(message, skip_user(at, limit), limit, l3num, target);
+}
+
+function endpoint_at(message: usize, host: usize, limit: usize, l3num: u32, target: usize): Search {
   const end = read_endpoint(host, limit, l3num, target);
   if (end == 0) return Search.BROKEN;
   offset = <u32>(host - message);
@@ -246,12 +278,47 @@ export function walk_contacts(message: usize, from: u32, length: u32, within: bo
     if (found == Search.NONE) break;
     from = offset;
   }
+  return find_readable(message, from, length, Header.CONTACT, l3num, target);
+}
+
+/** The first header of a kind from `from` on that can be read; false if there is none. */
+export function find_readable(message: usize, from: u32, length: u32, header: Header, l3num: u32, target: usize): bool {
   while (true) {
-    const found = find_header(message, from, length, Header.CONTACT, l3num, target);
+    const found = find_header(message, from, length, header, l3num, target);
     if (found == Search.FOUND) return true;
     if (found == Search.NONE) return false;
     from = offset;
   }
+}
+
+/** Finds the host part of a request's target: `INVITE sip:bob@10.0.0.1 SIP/2.0` (ct_sip_parse_request()). */
+export function find_target(message: usize, length: u32, l3num: u32, target: usize): bool {
+  const scheme = memory.data<u8>([115, 105, 112, 58]); // "sip:"
+  const limit = message + length;
+  let at = message;
+  while (at < limit && is_letter(load<u8>(at))) at++;
+  if (at == message || ++at >= limit) return false;
+  for (; at + 4 < limit; at++) {
+    if (is_end_of_line(load<u8>(at))) return false;
+    if (is_like(at, scheme, 4)) {
+      at += 4;
+      break;
+    }
+  }
+  return host_at(message, at, limit, l3num, target) == Search.FOUND;
+}
+
+/** Finds an address as a parameter's value (ct_sip_parse_address_param()). */
+export function find_address_parameter(
+  message: usize, from: u32, length: u32, name: usize, name_length: u32, l3num: u32, target: usize, bracketed: bool,
+): bool {
+  const start = find_parameter(message, from, length, name, name_length);
+  if (start == 0) return false;
+  const end = read_address(message + start, message + end_of_value(message, from, length), l3num, target, bracketed);
+  if (end == 0) return false;
+  offset = start;
+  size = <u32>(end - message) - start;
+  return true;
 }
 
 /** Where a parameter's value begins among those of the value at `from`, 0 if it is not there. */
@@ -282,7 +349,7 @@ export function find_line(message: usize, from: u32, length: u32, line: Line, st
     if (kind != <u32>line) continue;
     at += 2;
     offset = <u32>(at - message);
-    if (line == Line.CONNECTION) return find_connection(message, at, limit, l3num, target);
+    if (line == Line.CONNECTION || line == Line.OWNER) return find_connection(message, at, limit, l3num, target);
     return line == Line.MEDIA ? find_media(message, at, limit) : find_digits(message, at, limit);
   }
   return Search.NONE;

@@ -1,21 +1,23 @@
-// SIP: who registers may be called by his registrar; who calls or answers says where media shall go (RFC 3261, RFC 4566).
+// SIP: who registers may be called by his registrar; who calls or answers says where media shall go (RFC 3261).
 // Kernel: net/netfilter/nf_conntrack_sip.c with its module parameters at their defaults: signalling and media between
-// the two ends of the connection only.
+// the two ends of the connection only. Session descriptions: sip-media.ts; what NAT changes of a message: sip-nat.ts.
 
-import {
-  expect_related_of_any, expect_source, expect_target, helping_of, look_for_expectation, Refused, unlink_expectation,
-} from "../expect";
+import { bswap16 } from "../bytes";
+import { expect_source, helping_of, unlink_expectation } from "../expect";
 import { help_of } from "../help";
-import { Expectation, Flow, Help, Packet, Tuple, World } from "../layout";
+import { Expectation, Flow, Help, Packet, World } from "../layout";
 import { set_expiry } from "../timer";
 import { CtState, Dir, ExpectFlag, Helper, HelperFault, Proto, Status } from "../vocabulary";
-import { ALL, expect, expectation_of, payload, payload_length, refuse, scratch, tuple_of } from "./helper";
+import { ALL, expect, expect_port, expectation_of, payload, payload_length, refuse, scratch, tuple_of } from "./helper";
 import { SipClass } from "./policy";
+import { is_translated, move_stream } from "./rewrite";
+import { follow_sip, read_session } from "./sip-media";
+import { begin_message, change_endpoint, message_at, message_length } from "./sip-message";
+import { change_message, forced_port, learn_forced_port } from "./sip-nat";
 import {
-  end_of_number, end_of_value, find_header, find_line, find_parameter, found_at, found_length, found_port, Header, is_letter, is_like,
-  Line, read_number, Search, walk_contacts,
+  end_of_number, end_of_value, find_header, find_parameter, found_at, found_length, found_port, Header, is_letter, is_like,
+  read_number, Search, walk_contacts,
 } from "./sip-text";
-import { is_text } from "./text";
 
 /** How long an entry lives that talks SIP. */
 const MASTER_TIMEOUT: u64 = 3_600_000_000_000;
@@ -23,9 +25,6 @@ const MASTER_TIMEOUT: u64 = 3_600_000_000_000;
 const MESSAGE_MIN: u32 = 11;
 const NANOSECONDS_PER_JIFFY: i64 = 4_000_000; // HZ = 250
 const JIFFIES_PER_SECOND: u32 = 250;
-
-/** How many media of a message are looked at. */
-const MEDIA_MAX: u32 = 3;
 
 /** Offset in Help.data of the numbers of the last REGISTER and INVITE. */
 const REGISTER_CSEQ: usize = 0;
@@ -50,31 +49,43 @@ export function sip_help(w: World, flow: Flow, p: Packet): bool {
   if (flow.status & Status.CONFIRMED) set_expiry(w, flow, w.now + MASTER_TIMEOUT);
   else flow.expires = MASTER_TIMEOUT;
   if (length < MESSAGE_MIN) return true;
-  const text = payload(p, tcp);
-  return tcp ? read_stream(w, flow, p, text, length) : read_message(w, flow, p, text, length);
+  if (tcp) return read_stream(w, flow, p, length);
+  begin_message(0, length);
+  return read_message(w, flow, p);
 }
 
 /** Messages follow each other; each says how long its body is. One that is not complete is not read. */
-function read_stream(w: World, flow: Flow, p: Packet, text: usize, length: u32): bool {
+function read_stream(w: World, flow: Flow, p: Packet, length: u32): bool {
+  let start: u32 = 0;
+  let grown: i32 = 0;
   while (true) {
-    if (find_header(text, 0, length, Header.CONTENT_LENGTH, flow.l3num, scratch(w)) != Search.FOUND) return true;
+    const text = payload(p, true) + start;
+    if (find_header(text, 0, length, Header.CONTENT_LENGTH, flow.l3num, scratch(w)) != Search.FOUND) break;
     const at = found_at();
     const body = read_number(text, at, length);
     let end = end_of_number();
-    if (end == at || body > length) return true;
+    if (end == at || body > length) break;
     while (end + 4 <= length && load<u32>(text + end) != 0x0a0d0a0d) end++;
-    if (end + 4 > length || end + 4 + body > length) return true;
+    if (end + 4 > length) break;
     end += 4 + body;
-    if (!read_message(w, flow, p, text, end)) return false;
-    text += end;
+    // The kernel forgets here by how much the messages before this one have grown.
+    if (end > length) return true;
+    begin_message(start, end);
+    if (!read_message(w, flow, p)) return false;
+    grown += message_length() - end;
+    start += message_length();
     length -= end;
   }
+  if (is_translated(flow)) move_stream(w, flow, p, grown);
+  return true;
 }
 
-function read_message(w: World, flow: Flow, p: Packet, text: usize, length: u32): bool {
+/** Reads the message in work and changes it as NAT demands. */
+function read_message(w: World, flow: Flow, p: Packet): bool {
   const version = memory.data<u8>([115, 105, 112, 47, 50, 46, 48, 32]); // "sip/2.0 "
-  if (length >= 8 && is_like(text, version, 8)) return read_response(w, flow, p, text, length);
-  return read_request(w, flow, p, text, length);
+  const response = message_length() >= 8 && is_like(message_at(p), version, 8);
+  if (!(response ? read_response(w, flow, p) : read_request(w, flow, p))) return false;
+  return !is_translated(flow) || change_message(w, flow, p) || refuse(p, HelperFault.SIP_CANNOT_NAT);
 }
 
 /** The method whose name begins at `at`; its length is in the lower byte of the entry. */
@@ -100,22 +111,25 @@ function method_at(text: usize, at: u32, length: u32, more: u32, response: bool)
 let cseq: u32 = 0;
 
 /** Reads the number of the request; false if the packet may not pass without one. */
-function read_cseq(w: World, flow: Flow, p: Packet, text: usize, length: u32): bool {
+function read_cseq(w: World, flow: Flow, p: Packet): bool {
+  const text = message_at(p);
+  const length = message_length();
   if (find_header(text, 0, length, Header.CSEQ, flow.l3num, scratch(w)) != Search.FOUND) return refuse(p, HelperFault.SIP_NO_CSEQ);
   cseq = read_number(text, found_at(), length);
   return end_of_number() != found_at() || refuse(p, HelperFault.SIP_BAD_CSEQ);
 }
 
-function read_request(w: World, flow: Flow, p: Packet, text: usize, length: u32): bool {
-  const method = method_at(text, 0, length, 2, false);
+function read_request(w: World, flow: Flow, p: Packet): bool {
+  learn_forced_port(w, flow, p);
+  const method = method_at(message_at(p), 0, message_length(), 2, false);
   if (method == Method.NONE) return true;
-  if (!read_cseq(w, flow, p, text, length)) return false;
+  if (!read_cseq(w, flow, p)) return false;
   const help = help_of(w, flow);
   switch (method) {
     case Method.INVITE: {
       const number = cseq;
       flush(w, help, true);
-      if (!read_session(w, flow, help, p, text, length)) return false;
+      if (!read_session(w, flow, help, p)) return false;
       store<u32>(help.memory() + INVITE_CSEQ, number);
       return true;
     }
@@ -123,21 +137,21 @@ function read_request(w: World, flow: Flow, p: Packet, text: usize, length: u32)
       flush(w, help, true);
       return true;
     case Method.REGISTER:
-      return read_registration(w, flow, help, p, text, length);
+      return read_registration(w, flow, help, p);
     default:
-      return read_session(w, flow, help, p, text, length);
+      return read_session(w, flow, help, p);
   }
 }
 
-function read_response(w: World, flow: Flow, p: Packet, text: usize, length: u32): bool {
-  const code = read_number(text, 8, length);
+function read_response(w: World, flow: Flow, p: Packet): bool {
+  const code = read_number(message_at(p), 8, message_length());
   if (code == 0) return refuse(p, HelperFault.SIP_NO_CODE);
-  if (!read_cseq(w, flow, p, text, length)) return false;
-  const method = method_at(text, found_at() + found_length() + 1, length, 0, true);
+  if (!read_cseq(w, flow, p)) return false;
+  const method = method_at(message_at(p), found_at() + found_length() + 1, message_length(), 0, true);
   if (method == Method.NONE) return true;
   const help = help_of(w, flow);
-  if (method == Method.REGISTER) return read_registered(w, flow, help, p, text, length, code);
-  if (code >= 100 && code <= 299) return read_session(w, flow, help, p, text, length);
+  if (method == Method.REGISTER) return read_registered(w, flow, help, p, code);
+  if (code >= 100 && code <= 299) return read_session(w, flow, help, p);
   if (load<u32>(help.memory() + INVITE_CSEQ) == cseq) flush(w, help, true);
   return true;
 }
@@ -189,15 +203,19 @@ function expires_header(w: World, flow: Flow, text: usize, length: u32): u32 {
 }
 
 /** A REGISTER request: calls may come, once the registrar has agreed. */
-function read_registration(w: World, flow: Flow, help: Help, p: Packet, text: usize, length: u32): bool {
+function read_registration(w: World, flow: Flow, help: Help, p: Packet): bool {
+  const text = message_at(p);
+  const length = message_length();
   const number = cseq;
   if (flow.status & Status.EXPECTED) return true;
   const otherwise = expires_header(w, flow, text, length);
   if (!walk_contacts(text, 0, length, false, flow.l3num, scratch(w))) return true;
   const own = tuple_of(flow, p.dir);
   if (!is_read_address(w, changetype<usize>(own))) return true;
-  const port = found_port();
-  const behind = found_at() + found_length();
+  const port = <u16>bswap16(found_port());
+  const at = found_at();
+  const size = found_length();
+  const behind = at + size;
   if (!same_transport(flow, text, behind, length)) return true;
   if (!read_expires(text, behind, length, otherwise)) return refuse(p, HelperFault.SIP_BAD_EXPIRES);
   if (seconds != 0) {
@@ -209,15 +227,33 @@ function read_registration(w: World, flow: Flow, help: Help, p: Packet, text: us
     expect_source(e, other);
     e.dst_lo = own.src_lo;
     e.dst_hi = own.src_hi;
-    e.dport = bswap<u16>(<u16>port);
-    if (!expect(w, p, e)) return false;
+    e.dport = port;
+    if (!(is_translated(flow) ? expect_calls(w, flow, p, e, at, size) : expect(w, p, e))) return false;
   }
   store<u32>(help.memory() + REGISTER_CSEQ, number);
   return true;
 }
 
+/** Expects calls where the registrar sees the telephone, and writes that into its Contact (nf_nat_sip_expect()). */
+function expect_calls(w: World, flow: Flow, p: Packet, e: Expectation, at: u32, size: u32): bool {
+  const forced = forced_port(w, flow);
+  // Where it announces the port that it sends from, the one that the registrar sees.
+  const own = e.dport == (forced ? forced : tuple_of(flow, p.dir).sport);
+  const port = own ? tuple_of(flow, p.dir ^ 1).dport : e.dport;
+  follow_sip(flow, p, e);
+  const made = expect_port(w, p, e, port);
+  if (changetype<usize>(made) == 0) return refuse(p, HelperFault.SIP_ALL_PORTS_IN_USE);
+  if (made.dst_lo == made.saved_lo && made.dst_hi == made.saved_hi && made.dport == made.saved_proto) return true;
+  const address = changetype<usize>(made) + offsetof<Expectation>("dst_lo");
+  if (change_endpoint(w, p, at, size, address, bswap16(made.dport))) return true;
+  unlink_expectation(w, made, 0, true);
+  return refuse(p, HelperFault.CANNOT_MANGLE);
+}
+
 /** The answer to a REGISTER request: what the registrar agrees to holds, else nothing. */
-function read_registered(w: World, flow: Flow, help: Help, p: Packet, text: usize, length: u32, code: u32): bool {
+function read_registered(w: World, flow: Flow, help: Help, p: Packet, code: u32): bool {
+  const text = message_at(p);
+  const length = message_length();
   if (load<u32>(help.memory() + REGISTER_CSEQ) != cseq || (code >= 100 && code <= 199)) return true;
   if (code >= 200 && code <= 299) {
     const otherwise = expires_header(w, flow, text, length);
@@ -251,80 +287,4 @@ function renew(w: World, help: Help, protonum: u32, port: u16): bool {
     return true;
   }
   return false;
-}
-
-/** A session description: where media shall go (process_sdp()). */
-function read_session(w: World, flow: Flow, help: Help, p: Packet, text: usize, length: u32): bool {
-  const target = scratch(w);
-  if (find_line(text, 0, length, Line.VERSION, Line.NONE, flow.l3num, target) != Search.FOUND) return true;
-  const session = found_at();
-  let at = session;
-  for (let media: u32 = 0; media < MEDIA_MAX; ) {
-    if (find_line(text, at, length, Line.MEDIA, Line.NONE, flow.l3num, target) != Search.FOUND) return true;
-    at = found_at();
-    const klass = media_class(text + at, found_length());
-    if (klass == 0) {
-      at += found_length();
-      continue;
-    }
-    at += 6;
-    const port = read_number(text, at, length);
-    if (port == 0) continue;
-    if (port < 1024 || port > 65535) {
-      p.why_value = 256 + port;
-      return false;
-    }
-    // That of the media goes before that of the session.
-    if (
-      find_line(text, at, length, Line.CONNECTION, Line.MEDIA, flow.l3num, target) != Search.FOUND &&
-      find_line(text, session, length, Line.CONNECTION, Line.MEDIA, flow.l3num, target) != Search.FOUND
-    ) return refuse(p, HelperFault.SIP_BAD_SDP);
-    if (!expect_media(w, flow, help, p, port, klass)) return refuse(p, HelperFault.SIP_NO_MEDIA);
-    media++;
-  }
-  return true;
-}
-
-/** SipClass of a media line, 0 for other media. */
-function media_class(at: usize, length: u32): u32 {
-  const names = memory.data<u8>([97, 117, 100, 105, 111, 32, 118, 105, 100, 101, 111, 32, 105, 109, 97, 103, 101, 32]); // "audio video image "
-  if (length < 6) return 0;
-  for (let i: u32 = 0; i < 3; i++) {
-    if (is_text(at, names + i * 6, 6)) return SipClass.AUDIO + i;
-  }
-  return 0;
-}
-
-/** Expects media and its control (RTP and RTCP) from the other end, if it goes to this one (set_expected_rtp_rtcp()). */
-function expect_media(w: World, flow: Flow, help: Help, p: Packet, port: u32, klass: u32): bool {
-  const own = tuple_of(flow, p.dir);
-  if (!is_read_address(w, changetype<usize>(own))) return true;
-  const rtp = media_expectation(w, help, flow, p, port, klass, 0);
-  const known = look_for_expectation(w, changetype<usize>(rtp), rtp.zone);
-  if (changetype<usize>(known) && known.master != rtp.master && known.klass == klass) {
-    // Another connection expects the same media; SIP over TCP and over UDP are two helpers.
-    if (known.helper == rtp.helper && changetype<Help>(<usize>known.master).protonum == help.protonum) return true;
-  }
-  rtp.dport = bswap<u16>(<u16>(port & ~1));
-  const first = expect_related_of_any(w, rtp);
-  if (first != Refused.NO && first != Refused.ALREADY) return false;
-  const rtcp = media_expectation(w, help, flow, p, port | 1, klass, 1);
-  const second = expect_related_of_any(w, rtcp);
-  if (second == Refused.NO || second == Refused.ALREADY) return true;
-  if (first == Refused.NO) {
-    const made = look_for_expectation(w, changetype<usize>(rtp), rtp.zone);
-    if (changetype<usize>(made)) unlink_expectation(w, made, 0, true);
-  }
-  return false;
-}
-
-function media_expectation(w: World, help: Help, flow: Flow, p: Packet, port: u32, klass: u32, number: u32): Expectation {
-  const e = expectation_of(w, help, Proto.UDP, number);
-  const own = tuple_of(flow, p.dir);
-  e.klass = <u8>klass;
-  expect_source(e, tuple_of(flow, p.dir ^ 1));
-  e.dst_lo = own.src_lo;
-  e.dst_hi = own.src_hi;
-  e.dport = bswap<u16>(<u16>port);
-  return e;
 }

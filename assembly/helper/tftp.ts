@@ -7,6 +7,7 @@ import { help_of } from "../help";
 import { Flow, Packet, World } from "../layout";
 import { Dir, Proto } from "../vocabulary";
 import { expect, expectation_of, payload, payload_length, tuple_of } from "./helper";
+import { follow_master, is_translated } from "./rewrite";
 
 const OPCODE_BYTES: u32 = 2;
 const READ_REQUEST: u32 = 1;
@@ -20,5 +21,6 @@ export function tftp_help(w: World, flow: Flow, p: Packet): bool {
   const e = expectation_of(w, help_of(w, flow), Proto.UDP, 0);
   expect_source(e, reply);
   expect_target(e, reply, reply.dport);
+  if (is_translated(flow)) follow_master(e, Dir.REPLY, flow.sport);
   return expect(w, p, e);
 }

@@ -1,6 +1,6 @@
 // What is kept of helpers and of what they expect?
 
-// Helping: helpers and expectations of a world (80 bytes), then two Expectations in the making, then HELPER_SCRATCH bytes
+// Helping: helpers and expectations of a world (96 bytes), then two Expectations in the making, then HELPER_SCRATCH bytes
 @unmanaged export class Helping {
   /** u32 per flow, parallel to the flows: its Help. Meaningful where the status has HELPER or EXPECTED. */
   slots: u32; // 0
@@ -28,9 +28,20 @@
   keymap: u32; // 64
   /** Broadcast[], one with mask 0 at the end. */
   broadcasts: u32;
-  pad_1: u64;
+  /** Copy of the packet that a helper rewrites (REWRITE_BYTES); 0 without NAT. */
+  rewritten: u32;
+  /** What the packet's record said before (helper/rewrite.ts). */
+  captured_l3: u32;
+  captured_l4: u32; // 80
+  captured_bytes: u32;
+  captured_ip_len: u32;
+  captured_l4_len: u32;
 }
-if (offsetof<Helping>() != 80) ERROR("Helping is 80 bytes");
+if (offsetof<Helping>() != 96) ERROR("Helping is 96 bytes");
+/** 64 bytes in which a helper may put together what it reads, then 96 for what it writes. */
+export const HELPER_SCRATCH: u32 = 160;
+/** The longest IP packet, its header included. */
+export const REWRITE_BYTES: u32 = 0x10040;
 
 // Broadcast: an address of the host's with which everybody on its network is reached (12 bytes, kernel: struct in_ifaddr)
 @unmanaged export class Broadcast {
@@ -42,9 +53,17 @@ if (offsetof<Helping>() != 80) ERROR("Helping is 80 bytes");
 }
 if (offsetof<Broadcast>() != 12) ERROR("Broadcast is 12 bytes");
 
-/** Bytes in which a helper may put together what it reads. */
-export const HELPER_SCRATCH: u32 = 64;
 export const EXPECTATION_BUCKETS: u32 = 1024;
+
+// SeqAdjust: by how much the bytes of one direction have moved (12 bytes; kernel: struct nf_ct_seqadj)
+@unmanaged export class SeqAdjust {
+  /** Sequence number of the last segment that changed the offset. */
+  correction_pos: u32;
+  /** What is added to sequence numbers up to that, and to those behind it. */
+  offset_before: i32;
+  offset_after: i32;
+}
+if (offsetof<SeqAdjust>() != 12) ERROR("SeqAdjust is 12 bytes");
 
 // Help: what an entry with a helper, or one that was expected, has beyond its Flow (160 bytes; kernel: struct nf_conn_help).
 // It outlives its entry as long as entries are there that were expected by it.
@@ -89,12 +108,16 @@ export const EXPECTATION_BUCKETS: u32 = 1024;
   data_3: u64;
   data_4: u64;
   data_5: u64;
-  data_6: u64;
-  data_7: u64;
-  data_8: u64;
+  /** Where rewriting has moved the connection's sequence numbers: SeqAdjust[2], by direction. */
+  seq_0: u64; // 136
+  seq_1: u64;
+  seq_2: u64;
 
   @inline memory(): usize {
     return changetype<usize>(this) + offsetof<Help>("data");
+  }
+  @inline seq(dir: u32): SeqAdjust {
+    return changetype<SeqAdjust>(changetype<usize>(this) + offsetof<Help>("seq_0") + <usize>dir * offsetof<SeqAdjust>());
   }
 }
 if (offsetof<Help>() != 160) ERROR("Help is 160 bytes");
@@ -131,10 +154,16 @@ if (offsetof<Help>() != 160) ERROR("Help is 160 bytes");
   /** Next in its bucket, and of its master. */
   next: u32;
   sibling: u32; // 88
-  pad_1: u32;
-  pad_2: u64; // 96
-  pad_3: u64;
-  pad_4: u64;
-  pad_5: u64;
+  /** Port (call id) that the announcement had; NAT brings what comes there. */
+  saved_proto: u16; // 92
+  /** Dir: which side of the master's entry sends what is expected. */
+  dir: u8;
+  /** ExpectNat: how NAT treats what is expected. */
+  follow: u8;
+  /** Address that a SIP message had (kernel: saved_addr). */
+  saved_lo: u64; // 96
+  saved_hi: u64;
+  pad_1: u64; // 112
+  pad_2: u64;
 }
 if (offsetof<Expectation>() != 128) ERROR("Expectation is 128 bytes");

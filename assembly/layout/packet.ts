@@ -102,7 +102,10 @@ if (offsetof<Tuple>() != 40) ERROR("Tuple is 40 bytes");
   flow: u32; // 96
   /** Rule that decided: index into the world's rules, 0xffffffff if none. */
   rule: u32; // 100
-  /** Number of the packet that created the flow's entry (Flow.id); 0 if the packet has no entry. */
+  /**
+   * Number of the packet that created the flow's entry (Flow.id); 0 if the packet has no entry. EGRESS_COPY: number of the
+   * packet as it arrived, with ANSWER of the one that was answered; 0 unknown.
+   */
   flow_id: u64; // 104
   /** Status bits of the entry after the packet. */
   status: u16; // 112

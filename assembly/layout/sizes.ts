@@ -1,7 +1,7 @@
 // How large are the regions that everything shares?
 
 /** Packets, and bytes of capture, of a batch. */
-export const BATCH_PACKETS: u32 = 4096;
+export const BATCH_PACKETS: u32 = 8192;
 export const BATCH_BYTES: u32 = 0x180000; // 1.5 MiB of capture bytes
 
 /** Most that a run has of each. */

@@ -111,8 +111,11 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   /** TimerChunk[]: head of the free list, high-water mark. */
   timers_free: u32; // 232
   timers_top: u32;
+  /** Sights, and Recent: answers that the host gave. 0 where no side of a packet is ever told. */
+  sights: u32; // 240
+  answers: u32;
 }
-if (offsetof<World>() != 240) ERROR("World is 240 bytes");
+if (offsetof<World>() != 248) ERROR("World is 248 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

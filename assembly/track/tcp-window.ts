@@ -13,8 +13,9 @@
 // is INVALID.
 
 import { be32 } from "../bytes";
+import { seq_offset } from "../helper/rewrite";
 import { Flow, Packet, Peer, World } from "../layout";
-import { Reason, Sysctl, TcpConntrack } from "../vocabulary";
+import { Reason, Status, Sysctl, TcpConntrack } from "../vocabulary";
 import {
   TCPOPT_ALIGNED_TIMESTAMP, TCPOPT_EOL, TCPOPT_NOP, TCPOPT_SACK, TCPOPT_SACK_PERMITTED, TCPOPT_WINDOW,
   TCP_ACK, TCP_FIN, TCP_HEADER_MIN, TCP_RST, TCP_SYN,
@@ -139,6 +140,12 @@ function outside(p: Packet, w: World, sender: Peer, reason: Reason, value: u32):
   let ack = tcp_ack(l4);
   let end = segment_end(p);
   let sack = receiver.flags & PeerFlag.SACK_PERM ? highest_sack(p, ack) : ack;
+  if (flow.status & Status.SEQ_ADJUST) {
+    // The sender has seen the receiver's bytes as a helper rewrote them; the windows are in the receiver's own numbers.
+    const moved = seq_offset(w, flow, dir ^ 1, ack - 1);
+    ack -= moved;
+    sack -= moved;
+  }
 
   if (sender.td_maxwin == 0) {
     // First packet of this side.

@@ -108,14 +108,15 @@ const REPLY: u32 = 1;
 }
 
 const ANSWERED: u32 = Status.SEEN_REPLY | Status.ASSURED;
+const USUAL_MASK: u32 = ANSWERED | Status.SEQ_ADJUST;
 
 /**
  * tcp_packet() for what nearly every packet is: an ACK in window, SYN, FIN and RST aside, of an assured connection in
- * ESTABLISHED. It stays there, so neither table nor exceptions nor events play a part. False if the packet is anything
+ * ESTABLISHED that no helper rewrites. It stays there, so neither table nor exceptions nor events play a part. False if the packet is anything
  * else: then nothing was changed, and tcp_packet() has to look at it.
  */
 export function tcp_established(w: World, flow: Flow, p: Packet, dir: u32): bool {
-  if (flow.tcp_state != TcpConntrack.ESTABLISHED || (flow.status & ANSWERED) != ANSWERED || w.trace) return false;
+  if (flow.tcp_state != TcpConntrack.ESTABLISHED || (flow.status & USUAL_MASK) != ANSWERED || w.trace) return false;
   if ((p.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK || p.flags & PacketFlag.BAD_CHECKSUM) return false;
   if (p.l4_len < TCP_HEADER_MIN) return false;
   const header = tcp_header_length(p.l4);

@@ -3,11 +3,12 @@
 import type { CaptureSpec } from '../capture/reader.ts';
 import { type Output, openOutput, writeStandardOutput } from '../output.ts';
 import { countText } from '../report/align.ts';
+import { CopyCheck } from '../report/copies.ts';
 import { recordFormat } from '../report/events.ts';
 import { expectationFormat } from '../report/expectations.ts';
 import { FlowLog } from '../report/flow-log.ts';
 import { PacketLines } from '../report/packets.ts';
-import { summarizeRun, summaryJson } from '../report/summary.ts';
+import { type Summary, summarizeRun, summaryJson } from '../report/summary.ts';
 import { summaryText } from '../report/summary-text.ts';
 import { PacketTally } from '../report/tally.ts';
 import { parseRulesets, printCounters } from '../ruleset/index.ts';
@@ -62,6 +63,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
   const host = hostFrom(options, options.host);
   const outputs = new Outputs();
   const tally = new PacketTally();
+  const check = new CopyCheck();
   try {
     const events = await outputs.open(options.events);
     const packets = await outputs.open(options.packets);
@@ -89,12 +91,13 @@ export async function replayCommand(options: Options, captures: readonly Capture
       async (batch) => {
         const world = batch.worlds[0]!;
         if (world.uncounted) tally.add(batch.view, batch.bytes, batch.records, world.packets, batch.count);
+        const copies = check.add(batch);
         if (events) await writeLines(events, format.lines(world.events));
         if (flows) await writeLines(flows, flowLog.lines(world.events));
         if (expectations) await writeLines(expectations, expectFormat.lines(world.expectations));
         if (!packets) return;
         lines ??= new PacketLines({ rules: world.rules, interfaces: batch.interfaces });
-        await writeLines(packets, lines.lines(batch, world));
+        await writeLines(packets, lines.lines(batch, world, copies));
       },
     );
     const world = result.worlds[0]!;
@@ -103,7 +106,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
     if (table) await writeLines(table, recordFormat(new Set(['extended']), true, names).lines(world.table()));
     await counters?.write(printCounters(parseRulesets(host.rulesets), world.counters));
     await outputs.finish();
-    await report(options, result, tally);
+    await report(options, result, summarizeRun(tally, check, result));
     return conclude(result, EXIT.DONE);
   } catch (error) {
     await outputs.discard();
@@ -112,8 +115,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
 }
 
 /** Prints the summary: on standard output, or beside it if an output goes there. */
-async function report(options: Options, result: RunResult, tally: PacketTally): Promise<void> {
-  const summary = summarizeRun(tally, result);
+async function report(options: Options, result: RunResult, summary: Summary): Promise<void> {
   const { events, expectations, packets, table, counters, flowLog } = options;
   const taken = [events, expectations, packets, table, counters, flowLog].includes('-');
   if (options.json) await writeStandardOutput(summaryJson(summary));

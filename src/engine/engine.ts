@@ -17,7 +17,9 @@ export interface EngineExports extends WebAssembly.Exports {
     lengths: number,
     lanes: number,
     fragments: number,
-  ): void;
+    sights: number,
+  ): number;
+  match_sights(sights: number, records: number, packets: number, count: number): void;
   defrag_batch(defrag: number, queue: number, length: number, clockLow: number, clockHigh: number): void;
   copy_packets(target: number, source: number, count: number): void;
   track_queue(world: number, packets: number, queue: number, from: number, length: number, firstNumber: number): number;

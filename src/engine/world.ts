@@ -32,6 +32,7 @@ import {
   LIMITS,
   NEXT_HOP,
   PACKET,
+  REWRITE_BYTES,
   ROUTE4,
   ROUTE6,
   STEP,
@@ -44,6 +45,7 @@ import {
 } from './layout.ts';
 import type { Allocator } from './memory.ts';
 import { buildNat, buildNatTable, SOURCE_BUCKET, SOURCE_NODE } from './nat.ts';
+import { layOutRecent } from './sights.ts';
 
 const FAMILIES = [2, 10] as const;
 const HOOKS = 5;
@@ -200,7 +202,7 @@ export class WorldImage {
       set(WORLD.unconfirmed, allocator.take(UNCONFIRMED_BYTES));
       // The last is for the entry that expected the packet's.
       set(WORLD.logs_reserve, rules.logsPerPacket + (usesHelpers(rules) ? 1 : 0));
-      if (usesHelpers(rules)) set(WORLD.helping, this.helping(allocator));
+      if (usesHelpers(rules)) set(WORLD.helping, this.helping(allocator, nat !== undefined));
       if (options.tally) set(WORLD.tally, allocator.take(TALLY_DECIDED + rules.rules.length * 8));
       set(WORLD.nat, nat ? nat.lane(allocator, options.seed ?? 0n) : 0);
       if (options.limited) set(WORLD.limits, this.limits(allocator));
@@ -211,6 +213,14 @@ export class WorldImage {
         set(WORLD.trace_end, area + TRACE_RECORDS * TRACE_RECORD.size);
       }
       this.lanes.push(world);
+    }
+  }
+
+  /** Tells each lane where it is noted what arrived and what leaves, and gives it a memory of answers. */
+  tellSides(allocator: Allocator, sights: number): void {
+    for (const world of this.lanes) {
+      this.view.setUint32(world + WORLD.sights, sights, true);
+      this.view.setUint32(world + WORLD.answers, layOutRecent(this.view, allocator), true);
     }
   }
 
@@ -306,8 +316,8 @@ export class WorldImage {
     return at;
   }
 
-  /** Expectations of a world, as many as there may be. */
-  private helping(allocator: Allocator): number {
+  /** Expectations of a world, as many as there may be, and with NAT room to rewrite a packet. */
+  private helping(allocator: Allocator, translates: boolean): number {
     const max = this.plan.host.sysctls[Sysctl.EXPECT_MAX]!;
     const shared = HELPING.size + 2 * EXPECTATION.size + HELPER_SCRATCH;
     const at = allocator.take(shared + H323.size + FINDS_MAX * FIND.size);
@@ -315,6 +325,7 @@ export class WorldImage {
       this.nextHops(allocator, at + shared);
     }
     const expectations = allocator.take(max * EXPECTATION.size);
+    this.view.setUint32(at + HELPING.rewritten, translates ? allocator.take(REWRITE_BYTES) : 0, true);
     this.view.setUint32(at + HELPING.max, max, true);
     this.view.setUint32(at + HELPING.expectations, expectations, true);
     this.view.setUint32(at + HELPING.expectations_top, expectations, true);

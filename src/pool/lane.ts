@@ -28,6 +28,8 @@ export interface LanePlan {
   checksums: number;
   /** Reassembly, which all lanes share. */
   defrag: DefragRegion;
+  /** Address of the Sights record. */
+  sights: number;
 }
 
 /** Bytes of one lane's queue in a batch. */
@@ -104,18 +106,32 @@ export class Lane {
   }
 
   private decode(batch: number): void {
-    const { ring, lanes, checksums, shardLanes } = this.plan;
+    const { ring, lanes, checksums, shardLanes, sights } = this.plan;
     const slot = batch % ring.places.length;
     const place = ring.places[slot]!;
     const count = this.u32[place.header / 4 + BATCH.COUNT]!;
     this.u32.fill(0, place.lengths / 4, place.lengths / 4 + lanes + 1);
-    const { queues, lengths } = place;
-    this.engine.decode_batch(place.records, count, place.packets[0]!, checksums, queues, lengths, shardLanes, lanes);
+    const { records, packets, queues, lengths } = place;
+    const sided = this.engine.decode_batch(
+      records,
+      count,
+      packets[0]!,
+      checksums,
+      queues,
+      lengths,
+      shardLanes,
+      lanes,
+      sights,
+    );
+    this.u32[place.header / 4 + BATCH.SIDED] = sided;
     Atomics.store(this.words, this.control + CONTROL.DECODED + slot, batch + 1);
     this.publish();
   }
 
-  /** Reassembles the next batch that was decoded, unless another lane is at it. True if it did. */
+  /**
+   * Does what needs the packets of all lanes in order: tells what leaves from what arrives, and reassembles. The next batch
+   * that was decoded, unless another lane is at it. True if it did.
+   */
   private reassemble(): boolean {
     const turn = this.control + CONTROL.DEFRAG_TURN;
     if (!this.defragReady() || Atomics.compareExchange(this.words, turn, 0, 1) !== 0) return false;
@@ -123,9 +139,13 @@ export class Lane {
     if (ready) {
       const batch = Atomics.load(this.words, this.control + CONTROL.DEFRAG_NEXT);
       const place = this.plan.ring.places[batch % this.plan.ring.places.length]!;
-      this.defrag(place);
+      const count = this.u32[place.header / 4 + BATCH.COUNT]!;
       const [first, ...copies] = place.packets;
-      for (const copy of copies) this.engine.copy_packets(copy, first!, this.u32[place.header / 4 + BATCH.COUNT]!);
+      if (this.u32[place.header / 4 + BATCH.SIDED]) {
+        this.engine.match_sights(this.plan.sights, place.records, first!, count);
+      }
+      this.defrag(place);
+      for (const copy of copies) this.engine.copy_packets(copy, first!, count);
       Atomics.store(this.words, this.control + CONTROL.DEFRAG_NEXT, batch + 1);
     }
     Atomics.store(this.words, turn, 0);

@@ -40,6 +40,8 @@ export const BATCH = {
   CLOCK_HIGH: 5,
   /** Bytes of FragmentEnd records. */
   ENDS_BYTES: 6,
+  /** 1 if match_sights() has to see the batch. */
+  SIDED: 7,
   WORDS: 16,
 } as const;
 

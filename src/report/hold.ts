@@ -79,7 +79,10 @@ export class FragmentHold {
       home.batch.worlds.forEach((world, index) => {
         const target = world.packets + (number - home.first) * PACKET.size;
         if (reason !== Reason.NONE) drop(home.batch, target, reason);
-        else join(home.batch, target, now.batch, now.batch.worlds[index]!, by);
+        else {
+          const translation = world.translations + (number - home.first) * TUPLE.size;
+          join(home.batch, target, translation, now.batch, now.batch.worlds[index]!, by);
+        }
       });
     }
   }
@@ -107,13 +110,25 @@ function drop({ bytes }: BatchView, target: number, reason: number): void {
 }
 
 /** Gives a fragment the fate of the packet at index `by` of another (or the same) batch. */
-function join(home: BatchView, target: number, batch: BatchView, world: WorldView, by: number): void {
+function join(
+  home: BatchView,
+  target: number,
+  translation: number,
+  batch: BatchView,
+  world: WorldView,
+  by: number,
+): void {
   const source = world.packets + by * PACKET.size;
   const record = batch.records + by * RECORD.size;
   const flags = home.view.getUint16(target + PACKET.flags, true);
   const packetType = home.bytes[target + PACKET.pkttype]!;
   home.bytes.set(batch.bytes.subarray(source + FATE_START, source + FATE_END), target + FATE_START);
-  home.view.setUint16(target + PACKET.flags, flags | PacketFlag.FRAGMENT_OF, true);
+  const translated = batch.view.getUint16(source + PACKET.flags, true) & PacketFlag.TRANSLATED;
+  home.view.setUint16(target + PACKET.flags, flags | translated | PacketFlag.FRAGMENT_OF, true);
+  if (translated) {
+    const tuple = world.translations + by * TUPLE.size;
+    home.bytes.set(batch.bytes.subarray(tuple, tuple + TUPLE.size), translation);
+  }
   home.bytes[target + PACKET.pkttype] = packetType;
   home.bytes[target + PACKET.events] = 0;
   home.view.setUint16(target + PACKET.logs, 0, true);
@@ -150,6 +165,7 @@ function copyBatch(batch: BatchView): BatchView {
     records,
     count,
     interfaces: batch.interfaces,
+    sided: batch.sided,
     worlds: worlds.map((world) => {
       const packets = put(bytes, world.packets, packetBytes);
       return {

@@ -99,6 +99,7 @@ const STATUS_NAMES: readonly (readonly [bit: number, name: string])[] = [
   [Status.ASSURED, 'ASSURED'],
   [Status.SRC_NAT, 'SRC_NAT'],
   [Status.DST_NAT, 'DST_NAT'],
+  [Status.SEQ_ADJUST, 'SEQ_ADJUST'],
   [Status.DYING, 'DYING'],
   [Status.FIXED_TIMEOUT, 'FIXED_TIMEOUT'],
   [Status.HELPER, 'HELPER'],

@@ -23,6 +23,7 @@ import { helperName } from '../ruleset/helpers.ts';
 import type { BatchView, WorldView } from '../run.ts';
 import { addressText } from './address.ts';
 import { wordAt } from './conntrack-text.ts';
+import type { CopyFacts } from './copies.ts';
 import { Formatter, type PacketTexts } from './format.ts';
 import { ctStateName, dirName, packetState, pathName, rejectName, statusNames, verdictName } from './names.ts';
 import { hasNumber, reasonWord, whyText } from './reason.ts';
@@ -81,8 +82,8 @@ function protocolStateJson(state: number): string {
   return `],"${protocol}":"${name}","mark":`;
 }
 
-/** Addresses, ports and ids that NAT changed; empty if it changed them back. */
-function natText(bytes: Uint8Array, packet: number, translation: number): string {
+/** Addresses, ports and ids that NAT changed; empty if it changed them back. Fragments have addresses alone. */
+function natText(bytes: Uint8Array, packet: number, translation: number, pieces: boolean): string {
   const protonum = bytes[packet + PACKET.protonum]!;
   const l3num = bytes[packet + PACKET.l3num]!;
   const parts: string[] = [];
@@ -98,10 +99,18 @@ function natText(bytes: Uint8Array, packet: number, translation: number): string
   };
   address('src', TUPLE.src_lo);
   address('dst', TUPLE.dst_lo);
+  if (pieces) return parts.length === 0 ? '' : `,"nat":{${parts.join(',')}}`;
   const icmp = protonum === Proto.ICMP || protonum === Proto.ICMPV6;
   word(icmp ? 'id' : 'sport', TUPLE.sport);
   word(protonum === Proto.GRE ? 'key' : 'dport', TUPLE.dport);
   return parts.length === 0 ? '' : `,"nat":{${parts.join(',')}}`;
+}
+
+/** The packet that this is a copy of, and what of the copy is not as the replay says. */
+function copyText({ of, answers, contradicts }: CopyFacts): string {
+  if (answers) return `,"answers":{"file":${answers.file},"n":${answers.n}}`;
+  const which = of ? `,"of":{"file":${of.file},"n":${of.n}}` : '';
+  return contradicts ? `${which},"contradicts":"${contradicts}"` : which;
 }
 
 /** The entry that expected the packet's, if that was confirmed. */
@@ -163,10 +172,13 @@ export class PacketLines {
 
   /**
    * The lines of a batch, in pieces that are valid until the next is asked for.
+   *
+   * @param copies by index, what CopyCheck.add() found of the batch
    */
   lines(
     { view, bytes, records, count }: Pick<BatchView, 'view' | 'bytes' | 'records' | 'count'>,
     { packets, translations, logs, master }: Pick<WorldView, 'packets' | 'translations' | 'logs' | 'master'>,
+    copies: ReadonlyMap<number, CopyFacts> = new Map(),
   ): Generator<Uint8Array> {
     this.#nameInterfaces();
     const extras: PacketTexts[] = [];
@@ -175,10 +187,12 @@ export class PacketLines {
       const reason = bytes[packet + PACKET.reason]!;
       const numbered = reason !== Reason.NONE && hasNumber(reason);
       const logged = view.getUint16(packet + PACKET.logs, true) !== 0;
-      const translated = (view.getUint16(packet + PACKET.flags, true) & PacketFlag.TRANSLATED) !== 0;
+      const flags = view.getUint16(packet + PACKET.flags, true);
+      const translated = (flags & PacketFlag.TRANSLATED) !== 0;
+      const copy = copies.get(index);
       const helper = bytes[packet + PACKET.template]!;
       const expected = (view.getUint16(packet + PACKET.status, true) & Status.EXPECTED) !== 0;
-      if (!numbered && !logged && !translated && !expected && helper === Helper.NONE) continue;
+      if (!numbered && !logged && !translated && !expected && !copy && helper === Helper.NONE) continue;
       const [value, tag] = [PACKET.why_value, PACKET.ct_mark].map((field) => view.getUint32(packet + field, true));
       extras.push({
         index,
@@ -186,7 +200,10 @@ export class PacketLines {
         ct: (expected ? masterText(master(packet)) : '') + helperText(helper),
         last:
           (logged ? this.#logged(logs(packet)) : '') +
-          (translated ? natText(bytes, packet, translations + index * TUPLE.size) : ''),
+          (translated
+            ? natText(bytes, packet, translations + index * TUPLE.size, (flags & PacketFlag.FRAGMENT_OF) !== 0)
+            : '') +
+          (copy ? copyText(copy) : ''),
       });
     }
     return this.#formatter.packets(bytes, records, packets, count, extras);

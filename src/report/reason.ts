@@ -47,6 +47,12 @@ const HELPER_FAULTS: Record<HelperFault, string> = {
   [HelperFault.SIP_BAD_EXPIRES]: 'cannot parse expires',
   [HelperFault.SIP_BAD_SDP]: 'cannot parse SDP message',
   [HelperFault.SIP_NO_MEDIA]: 'cannot add expectation for voice',
+  [HelperFault.ALL_PORTS_IN_USE]: 'all ports in use',
+  [HelperFault.CANNOT_MANGLE]: 'cannot mangle packet',
+  [HelperFault.SIP_ALL_PORTS_IN_USE]: 'all ports in use for SIP',
+  [HelperFault.SIP_CANNOT_MANGLE_SDP]: 'cannot mangle SDP',
+  [HelperFault.SIP_CANNOT_NAT]: 'cannot NAT SIP message',
+  [HelperFault.SILENT]: '',
   [HelperFault.RAS_MESSAGE]: 'cannot process RAS message',
   [HelperFault.Q931_MESSAGE]: 'cannot process Q.931 message',
   [HelperFault.H245_MESSAGE]: 'cannot process H.245 message',
@@ -68,6 +74,7 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.CUT_SHORT]: { word: 'cut-short' },
   [Reason.BAD_IP_HEADER]: { word: 'bad-ip-header' },
   [Reason.BAD_IP_CHECKSUM]: { word: 'bad-ip-checksum' },
+  [Reason.EGRESS_COPY]: { word: 'egress-copy' },
   [Reason.FRAGMENT_PENDING]: { word: 'fragment-pending' },
   [Reason.FRAGMENT_INCOMPLETE]: { word: 'fragment-incomplete' },
   [Reason.FRAGMENT_TIMEOUT]: { word: 'fragment-timeout' },
@@ -86,6 +93,7 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
   [Reason.MARTIAN]: { word: 'martian' },
   [Reason.BEYOND_SCOPE]: { word: 'beyond-scope' },
   [Reason.HELPER]: { word: 'dropped-by-helper', message: helperMessage },
+  [Reason.SEQ_ADJUST]: { word: 'seq-adjust-failed' },
   [Reason.HELPER_CUT_SHORT]: { word: 'not-seen-by-helper' },
   [Reason.IP_TRUNCATED]: { word: 'ip-truncated' },
 
@@ -191,7 +199,7 @@ export function whyText(reason: number, value: number, tag: number): string {
   const { message } = words(reason) ?? {};
   if (message === undefined) return reasonWord(reason);
   const said = typeof message === 'string' ? message.replace('%u', String(value)) : message(value, tag);
-  return `${reasonWord(reason)}: ${said}`;
+  return said === '' ? reasonWord(reason) : `${reasonWord(reason)}: ${said}`;
 }
 
 /** A reason for counting, without the numbers of one packet: each reason has a label of its own. */

@@ -100,6 +100,22 @@ function protocolRows(summary: Summary): string[] {
   return limited(alignRows([['protocol', 'packets', '', 'flows'], ...rows], 'lrrr'), 'protocols');
 }
 
+/** What left, held against the replay. */
+function copyRows({ copies }: Summary): string[] {
+  if (copies === undefined) return [];
+  const { packets, found, answers } = copies;
+  const counts: [number, string][] = [
+    [found, 'forwarded'],
+    [answers, 'answers of the host'],
+    [packets - found - answers, 'arrival not found'],
+  ];
+  const rows = [
+    ...counts.filter(([count]) => count > 0).map(([count, what]) => [countText(count), what, '']),
+    ...copies.contradictions.map(({ what, packets: count, first }) => [countText(count), what, `first ${first}`]),
+  ];
+  return alignRows(rows, 'rll');
+}
+
 function transitionRows(transitions: Summary['transitions']): string[] {
   const rows = transitions.map(({ from, to, packets }) => [countText(packets), from ?? '(new)', `-> ${to}`]);
   return alignRows(rows, 'rl');
@@ -126,6 +142,7 @@ export function summaryText(summary: Summary, color: boolean): string {
   section('Let through without being believed', reasonRows(summary.ignored));
   section('Dropped without a rule', reasonRows(summary.dropped));
   section('Not judged, by reason', reasonRows(summary.notJudged));
+  section('Copies of what left, and what they contradict', copyRows(summary));
   const { decided, neverMatched, total } = summary.rules;
   section('Rules and policies that decided', ruleRows(decided, true, colors));
   section(

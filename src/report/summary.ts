@@ -5,6 +5,7 @@
 import { CtState, L3, Verdict } from '../../assembly/vocabulary.ts';
 import type { RunResult } from '../run.ts';
 import { countText } from './align.ts';
+import type { CopyCheck, CopyCounts } from './copies.ts';
 import { ctStateName, familyName, packetState, protocolName, verdictName } from './names.ts';
 import { reasonLabel } from './reason.ts';
 import { type ReportRule, ruleLabel } from './rules.ts';
@@ -51,6 +52,8 @@ export interface Summary {
   dropped: { why: string; packets: number }[];
   /** Packets without a verdict. */
   notJudged: { why: string; packets: number }[];
+  /** What captures taken at the host itself show leaving it; absent where they show none. */
+  copies?: CopyCounts;
   rules: {
     total: number;
     decided: RuleCounts[];
@@ -71,6 +74,7 @@ export interface SummarySource {
   /** Packets and bytes that matched a rule or policy. */
   counters: (rule: number) => { packets: bigint; bytes: bigint };
   notes: readonly string[];
+  copies?: CopyCounts | undefined;
 }
 
 const VERDICTS = [Verdict.ACCEPT, Verdict.DROP, Verdict.REJECT, Verdict.QUEUE, Verdict.NONE];
@@ -196,18 +200,20 @@ export function summarize(tally: PacketTally, source: SummarySource): Summary {
     protocols: protocolCounts(tally),
     ...transitionCounts(tally),
     ...reasonCounts(tally),
+    ...(source.copies && { copies: source.copies }),
     rules: ruleCounts(tally, source),
     ...(tally.strangers.full ? { flowsAtLeast: true as const } : {}),
     notes: [...source.notes, ...offloadNote(tally)],
   };
 }
 
-/** Makes the summary of a run's first world, whose uncounted packets `tally` has; once per run. */
-export function summarizeRun(tally: PacketTally, result: RunResult): Summary {
+/** Makes the summary of a run's first world, whose uncounted packets `tally` has, and its copies `check`; once per run. */
+export function summarizeRun(tally: PacketTally, check: CopyCheck, result: RunResult): Summary {
   const { packets, first, last, notes, files } = result;
   const { rules, counters, tallies } = result.worlds[0]!;
   for (const at of tallies.addresses) tally.addLane(tallies.view, at, rules.length);
-  return summarize(tally, { captures: files.map(({ path }) => path), packets, first, last, rules, counters, notes });
+  const captures = files.map(({ path }) => path);
+  return summarize(tally, { captures, packets, first, last, rules, counters, notes, copies: check.counts() });
 }
 
 /** The summary as `--json` prints it: one object on one line. */

@@ -108,6 +108,8 @@ export class PacketTally {
       if (bytes[at + PACKET.events]! & MADE_ENTRY) {
         this.flows[kind]!++;
         this.protocolFlows[protocol]!++;
+      } else if (reason === Reason.EGRESS_COPY) {
+        // The packet that this is a copy of counts as a conversation.
       } else if (verdict !== Verdict.ACCEPT || state === CtState.INVALID || state === CtState.UNTRACKED) {
         this.#stranger(view, bytes, record, at, kind, protocol);
       }

@@ -50,15 +50,15 @@ export function checkRuleset(sources: SourceTree[]): Ruleset {
       new TableCheck(table).check();
     }
   }
-  checkHelpersBesideNat(ruleset);
+  checkUntranslated(ruleset);
   return ruleset;
 }
 
 /**
- * A helper rewrites what is announced, and expects something else, where NAT changes the flow; that is not done. NAT means
- * a NAT rule of the same family, or a nat table beside a zone that holds for one direction, with which ports move, too.
+ * Some helpers are not for connections that NAT changes. NAT means a NAT rule of the same family, or a nat table beside a zone
+ * that holds for one direction, with which ports move, too.
  */
-function checkHelpersBesideNat({ sources, entries }: Ruleset): void {
+function checkUntranslated({ sources, entries }: Ruleset): void {
   const both = TemplateFlag.ZONE_ORIGINAL | TemplateFlag.ZONE_REPLY;
   for (const { table, rule } of entries) {
     if (rule?.target.kind !== 'template' || rule.target.helperAt === undefined) continue;

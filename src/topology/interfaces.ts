@@ -24,6 +24,10 @@ export interface InterfaceAddress {
 
 export interface Interface {
   name: string;
+  /** The kernel's number of it, as Linux cooked captures have it. */
+  index: number | undefined;
+  /** Link-layer address of six bytes, the first one most significant; undefined if it has none. */
+  mac: bigint | undefined;
   /** False if administratively down: the kernel then has no routes for its addresses. */
   up: boolean;
   loopback: boolean;
@@ -51,12 +55,21 @@ export function parseInterfaces(json: JsonFile): Interface[] {
     const flags = textsOf(object, 'flags');
     return {
       name,
+      index: numberOf(object, 'ifindex'),
+      mac: textOf(object, 'link_type') === 'ether' ? macOf(textOf(object, 'address')) : undefined,
       up: !('flags' in object) || flags.includes('UP'),
       loopback: flags.includes('LOOPBACK'),
       resolves: !flags.includes('LOOPBACK') && !flags.includes('NOARP'),
       addresses: objectsOf(object, 'addr_info').flatMap((info) => parseInterfaceAddress(json, info)),
     };
   });
+}
+
+/** An address of one station: not all zeros, and not of a group. */
+function macOf(text: string | undefined): bigint | undefined {
+  if (text === undefined || !/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(text)) return undefined;
+  const mac = BigInt(`0x${text.replaceAll(':', '')}`);
+  return mac === 0n || (mac >> 40n) & 1n ? undefined : mac;
 }
 
 /** Addresses that the kernel does not answer for yet (IFA_F_TENTATIVE, IFA_F_DADFAILED) are left out. */

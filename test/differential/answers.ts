@@ -88,6 +88,7 @@ const STATUS: [number, string][] = [
   [4, 'ASSURED'],
   [16, 'SRC_NAT'],
   [32, 'DST_NAT'],
+  [64, 'SEQ_ADJUST'],
   [512, 'DYING'],
   [1024, 'FIXED_TIMEOUT'],
   [8192, 'HELPER'],

@@ -120,8 +120,8 @@ export function icmp(message: {
   return ip(ends(family, back), family === 4 ? 1 : 58, Buffer.concat([header, body]), 2);
 }
 
-/** A number is a pause in milliseconds, a buffer a packet. */
-export function traffic(steps: (Buffer | number)[]): Traffic {
+/** A number is a pause in milliseconds, a buffer a packet. `outside`: addresses that are known to live outside. */
+export function traffic(steps: (Buffer | number)[], outside: readonly string[] = []): Traffic {
   const packets: { origin: number; packet: Buffer; wait: number }[] = [];
   let wait = 0;
   for (const step of steps) {
@@ -131,5 +131,5 @@ export function traffic(steps: (Buffer | number)[]): Traffic {
       wait = 0;
     }
   }
-  return { ...placed(packets), skipped: [] };
+  return { ...placed(packets, outside), skipped: [] };
 }

@@ -62,9 +62,12 @@ function isLoopback(packet: Buffer): boolean {
   return packet.readUInt8(0) >> 4 === 4 && (packet.readUInt8(12) === 127 || packet.readUInt8(16) === 127);
 }
 
-/** Gives packets their numbers and sides. */
-export function placed(packets: { origin: number; packet: Buffer; wait: number }[]): Omit<Traffic, 'skipped'> {
-  const sides = new Map<string, 0 | 1>();
+/** Gives packets their numbers and sides; addresses that are known to live outside. */
+export function placed(
+  packets: { origin: number; packet: Buffer; wait: number }[],
+  outside: readonly string[] = [],
+): Omit<Traffic, 'skipped'> {
+  const sides = new Map<string, 0 | 1>(outside.map((address) => [address, 1]));
   const frames = packets.map(({ origin, packet, wait }, index): Frame => {
     const [source, target] = addresses(packet);
     const known = sides.get(source);

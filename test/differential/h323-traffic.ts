@@ -4,14 +4,14 @@
 import { Random } from '../model/random.ts';
 import { H323 } from '../support/h323.ts';
 import { q931, tpkt } from '../support/h323-h225.ts';
-import { concat } from '../support/packets.ts';
+import { concat, ip, udp } from '../support/packets.ts';
 import { perBytes } from '../support/per.ts';
-import { Connection, datagram, type Meeting, meet, type Side } from './helper-traffic.ts';
+import { Connection, type Side } from './helper-connection.ts';
+import { CLIENTS, type Meeting, meet, NO_NAT } from './helper-nat.ts';
 import type { Sequence } from './sequences.ts';
 
 /** Ports that are announced: few, so that they meet. */
 const PORTS = [40_000, 40_001, 40_002, 40_003, 40_004, 0];
-const CLIENTS = { 4: ['10.0.0.2', '10.0.0.3'], 6: ['2001:db8:1::2', '2001:db8:1::3'] } as const;
 
 /** Rules that give the helpers their ports; UDP with H.245 is what the kernel allows, though nobody does it. */
 export function h323Rules(): string {
@@ -32,6 +32,10 @@ export function h323Rules(): string {
     'COMMIT',
     '',
   ].join('\n');
+}
+
+function datagram(from: string, to: string, sport: number, dport: number, payload: Uint8Array): Buffer {
+  return Buffer.from(ip(from, to, udp({ sport, dport, payload })));
 }
 
 /** The message, often with bytes changed, cut off or put in. */
@@ -58,7 +62,7 @@ class Call {
 
   constructor(random: Random) {
     this.random = random;
-    this.meeting = meet(random, true);
+    this.meeting = meet(random, true, NO_NAT);
     this.damage = random.pick([0, 0.3, 0.6, 0.8]);
   }
 
@@ -103,11 +107,8 @@ class Call {
       yield [datagram(from, to, random.pick([30_000, 30_001]), port, Uint8Array.from([0x80, 0, 0, 1]))];
       return;
     }
-    const connection = new Connection(
-      { client: from, server: to },
-      { client: random.pick([50_000, 50_001]), server: port },
-      random,
-    );
+    const ports = { client: random.pick([50_000, 50_001]), server: port };
+    const connection = new Connection(back ? meeting.turned() : meeting, ports, random);
     yield connection.open();
     for (let i = random.below(3); i > 0; i--) {
       const side = random.chance(0.5) ? 'client' : 'server';

@@ -2,15 +2,31 @@
 // time, between few hosts and over few ports, so that what they announce meets, clashes, comes true and is repeated.
 
 import { Random } from '../model/random.ts';
-import { ip, tcp, udp } from '../support/packets.ts';
+import { ip, udp } from '../support/packets.ts';
 import { gre } from '../support/sctp.ts';
+import { addresses } from './frames.ts';
+import { FtpLines } from './ftp-lines.ts';
+import { Connection, type Side } from './helper-connection.ts';
+import {
+  CLIENTS,
+  drawHelperNat,
+  type Meeting,
+  meet,
+  movedPort,
+  type Nat,
+  NO_NAT,
+  natRules,
+  SERVERS,
+  seenPorts,
+} from './helper-nat.ts';
+import type { Announced } from './kernel.ts';
 import type { Sequence } from './sequences.ts';
-
-const CLIENTS = { 4: ['10.0.0.2', '10.0.0.3'], 6: ['2001:db8:1::2', '2001:db8:1::3'] } as const;
-const SERVERS = { 4: ['192.0.2.80', '192.0.2.81'], 6: ['2001:db8:2::80', '2001:db8:2::81'] } as const;
 
 /** Ports that data connections are announced on: few, so that they meet. */
 const PORTS = [40_000, 40_001, 40_002, 40_003];
+
+/** Ports of calls. */
+const SIP_PORTS = [5060, 5061, 5062, 5063, 5064];
 
 const HELPERS: Record<string, { protocol: 'tcp' | 'udp'; port: number; six: boolean }> = {
   sip: { protocol: 'udp', port: 5060, six: true },
@@ -23,19 +39,19 @@ const HELPERS: Record<string, { protocol: 'tcp' | 'udp'; port: number; six: bool
 };
 
 /** Rules that give each helper its port, and look at what comes of it. */
-export function helperRules(family: 4 | 6): string {
+export function helperRules(family: 4 | 6, nat: Nat = NO_NAT): string {
   const given = Object.entries(HELPERS)
     .filter(([, { six }]) => six || family === 4)
     .map(
       ([name, { protocol, port }]) =>
-        `-A PREROUTING -p ${protocol} -m ${protocol} --dport ${port} -j CT --helper ${name}`,
+        `-A PREROUTING -p ${protocol} -m ${protocol} --dport ${movedPort(port, nat)} -j CT --helper ${name}`,
     );
   return [
     '*raw',
     ':PREROUTING ACCEPT [0:0]',
     ':OUTPUT ACCEPT [0:0]',
     ...given,
-    '-A PREROUTING -p tcp -m tcp --dport 5060 -j CT --helper sip',
+    `-A PREROUTING -p tcp -m tcp --dport ${movedPort(5060, nat)} -j CT --helper sip`,
     'COMMIT',
     '*filter',
     ':INPUT ACCEPT [0:0]',
@@ -51,64 +67,22 @@ export function helperRules(family: 4 | 6): string {
   ].join('\n');
 }
 
-export type Side = 'client' | 'server';
-
-/** A TCP connection that both ends keep in step, unless they are told not to. */
-export class Connection {
-  private readonly next: Record<Side, number>;
-  private last: Buffer | undefined;
-
-  constructor(
-    private readonly ends: Record<Side, string>,
-    private readonly ports: Record<Side, number>,
-    random: Random,
-  ) {
-    this.next = { client: random.below(2 ** 32), server: random.below(2 ** 32) };
-  }
-
-  open(): Buffer[] {
-    const syn = this.segment('client', 'S');
-    this.advance('client', 1);
-    const answer = this.segment('server', 'SA');
-    this.advance('server', 1);
-    return [syn, answer, this.segment('client', 'A')];
-  }
-
-  say(side: Side, payload: Uint8Array): Buffer {
-    this.last = this.segment(side, 'PA', payload);
-    this.advance(side, payload.length);
-    return this.last;
-  }
-
-  /** Something that the sender forgets at once: what follows has the same number. */
-  lose(side: Side, payload: Uint8Array): Buffer {
-    return this.segment(side, 'PA', payload);
-  }
-
-  again(): Buffer[] {
-    return this.last ? [this.last] : [];
-  }
-
-  reset(): Buffer {
-    return this.segment('server', 'R');
-  }
-
-  private advance(side: Side, bytes: number): void {
-    this.next[side] = (this.next[side] + bytes) >>> 0;
-  }
-
-  private segment(side: Side, flags: string, payload: Uint8Array = new Uint8Array(0)): Buffer {
-    const other = side === 'client' ? 'server' : 'client';
-    const acknowledges = flags.includes('A') ? { ack: this.next[other] } : {};
-    const [sport, dport] = [this.ports[side], this.ports[other]];
-    const header = tcp({ sport, dport, flags, seq: this.next[side], ...acknowledges, payload });
-    return Buffer.from(ip(this.ends[side], this.ends[other], header));
-  }
-}
-
 /** One helper's conversation: what it says next, and what may come of it. */
 class Talk {
-  constructor(readonly random: Random) {}
+  constructor(
+    readonly random: Random,
+    readonly nat: Nat,
+  ) {}
+
+  meet(six: boolean): Meeting {
+    return meet(this.random, six, this.nat);
+  }
+
+  /** A client's port: with NAT clients have ports of their own, so that none has to move. */
+  port({ client, family }: Meeting, ports: readonly number[]): number {
+    const own = this.nat === NO_NAT ? 0 : CLIENTS[family].indexOf(client as never) * ports.length;
+    return this.random.pick(ports) + own;
+  }
 
   bytes(text: string): Uint8Array {
     return Uint8Array.from(Buffer.from(text, 'latin1'));
@@ -128,38 +102,27 @@ class Talk {
   }
 }
 
-export interface Meeting {
-  family: 4 | 6;
-  client: string;
-  server: string;
-}
-
-export function meet(random: Random, six: boolean): Meeting {
-  const family = six && random.chance(0.3) ? 6 : 4;
-  return { family, client: random.pick(CLIENTS[family]), server: random.pick(SERVERS[family]) };
-}
-
 /** A SYN that an expectation may be waiting for, in either direction. */
-function dataConnection(random: Random, { client, server }: Meeting): Buffer[] {
+function dataConnection(random: Random, meeting: Meeting, announced: readonly number[] = PORTS): Buffer[] {
   const active = random.chance(0.6);
-  const [from, to] = active ? [server, client] : [client, server];
-  const ends = { client: from, server: to };
   const ports = {
     client: active ? random.pick([20, 20, 2000]) : random.pick([50_000, 50_001]),
-    server: random.pick(PORTS),
+    server: random.pick(announced),
   };
-  const connection = new Connection(ends, ports, random);
+  const connection = new Connection(active ? meeting.turned() : meeting, ports, random);
   const opened = connection.open();
   if (random.chance(0.3)) opened.push(connection.reset());
   return random.chance(0.5) ? opened : opened.slice(0, 1);
 }
 
-function ftpLine(talk: Talk, { family, client, server }: Meeting, side: Side): Uint8Array {
+function ftpLine(talk: Talk, { family, client, server }: Meeting, side: Side, few: readonly number[]): Uint8Array {
   const { random } = talk;
   const port = random.pick(PORTS);
-  const low = `${port >> 8},${port & 255}`;
-  const own = side === 'client' ? client : server;
-  const address = random.chance(0.9) ? own : random.pick([...CLIENTS[family], ...SERVERS[family]]);
+  // Behind NAT another port than this may be told, which nobody can know before: it has as many digits.
+  const own = few === PORTS ? port : random.pick(few);
+  const low = `${own >> 8},${own & 255}`;
+  const speaker = side === 'client' ? client : server;
+  const address = random.chance(0.9) ? speaker : random.pick([...CLIENTS[family], ...SERVERS[family]]);
   const dotted = family === 4 ? address.replaceAll('.', ',') : '10,0,0,2';
   const kind = family === 4 ? 1 : 2;
   const lines =
@@ -182,20 +145,22 @@ function ftpLine(talk: Talk, { family, client, server }: Meeting, side: Side): U
 
 function* ftp(talk: Talk): Generator<Buffer[]> {
   const { random } = talk;
-  const meeting = meet(random, true);
-  const ports = { client: random.pick([33_000, 33_001]), server: 21 };
+  const meeting = talk.meet(true);
+  const ports = { client: talk.port(meeting, [33_000, 33_001]), server: 21 };
+  const few = talk.nat === NO_NAT ? PORTS : PORTS.map((port) => port + 4 * (ports.client - 32_999));
   for (let life = 0; life < 2; life++) {
-    const connection = new Connection(meeting, ports, random);
+    const connection = new Connection(meeting, ports, random, new FtpLines(meeting));
     yield connection.open();
     yield [connection.say('server', talk.bytes('220 ready\r\n')), connection.say('client', talk.bytes('USER x\r\n'))];
     for (let i = random.below(25); i >= 0; i--) {
       const side = random.chance(0.6) ? 'client' : 'server';
-      const line = ftpLine(talk, meeting, side);
+      const line = ftpLine(talk, meeting, side, few);
       const what = random.weighted({ say: 12, again: 2, lose: 2, data: 6 });
       if (what === 'say') yield [connection.say(side, line)];
       else if (what === 'again') yield connection.again();
       else if (what === 'lose') yield [connection.lose(side, line), connection.say(side, line)];
-      else yield dataConnection(random, meeting);
+      else yield dataConnection(random, meeting, random.chance(0.5) ? few : PORTS);
+      if (meeting.translated && random.chance(0.5)) yield [connection.probe(side === 'client' ? 'server' : 'client')];
     }
     if (random.chance(0.5)) yield [connection.reset()];
   }
@@ -203,8 +168,13 @@ function* ftp(talk: Talk): Generator<Buffer[]> {
 
 function* irc(talk: Talk): Generator<Buffer[]> {
   const { random } = talk;
-  const meeting = meet(random, false);
-  const connection = new Connection(meeting, { client: random.pick([34_000, 34_001]), server: 6667 }, random);
+  const meeting = talk.meet(false);
+  const connection = new Connection(
+    meeting,
+    { client: talk.port(meeting, [34_000, 34_001]), server: 6667 },
+    random,
+    meeting.translated ? 'unknown' : undefined,
+  );
   yield connection.open();
   for (let i = random.below(20); i >= 0; i--) {
     const address = Buffer.from(
@@ -216,14 +186,15 @@ function* irc(talk: Talk): Generator<Buffer[]> {
     const line = `${word} bob${text}\u0001DCC ${kind} file ${address} ${random.pick(PORTS)}\u0001\n`;
     const side = random.chance(0.85) ? 'client' : 'server';
     yield [connection.say(side, talk.changed(line, ' :\u0001\n0189D'))];
+    if (meeting.translated) yield [connection.probe('server')];
     if (random.chance(0.4)) yield dataConnection(random, meeting);
   }
 }
 
 function* sane(talk: Talk): Generator<Buffer[]> {
   const { random } = talk;
-  const meeting = meet(random, true);
-  const connection = new Connection(meeting, { client: random.pick([35_000, 35_001]), server: 6566 }, random);
+  const meeting = talk.meet(true);
+  const connection = new Connection(meeting, { client: talk.port(meeting, [35_000, 35_001]), server: 6566 }, random);
   yield connection.open();
   for (let i = random.below(12); i >= 0; i--) {
     const request = Buffer.alloc(random.chance(0.9) ? 8 : 12);
@@ -272,25 +243,30 @@ const PPTP_SERVER = [2, 4, 8, 9, 11, 13, 14, 6];
 
 function* pptp(talk: Talk): Generator<Buffer[]> {
   const { random } = talk;
-  const meeting = meet(random, false);
-  const { client, server } = meeting;
-  const connection = new Connection(meeting, { client: random.pick([36_000, 36_001]), server: 1723 }, random);
+  const meeting = talk.meet(false);
+  const ports = { client: talk.port(meeting, [36_000, 36_001]), server: 1723 };
+  const connection = new Connection(meeting, ports, random);
+  /** Behind NAT the server knows a call that the client asked for by the port of the connection. */
+  let asked = false;
+  const known = (id: number): number =>
+    asked && meeting.translated && random.chance(0.9) ? meeting.known('server', ports.client) : id;
   const say = (side: Side, type: number, ids: [number, number]): Buffer[] => {
-    const [own, peer] = side === 'client' ? ids : [ids[1], ids[0]];
+    const [own, peer] = side === 'client' ? ids : [ids[1], known(ids[0])];
     return [connection.say(side, pptpMessage(random, type, pptpBody(random, type, own, peer)))];
   };
   const call = (): [number, number] => [random.pick([256, 257]), random.pick([512, 513])];
   const data = (ids: [number, number]): Buffer[] => {
     const back = random.chance(0.5);
-    const header = gre({ version: 1, protocol: 0x880b, key: ids[back ? 0 : 1], payload: 4 });
-    return [Buffer.from(back ? ip(server, client, header) : ip(client, server, header))];
+    const header = gre({ version: 1, protocol: 0x880b, key: back ? known(ids[0]) : ids[1], payload: 4 });
+    return [Buffer.from(ip(...meeting.way(back ? 'server' : 'client'), header))];
   };
   yield connection.open();
   yield say('client', 1, [0, 0]);
   yield say('server', 2, [0, 0]);
   for (let i = random.below(8); i >= 0; i--) {
     const ids = call();
-    if (random.chance(0.6)) {
+    asked = random.chance(0.6);
+    if (asked) {
       yield say('client', 7, ids);
       yield say('server', 8, ids);
     } else {
@@ -307,34 +283,34 @@ function* pptp(talk: Talk): Generator<Buffer[]> {
   if (random.chance(0.5)) yield [connection.reset()];
 }
 
-export function datagram(from: string, to: string, sport: number, dport: number, payload: Uint8Array): Buffer {
-  return Buffer.from(ip(from, to, udp({ sport, dport, payload })));
+function datagram(meeting: Meeting, side: Side, ports: [number, number], payload: Uint8Array): Buffer {
+  const [sport, dport] = [ports[0], meeting.known(side, ports[1])];
+  return Buffer.from(ip(...meeting.way(side), udp({ sport, dport, payload })));
 }
 
 function* tftp(talk: Talk): Generator<Buffer[]> {
   const { random } = talk;
-  const { client, server } = meet(random, true);
+  const meeting = talk.meet(true);
   for (let i = random.below(12); i >= 0; i--) {
-    const port = random.pick([2000, 2001]);
+    const port = talk.port(meeting, [2000, 2001]);
     const opcode = random.weighted({ 1: 4, 2: 3, 3: 1, 4: 1, 5: 1 });
     const request = Uint8Array.from([0, Number(opcode), 120, 0, 110, 0].slice(0, random.chance(0.9) ? 6 : 1));
-    yield [datagram(client, server, port, 69, request)];
+    yield [datagram(meeting, 'client', [port, 69], request)];
     const from = random.pick([3000, 3001, 69]);
-    if (random.chance(0.7)) yield [datagram(server, client, from, port, Uint8Array.from([0, 3, 0, 1, 1, 2]))];
-    if (random.chance(0.3)) yield [datagram(client, server, port, from, Uint8Array.from([0, 4, 0, 1]))];
+    if (random.chance(0.7)) yield [datagram(meeting, 'server', [from, port], Uint8Array.from([0, 3, 0, 1, 1, 2]))];
+    if (random.chance(0.3)) yield [datagram(meeting, 'client', [port, from], Uint8Array.from([0, 4, 0, 1]))];
   }
 }
 
 function* amanda(talk: Talk): Generator<Buffer[]> {
   const { random } = talk;
-  const meeting = meet(random, true);
-  const { client, server } = meeting;
-  const port = random.pick([850, 851]);
+  const meeting = talk.meet(true);
+  const port = talk.port(meeting, [850, 851]);
   for (let i = random.below(8); i >= 0; i--) {
-    yield [datagram(client, server, port, 10_080, talk.bytes('Amanda 2.4 REQ\n'))];
+    yield [datagram(meeting, 'client', [port, 10_080], talk.bytes('Amanda 2.4 REQ\n'))];
     const [data, mesg, index] = [random.pick(PORTS), random.pick(PORTS), random.pick(PORTS)];
     const line = `Amanda 2.4 REP\nCONNECT DATA ${data} MESG ${mesg} INDEX ${index}\nOPTIONS ;\n`;
-    yield [datagram(server, client, 10_080, port, talk.changed(line, ' \n0189XSTATE'))];
+    yield [datagram(meeting, 'server', [10_080, port], talk.changed(line, ' \n0189XSTATE'))];
     if (random.chance(0.7)) yield dataConnection(random, meeting);
   }
 }
@@ -348,17 +324,22 @@ function session(random: Random, address: string, family: 4 | 6): string {
   return `v=0\r\no=- 1 1 ${name}\r\ns=x\r\n${connection}t=0 0\r\nm=${media} ${port} RTP/AVP 0\r\n${second}`;
 }
 
-function sipMessage(talk: Talk, { family, client, server }: Meeting, side: Side): string {
+/** @param ports of the client and the server, as they are */
+function sipMessage(talk: Talk, meeting: Meeting, side: Side, ports: Record<Side, number>): string {
   const { random } = talk;
-  const own = random.chance(0.92) ? (side === 'client' ? client : server) : random.pick(CLIENTS[family]);
+  const { family } = meeting;
+  const [real, peer] = meeting.way(side);
+  const peerPort = meeting.known(side, ports[side === 'client' ? 'server' : 'client']);
+  const own = random.chance(0.92) ? real : random.pick(CLIENTS[family]);
   const shown = (address: string): string => (family === 6 ? `[${address}]` : address);
   const method = random.pick(['INVITE', 'INVITE', 'UPDATE', 'ACK', 'PRACK', 'BYE', 'REGISTER', 'REGISTER', 'OPTIONS']);
   const cseq = random.pick([1, 2]);
-  const first = random.chance(0.5)
-    ? `${method} sip:bob@${shown(side === 'client' ? server : client)} SIP/2.0`
+  const isRequest = random.chance(0.5);
+  const first = isRequest
+    ? `${method} sip:bob@${shown(peer)} SIP/2.0`
     : `SIP/2.0 ${random.pick([100, 180, 200, 200, 200, 404, 603])} text`;
-  const contact = first.startsWith('SIP') && random.chance(0.9) ? (side === 'client' ? server : client) : own;
-  const port = random.pick([':5060', '', ':5062', ':80']);
+  const contact = first.startsWith('SIP') && random.chance(0.9) ? peer : own;
+  const port = random.pick([':5060', '', meeting.translated ? `:${ports[side]}` : ':5062', ':80']);
   const parameters = random.pick([
     '',
     '',
@@ -372,7 +353,8 @@ function sipMessage(talk: Talk, { family, client, server }: Meeting, side: Side)
   const body = random.chance(0.7) ? session(random, own, family) : '';
   const lines = [
     first,
-    `Via: SIP/2.0/UDP ${shown(own)}:5060;branch=x`,
+    meeting.translated ? via() : `Via: SIP/2.0/UDP ${shown(own)}:5060;branch=x`,
+    ...(meeting.translated ? ends() : []),
     `${random.pick(['CSeq', 'cseq', 'CSeq '])}: ${cseq} ${method}`,
     `${random.pick(['Contact', 'm', 'Contact', 'X-Contact'])}: ${other}"b" <sip:bob@${shown(contact)}${port}>${parameters}`,
     ...(random.chance(0.5) ? [`Expires: ${random.pick([3600, 0, 60])}`] : []),
@@ -380,57 +362,102 @@ function sipMessage(talk: Talk, { family, client, server }: Meeting, side: Side)
     `${random.pick(['Content-Length', 'l'])}: ${body.length}`,
   ];
   return `${lines.join('\r\n')}\r\n\r\n${body}`;
+
+  /** What requests and answers say of the way that they go: the sender of the request, with port, as the speaker knows it. */
+  function via(): string {
+    const [host, at] = isRequest ? [real, ports[side]] : [peer, peerPort];
+    const named = random.weighted({ own: 8, default: 2, other: 2 });
+    const text = named === 'own' ? `${shown(host)}:${at}` : named === 'default' ? shown(host) : `${shown(host)}:5099`;
+    const more = [
+      random.chance(0.3) ? `;maddr=${shown(random.pick([real, peer]))}` : '',
+      random.chance(0.3) ? `;received=${random.pick([real, peer, shown(peer)])}` : '',
+      random.chance(0.3) ? `;rport=${random.pick([ports[side], peerPort, 5060, 80])}` : '',
+    ];
+    return `${random.pick(['Via', 'v'])}: SIP/2.0/${random.pick(['UDP', 'UDP', 'TCP'])} ${text};branch=x${more.join('')}`;
+  }
+
+  function ends(): string[] {
+    const text = (host: string, at: number): string => `<sip:a@${shown(host)}${random.pick(['', `:${at}`])}>`;
+    const [one, two] = [text(real, ports[side]), text(peer, peerPort)];
+    return random.chance(0.5) ? [`From: ${one};tag=1`, `To: ${two}`] : [`f: ${two}`, `t: ${one}`];
+  }
 }
 
 function* sip(talk: Talk): Generator<Buffer[]> {
   const { random } = talk;
-  const meeting = meet(random, true);
-  const { client, server } = meeting;
+  const meeting = talk.meet(true);
   const alphabet = ' \r\n:;,<>@0189asipxm=[]';
   const media = (): Buffer[] => {
-    const back = random.chance(0.5);
-    const [from, to] = back ? [server, client] : [client, server];
+    const side = random.chance(0.5) ? 'server' : 'client';
     const ports: [number, number] = random.chance(0.8)
       ? [30_000, random.pick(PORTS)]
       : [5060, random.pick([5060, 5062])];
-    return [datagram(from, to, ports[0], ports[1], talk.bytes('media, or a call'))];
+    return [datagram(meeting, side, ports, talk.bytes('media, or a call'))];
   };
   if (random.chance(0.3)) {
-    const connection = new Connection(meeting, { client: random.pick([37_000, 37_001]), server: 5060 }, random);
+    const ports = { client: talk.port(meeting, [37_000, 37_001]), server: 5060 };
+    const connection = new Connection(meeting, ports, random, meeting.translated ? 'unknown' : undefined);
     yield connection.open();
     for (let i = random.below(15); i >= 0; i--) {
       const side = random.chance(0.5) ? 'client' : 'server';
-      const more = random.chance(0.2) ? sipMessage(talk, meeting, side) : '';
-      yield [connection.say(side, talk.changed(sipMessage(talk, meeting, side) + more, alphabet))];
+      const more = random.chance(0.2) ? sipMessage(talk, meeting, side, ports) : '';
+      yield [connection.say(side, talk.changed(sipMessage(talk, meeting, side, ports) + more, alphabet))];
+      if (meeting.translated) yield [connection.probe(random.chance(0.5) ? 'client' : 'server')];
       if (random.chance(0.5)) yield media();
     }
     return;
   }
-  const port = random.pick([5060, 5061]);
+  const port = talk.port(meeting, [5060, 5061]);
   for (let i = random.below(25); i >= 0; i--) {
     const side = random.chance(0.5) || i === 0 ? 'client' : 'server';
-    const payload = talk.changed(sipMessage(talk, meeting, side), alphabet);
-    yield [
-      side === 'client' ? datagram(client, server, port, 5060, payload) : datagram(server, client, 5060, port, payload),
-    ];
+    const payload = talk.changed(sipMessage(talk, meeting, side, { client: port, server: 5060 }), alphabet);
+    yield [datagram(meeting, side, side === 'client' ? [port, 5060] : [5060, port], payload)];
     if (random.chance(0.6)) yield media();
   }
 }
 
 const TALKS = { ftp, irc, sane, tftp, amanda, pptp, sip };
 
-/** Several conversations at a time, of about `packets` packets in all. */
-export function helperTraffic(seed: number, packets: number): Sequence {
+export type HelperName = keyof typeof TALKS;
+
+export interface HelperTraffic extends Sequence {
+  /** Where the servers live (text of `addressText`): a translated one is not found out by who talks to it. */
+  outside: string[];
+  /** With NAT; other ports are the gateway's choice. */
+  announced?: Announced;
+}
+
+/** Several conversations at a time, of about `packets` packets in all; through some NAT if `translated`. */
+export function helperTraffic(
+  seed: number,
+  packets: number,
+  translated = false,
+  helpers = Object.keys(TALKS) as HelperName[],
+): HelperTraffic {
   const random = new Random(seed);
-  const weights = random.weights(Object.keys(TALKS) as (keyof typeof TALKS)[]);
+  const nat = translated ? drawHelperNat(random) : NO_NAT;
+  const weights = random.weights(helpers);
   const steps: Buffer[] = [];
   const open: Generator<Buffer[]>[] = [];
   while (steps.length < packets) {
-    if (open.length < 4) open.push(TALKS[random.weighted(weights)](new Talk(random)));
+    if (open.length < 4) open.push(TALKS[random.weighted(weights)](new Talk(random, nat)));
     const at = random.below(open.length);
     const { value, done } = open[at]!.next();
     if (done) open.splice(at, 1);
     else steps.push(...value);
   }
-  return { name: `seed ${seed}`, steps, rules4: [helperRules(4)], rules6: [helperRules(6)] };
+  const rules = (family: 4 | 6): string[] => [helperRules(family, nat) + natRules(family, nat)];
+  const outside = [...SERVERS[4], ...SERVERS[6]].map(
+    (server) => addresses(Buffer.from(ip(server, server, udp({ sport: 1, dport: 1 }))))[0],
+  );
+  const own = Array.from({ length: PORTS.length * 4 }, (_, index) => PORTS[3]! + 1 + index);
+  const announced = new Map<string, Set<number>>([
+    ['ftp', new Set([...PORTS, ...own])],
+    ['irc', new Set(PORTS)],
+    ['amanda', new Set(PORTS)],
+    ['sip', new Set([...PORTS, ...PORTS.map((port) => port + 4), ...SIP_PORTS, ...seenPorts(nat)])],
+    ['tftp', new Set(seenPorts(nat))],
+    ['pptp', new Set(seenPorts(nat))],
+  ]);
+  return { name: `seed ${seed}`, steps, rules4: rules(4), rules6: rules(6), outside, ...(translated && { announced }) };
 }

@@ -42,7 +42,7 @@ export async function compareTraffic(
       const { own, packet } = question.frames[n - 1]!;
       return own !== undefined && isIcmpError(packet);
     };
-    const comparison = compare(kernel, answers, { isSilent, isOwnError }, rules);
+    const comparison = compare(kernel, answers, { isSilent, isOwnError, announced: question.announced }, rules);
     const tolerance = BigInt(STAMP_JIFFIES * record.tick);
     const named = namedRanges(rules);
     const plain = (line: string): string => withoutMovedPort(line, named);

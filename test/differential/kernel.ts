@@ -52,7 +52,12 @@ export interface Question {
   locals?: LocalAddress[];
   /** The rules give an address of the router's own to flows: our side is told of those it has in any case, too. */
   masquerades?: boolean;
+  /** Ports that the frames announce to helpers, as far as that is known. */
+  announced?: Announced;
 }
+
+/** Ports, and ids of calls, that are announced to each helper; NAT chooses others at random where they are taken. */
+export type Announced = ReadonlyMap<string, ReadonlySet<number>>;
 
 /** Everything the kernel said, with the number of the frame being delivered at that moment. */
 export interface KernelRecord {

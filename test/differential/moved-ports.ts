@@ -1,5 +1,5 @@
 // Which port or id did NAT give to a flow, where the kernel begins to look for one at random? Such a number is compared
-// by its range alone: in lines of events and of the table it becomes `~`.
+// by its range alone: in lines of events and of the table it becomes `~`. So does the id of a PPTP call that nobody chose.
 
 /** Ranges that the rules of `iptables-save` texts name. */
 export function namedRanges(rules: readonly string[]): [number, number][] {
@@ -28,8 +28,23 @@ function mayMove(from: number, to: number, named: readonly [number, number][]): 
 const PORTS = /^(.*? sport=)(\d+)( dport=\d+ .*?src=\S+ dst=\S+ sport=\d+ dport=)(\d+)(.*)$/;
 const IDS = /^(.*? type=\d+ code=\d+ id=)(\d+)( .*?src=\S+ dst=\S+ type=\d+ code=\d+ id=)(\d+)(.*)$/;
 
-/** The line with a source port or id that was moved into an allowed range as `~`; the same line otherwise. */
-export function withoutMovedPort(line: string, named: readonly [number, number][]): string {
+const KEYS = /^(.*? srckey=)(0x[0-9a-f]+)( dstkey=\S+ .*?src=\S+ dst=\S+ srckey=\S+ dstkey=)(0x[0-9a-f]+)(.*)$/;
+
+/**
+ * The line with a source port or id that was moved into an allowed range as `~`; the same line otherwise.
+ *
+ * @param calls ids of PPTP calls that the traffic names, as far as they are known
+ */
+export function withoutMovedPort(
+  line: string,
+  named: readonly [number, number][],
+  calls?: ReadonlySet<number>,
+): string {
+  const keys = calls && KEYS.exec(line);
+  if (keys) {
+    const [, head, from, middle, to, tail] = keys;
+    return from === to || calls.has(Number(to)) ? line : `${head}${from}${middle}~${tail}`;
+  }
   const ports = PORTS.exec(line);
   if (ports) {
     const [, head, from, middle, to, tail] = ports;

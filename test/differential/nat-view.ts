@@ -4,7 +4,7 @@
 // Which port the gateway gives to a flow whose own is taken cannot be known before: answers keep the port, so that they
 // belong to the flow that has it.
 
-import { addressText, type Frame } from './frames.ts';
+import { addresses, addressText, type Frame } from './frames.ts';
 import { flowKey, parse, quoted } from './packet.ts';
 
 /** The address that flows from inside appear with, by family. */
@@ -13,18 +13,25 @@ export interface Outside {
   v6: Buffer;
 }
 
-/** The same frames as the outside sees the inside: through `outside`. */
-export function seenThrough(frames: readonly Frame[], sides: ReadonlyMap<string, 0 | 1>, outside: Outside): Frame[] {
+/**
+ * The same frames as the outside sees the inside: through `outside`. With `announced` what outside hosts begin goes there, too,
+ * as if they had been told to do so.
+ */
+export function seenThrough(
+  frames: readonly Frame[],
+  sides: ReadonlyMap<string, 0 | 1>,
+  outside: Outside,
+  announced = false,
+): Frame[] {
   const fromInside = new Map<string, boolean>();
   return frames.map((frame) => {
     const key = flowKey(frame.packet);
     if (!fromInside.has(key)) fromInside.set(key, frame.side === 0);
-    if (frame.side === 0 || !fromInside.get(key)) return frame;
+    if (frame.side === 0 || !(fromInside.get(key) || announced)) return frame;
     const parsed = parse(frame.packet);
     if (!parsed) return frame;
     const own = parsed.family === 2 ? outside.v4 : outside.v6;
     const packet = Buffer.from(frame.packet);
-    const start = parsed.family === 2 ? 16 : 24;
     const transport = packet.subarray(packet.length - parsed.transport.length);
     // The quoted packet was sent by the gateway, too, if it came from inside.
     const inner = quoted({ ...parsed, transport });
@@ -34,13 +41,30 @@ export function seenThrough(frames: readonly Frame[], sides: ReadonlyMap<string,
       own.copy(about.source);
       adjust(transport, 2, before, own);
     }
-    const before = Buffer.from(packet.subarray(start, start + own.length));
-    own.copy(packet, start);
-    if (parsed.family === 2) adjust(packet, 10, before, own);
-    const at = checksumAt(parsed.protocol, transport);
-    if (at !== undefined) adjust(transport, at, before, own);
-    return { ...frame, packet };
+    return { ...frame, packet: sentTo(packet, parsed.protocol, transport, own) };
   });
+}
+
+/** The same frames as the inside knows a server: by the address that it is published under. */
+export function published(frames: readonly Frame[], server: string, under: Outside): Frame[] {
+  return frames.map((frame) => {
+    const parsed = parse(frame.packet);
+    if (frame.side === 1 || !parsed || addresses(frame.packet)[1] !== server) return frame;
+    const packet = Buffer.from(frame.packet);
+    const transport = packet.subarray(packet.length - parsed.transport.length);
+    return { ...frame, packet: sentTo(packet, parsed.protocol, transport, parsed.family === 2 ? under.v4 : under.v6) };
+  });
+}
+
+/** Changes the target of a packet; `transport` is the part of it behind the IP header. */
+function sentTo(packet: Buffer, protocol: number, transport: Buffer, target: Buffer): Buffer {
+  const start = target.length === 4 ? 16 : 24;
+  const before = Buffer.from(packet.subarray(start, start + target.length));
+  target.copy(packet, start);
+  if (target.length === 4) adjust(packet, 10, before, target);
+  const at = checksumAt(protocol, transport);
+  if (at !== undefined) adjust(transport, at, before, target);
+  return packet;
 }
 
 /** Where the checksum lies that covers the addresses, undefined if there is none. */
@@ -59,6 +83,12 @@ function adjust(bytes: Buffer, at: number, before: Buffer, after: Buffer): void 
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   bytes.writeUInt16BE(~sum & 0xffff, at);
 }
+
+/** Where a server is published. */
+export const PUBLISHED: Outside = {
+  v4: Buffer.from([198, 18, 254, 111]),
+  v6: Buffer.from('20010002000000ed0000000000000001', 'hex'),
+};
 
 /** The address that no capture uses: for source NAT to an address that is not the router's own. */
 export const OUTSIDE: Outside = {

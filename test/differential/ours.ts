@@ -43,7 +43,8 @@ export class OurRun {
       ...question.rules4.map((text) => ['iptables-save', text]),
       ...question.rules6.map((text) => ['ip6tables-save', text]),
     ];
-    this.#options = ['--checksums', 'verify', '--quiet'];
+    // What is random is so on both sides: asked again, neither draws the same.
+    this.#options = ['--checksums', 'verify', '--quiet', '--seed', String(Date.now())];
     rules.forEach(([tool, text], index) => {
       const file = this.#path(`${index}.${tool}`);
       writeFileSync(file, withHeader(tool!, text!));

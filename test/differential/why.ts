@@ -29,6 +29,8 @@ const SILENT = new Set([
   'sctp-invalid-new',
   'wrong-chunk-tag',
   'gre-not-ppp',
+  // A session description without an owner (o=) behind NAT.
+  'dropped-by-helper',
 ]);
 
 /** Words of what happens to a packet after conntrack: they stand in place of what conntrack said. */
@@ -45,6 +47,7 @@ const LATER = new Set([
   'nat-clash',
   'nat-untranslatable',
   'beyond-scope',
+  'seq-adjust-failed',
 ]);
 
 /** Addresses of an ICMP error that is sent to another than whom it quotes. */
@@ -54,7 +57,7 @@ const WRONG_SENDER = /^outer daddr \S+ != inner \S+$/;
 export function sameWhy(kernel: string | undefined, ours: string | undefined): boolean {
   const [, word = '', message] = /^([^:]+)(?:: (.*))?$/.exec(ours ?? '') ?? [];
   if (LATER.has(word)) return true;
-  if (kernel === undefined) return word === '' || SILENT.has(word);
+  if (kernel === undefined) return word === '' || (SILENT.has(word) && message === undefined);
   if (word === 'icmp-error-wrong-sender') return WRONG_SENDER.test(kernel);
   const known = MESSAGES[word];
   return known ? known.includes(kernel) : message === kernel;

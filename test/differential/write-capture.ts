@@ -25,7 +25,10 @@ function option(code: number, value: Buffer): Buffer {
   return padded;
 }
 
-/** A pcapng file of the frames at the given times (ns since 1970), nanosecond resolution. */
+/** epb_flags: received. */
+const INBOUND = Buffer.from([1, 0, 0, 0]);
+
+/** A pcapng file of the frames at the given times (ns since 1970), nanosecond resolution; it states what was received. */
 export function pcapngOf(frames: Frame[], times: bigint[], interfaces: readonly [string, string]): Buffer {
   const section = Buffer.alloc(16);
   section.writeUInt32LE(0x1a2b3c4d, 0);
@@ -46,7 +49,8 @@ export function pcapngOf(frames: Frame[], times: bigint[], interfaces: readonly 
     head.writeUInt32LE(Number(ts & 0xffffffffn), 8);
     head.writeUInt32LE(bytes.length, 12);
     head.writeUInt32LE(bytes.length, 16);
-    parts.push(block(6, head, bytes, Buffer.alloc(-bytes.length & 3)));
+    const direction = frame.own ? [] : [option(2, INBOUND), Buffer.alloc(4)];
+    parts.push(block(6, head, bytes, Buffer.alloc(-bytes.length & 3), ...direction));
   }
   return Buffer.concat(parts);
 }

@@ -10,7 +10,9 @@ import { expectText } from '../../src/report/expect-text.ts';
 import { PacketLines } from '../../src/report/packets.ts';
 import { run } from '../../src/run.ts';
 import { h323Rules, h323Traffic } from '../differential/h323-traffic.ts';
-import { Connection, helperRules, helperTraffic } from '../differential/helper-traffic.ts';
+import { Connection } from '../differential/helper-connection.ts';
+import { Meeting, NO_NAT } from '../differential/helper-nat.ts';
+import { helperRules, helperTraffic } from '../differential/helper-traffic.ts';
 import { Random } from '../model/random.ts';
 import { q931, tpkt } from '../support/h323-h225.ts';
 import { addressBytes, concat, ethernet, writePcap } from '../support/packets.ts';
@@ -117,8 +119,12 @@ function openings(random: Random, address: string): Uint8Array {
 describe('H.323', () => {
   it('a segment that announces without end is given up', async () => {
     const random = new Random(1);
-    const [client, server] = ['10.0.0.2', '192.0.2.80'];
-    const call = new Connection({ client, server }, { client: 33_000, server: 1720 }, random);
+    const [client, server] = ['10.0.0.2', '192.0.2.80'] as const;
+    const call = new Connection(
+      new Meeting(4, client, server, client, server, NO_NAT),
+      { client: 33_000, server: 1720 },
+      random,
+    );
     const messages: Uint8Array[] = [];
     for (let size = 0; size < 60_000; size += messages.at(-1)!.length) messages.push(tpkt(openings(random, server)));
     const packets = [...call.open(), call.say('server', concat(...messages))];

@@ -190,15 +190,18 @@ def same(one, other):
     return one[12:20] + one[header:] == other[12:20] + other[header:]
 
 
-def translated(one, other):
-    """Is this the same packet behind NAT? Addresses, ports, ids, checksums and quoted packets may differ."""
-    if one[:1] != other[:1] or len(one) != len(other):
+def translated(one, other, helped):
+    """Is this the same packet behind NAT? Addresses, ports, ids, checksums and quoted packets may differ; where helpers are
+    about, payloads and sequence numbers, too."""
+    if one[:1] != other[:1] or (len(one) != len(other) and not helped):
         return False
     six = one[0] >> 4 == 6
     protocol, header = (6, 40) if six else (9, (one[0] & 15) * 4)
     if one[protocol] != other[protocol]:
         return False
     a, b = one[header:], other[header:]
+    if helped and one[protocol] in (6, 17):
+        return one[protocol] == 17 or a[12:16] == b[12:16]
     if one[protocol] == 6:
         return a[4:16] == b[4:16] and a[18:] == b[18:]
     if one[protocol] == 17:
@@ -278,9 +281,9 @@ class Wire:
         self.links[origin].send(target + source + struct.pack(">H", 0x86DD if six else 0x0800) + packet)
 
 
-def observe(nflog, packet, whole, nat):
+def observe(nflog, packet, whole, nat, helped):
     """What became of the packet, or of the one it is a fragment of: reads the log until nothing more comes. With `nat`
-    it may look different behind connection tracking."""
+    it may look different behind connection tracking, even more so with helpers."""
     seen = {"state": "NONE", "dir": None, "path": None, "accepted": False, "replies": []}
     quiet_after = time.monotonic() + 0.05
     while True:
@@ -293,7 +296,7 @@ def observe(nflog, packet, whole, nat):
                 seen["replies"].append(payload.hex())
                 continue
             as_sent = same(payload, packet) or same(payload, whole)
-            if not as_sent and not (nat and translated(payload, whole)):
+            if not as_sent and not (nat and translated(payload, whole, helped)):
                 continue
             if what == "state" and not as_sent:
                 # Over loopback, as it was translated.
@@ -319,7 +322,8 @@ def main():
     listener = Listener()
     expecting = Listener("expect")
     packets, expiries = [], []
-    nat = "*nat" in (job.get("rules4") or "") + (job.get("rules6") or "")
+    rules = (job.get("rules4") or "") + (job.get("rules6") or "")
+    nat, helped = "*nat" in rules, "--helper" in rules
     start = time.monotonic()
 
     def wait_until(at):
@@ -349,7 +353,7 @@ def main():
             pass
         at = time.monotonic() - start
         wire.send(item["from"], packet)
-        seen = observe(nflog, packet, bytes.fromhex(item.get("whole") or item["hex"]), nat)
+        seen = observe(nflog, packet, bytes.fromhex(item.get("whole") or item["hex"]), nat, helped)
         seen["at"] = at
         seen["events"] = listener.lines()
         seen["expectations"] = expecting.lines()

@@ -264,7 +264,7 @@ export class TestEngine extends Records {
     });
     this.view.setBigUint64(this.lengths, 0n, true);
     this.call((e) =>
-      e.decode_batch(this.records, frames.length, this.packets, checksums, this.queue, this.lengths, this.lanes, 1),
+      e.decode_batch(this.records, frames.length, this.packets, checksums, this.queue, this.lengths, this.lanes, 1, 0),
     );
     const { records, packets, queue, lengths, lanes } = this;
     const length = this.view.getUint32(lengths, true);

@@ -393,5 +393,5 @@ export function writePcap(packets: readonly TimedPacket[], spec: PcapSpec = {}):
       data,
     );
   }
-  return concat(...parts);
+  return new Uint8Array(Buffer.concat(parts));
 }

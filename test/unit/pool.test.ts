@@ -26,6 +26,7 @@ test('a worker that cannot start ends the wait with an error instead of a hang',
     shardLanes: allocator.take(4096),
     checksums: 0,
     defrag: { address: allocator.take(128), endsBytes: 64 },
+    sights: 0,
   };
   const lanes = await startLanes(plan);
   try {

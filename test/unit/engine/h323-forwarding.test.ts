@@ -8,7 +8,8 @@ import { loadHost } from '../../../src/host.ts';
 import { expectText } from '../../../src/report/expect-text.ts';
 import { run } from '../../../src/run.ts';
 import { h323Rules } from '../../differential/h323-traffic.ts';
-import { Connection } from '../../differential/helper-traffic.ts';
+import { Connection } from '../../differential/helper-connection.ts';
+import { Meeting, NO_NAT } from '../../differential/helper-nat.ts';
 import { Random } from '../../model/random.ts';
 import { q931, tpkt } from '../../support/h323-h225.ts';
 import { addressBytes, ethernet, writePcap } from '../../support/packets.ts';
@@ -74,7 +75,7 @@ async function expected(
   targets: string[],
 ): Promise<string[]> {
   const random = new Random(1);
-  const connection = new Connection({ client: ends[0], server: ends[1] }, { client: 33_000, server: 1720 }, random);
+  const connection = new Connection(new Meeting(4, ...ends, ...ends, NO_NAT), { client: 33_000, server: 1720 }, random);
   const packets = connection.open();
   for (const target of targets) packets.push(connection.say('server', tpkt(q931(random, forwardedTo(target)))));
   const path = join(folder, 'capture.pcap');

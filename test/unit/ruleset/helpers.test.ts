@@ -35,27 +35,6 @@ describe('CT --helper', () => {
     expect(refusal(raw('-p tcp -j CT --helper irc'))).toBe('');
     expect(refusal(raw('-p tcp -j CT --helper irc'), 10)).toContain("no helper 'irc'");
   });
-
-  it('is refused beside NAT of the same family, in whatever order and file', () => {
-    const helped = raw('-p tcp -j CT --helper ftp');
-    const nat = (rule: string): string => `*nat\n:POSTROUTING ACCEPT [0:0]\n${rule}COMMIT\n`;
-    const translated = nat('-A POSTROUTING -j MASQUERADE\n');
-    const beside = "rules:3:37: helper 'ftp' is not supported beside the NAT rule in ";
-    expect(refusal(helped + translated)).toContain(`${beside}rules:7`);
-    expect(refusal(translated + helped)).toContain("rules:7:37: helper 'ftp' is not supported beside");
-    expect(refusal(helped + nat(''))).toBe('');
-    expect(refusal(translated)).toBe('');
-    expect(refusal(raw('-p tcp -j CT --helper ftp --zone-orig 3') + nat(''))).toContain(
-      'beside a nat table and a zone',
-    );
-    const files = (family: 2 | 10) =>
-      parseRulesets([
-        { file: 'rules', text: helped, family: 2 },
-        { file: 'more', text: translated, family },
-      ]);
-    expect(() => files(2)).toThrow(`${beside}more:3`);
-    expect(() => files(10)).not.toThrow();
-  });
 });
 
 describe('CT --helper of H.323', () => {

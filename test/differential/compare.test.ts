@@ -232,6 +232,9 @@ describe('comparison', () => {
     ['outer daddr 10.0.0.98 != inner 10.0.0.3', 'icmp-error-wrong-sender', true],
     ['invalid icmp type', 'icmp-invalid-type: type 42', true],
     ['invalid new', 'ttl-exceeded', true],
+    [undefined, 'wrong-chunk-tag: chunk type 10', true],
+    [undefined, 'dropped-by-helper', true],
+    [undefined, 'dropped-by-helper: cannot add expectation', false],
   ])('kernel says "%s", we "%s": %s', (kernel, ours, same) => {
     expect(sameWhy(kernel, ours)).toBe(same);
   });

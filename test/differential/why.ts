@@ -29,9 +29,10 @@ const SILENT = new Set([
   'sctp-invalid-new',
   'wrong-chunk-tag',
   'gre-not-ppp',
-  // A session description without an owner (o=) behind NAT.
-  'dropped-by-helper',
 ]);
+
+/** A helper that drops without a word: SIP behind NAT, of a session description without an owner (o=). */
+const SILENT_HELPER = 'dropped-by-helper';
 
 /** Words of what happens to a packet after conntrack: they stand in place of what conntrack said. */
 const LATER = new Set([
@@ -57,7 +58,7 @@ const WRONG_SENDER = /^outer daddr \S+ != inner \S+$/;
 export function sameWhy(kernel: string | undefined, ours: string | undefined): boolean {
   const [, word = '', message] = /^([^:]+)(?:: (.*))?$/.exec(ours ?? '') ?? [];
   if (LATER.has(word)) return true;
-  if (kernel === undefined) return word === '' || (SILENT.has(word) && message === undefined);
+  if (kernel === undefined) return word === '' || SILENT.has(word) || ours === SILENT_HELPER;
   if (word === 'icmp-error-wrong-sender') return WRONG_SENDER.test(kernel);
   const known = MESSAGES[word];
   return known ? known.includes(kernel) : message === kernel;

@@ -9,7 +9,7 @@ import { death_event, packet_event } from "./event";
 import { has_room } from "./expect";
 import { allocate_flow, flow_tuple, release_flow } from "./flow-pool";
 import { find_flow, found_dir, insert_flow, remove_flow } from "./flow-table";
-import { adopt_help, begin_help, drop_begun, end_help, events_at_stake, has_help, preload_help } from "./help";
+import { adopt_help, begin_help, drop_begun, end_help, events_at_stake, has_help, helper_of, preload_help } from "./help";
 import { gre_quoted_key, gre_source_key } from "./helper/pptp";
 import { Account, Flow, Packet, Tuple, World } from "./layout";
 import { early_drop } from "./limit";
@@ -229,7 +229,7 @@ function begin_flow(w: World, p: Packet): Flow {
     if (changetype<usize>(flow) == 0) return false;
     p.flow = <u32>changetype<usize>(flow);
     flow.pending_events |= <u16>(flow.status & Status.EXPECTED ? EventBit.RELATED : EventBit.NEW);
-    if (flow.status & Status.HELPER) flow.pending_events |= <u16>EventBit.HELPER;
+    if (helper_of(w, flow) != Helper.NONE) flow.pending_events |= <u16>EventBit.HELPER;
   }
   announce(w, flow, p);
   return true;

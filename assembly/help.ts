@@ -35,7 +35,7 @@ export function help_of(w: World, flow: Flow): Help {
 
 /** Helper of a living entry, NONE for none. */
 export function helper_of(w: World, flow: Flow): u8 {
-  return (flow.status & (Status.HELPER | Status.DYING)) == Status.HELPER ? help_of(w, flow).helper : <u8>Helper.NONE;
+  return has_help(flow) && !(flow.status & Status.DYING) ? help_of(w, flow).helper : <u8>Helper.NONE;
 }
 
 /**
@@ -51,7 +51,8 @@ export function begin_help(w: World, flow: Flow, p: Packet): bool {
   }
   const help = allocate(w, flow);
   if (changetype<usize>(help) == 0) return false;
-  set_helper(flow, help, expected.assign_helper);
+  // The status says of a rule that it gave a helper, not of an expectation.
+  help.helper = expected.assign_helper;
   flow.status |= <u16>Status.EXPECTED;
   const master = changetype<Help>(<usize>expected.master);
   help.master = <u32>changetype<usize>(master);

@@ -159,6 +159,16 @@ export enum Helper {
   H245 = 12,
 }
 
+/** How an address is reached, if not by a next hop that has a number of its own (layout/h323.ts). */
+export enum HopKind {
+  /** Not at all. */
+  NONE = 0,
+  /** By itself: it is a neighbour, or the host's own. */
+  NEIGHBOUR = 1,
+  /** The least number of a next hop. */
+  FIRST = 2,
+}
+
 /** Flags of an expectation (NF_CT_EXPECT_*). */
 export enum ExpectFlag {
   PERMANENT = 1,
@@ -455,6 +465,9 @@ export enum HelperFault {
   SIP_CANNOT_NAT = 16,
   /** The kernel says nothing. */
   SILENT = 17,
+  RAS_MESSAGE = 18,
+  Q931_MESSAGE = 19,
+  H245_MESSAGE = 20,
 }
 
 /** Sysctls the engine reads, in the order of the Sysctls record; `src/topology/sysctl.ts` has names and defaults. */

@@ -13,6 +13,8 @@ import { tcp_header_length } from "../wire/tcp";
 import { amanda_help } from "./amanda";
 import { broadcast_help } from "./broadcast";
 import { ftp_help } from "./ftp";
+import { ras_help } from "./h323-ras";
+import { h245_help, q931_help } from "./h323-signal";
 import { irc_help } from "./irc";
 import { pptp_help } from "./pptp";
 import { adjust_numbers } from "./rewrite";
@@ -47,6 +49,9 @@ function show(w: World, flow: Flow, p: Packet): bool {
     case Helper.AMANDA: return amanda_help(w, flow, p);
     case Helper.PPTP: return pptp_help(w, flow, p);
     case Helper.SIP: return sip_help(w, flow, p);
+    case Helper.RAS: return ras_help(w, flow, p);
+    case Helper.Q931: return q931_help(w, flow, p);
+    case Helper.H245: return h245_help(w, flow, p);
     default: return true;
   }
 }
@@ -79,7 +84,7 @@ export function payload_length(p: Packet, tcp: bool, need: u32): u32 {
 /** For helpers that look at everything. */
 export const ALL: u32 = 0xffff;
 
-/** Memory of the world in which a helper may put together what it reads (64 bytes). */
+/** Memory of the world in which a helper may put together what it reads (HELPER_SCRATCH). */
 // @ts-ignore: decorator
 @inline export function scratch(w: World): usize {
   return <usize>w.helping + offsetof<Helping>() + 2 * offsetof<Expectation>();

@@ -19,6 +19,9 @@ export function max_expected(helper: u32, klass: u32): u32 {
     case Helper.AMANDA: return 4;
     case Helper.PPTP: return 2;
     case Helper.SIP: return klass == SipClass.SIGNALLING ? 1 : klass == SipClass.IMAGE ? 2 : 4;
+    case Helper.RAS: return 32;
+    case Helper.Q931: return 20;
+    case Helper.H245: return 18;
     default: return 1;
   }
 }
@@ -63,6 +66,9 @@ export function timeout_s(w: World, helper: u32, klass: u32): u32 {
     case Helper.SNMP: return 30;
     case Helper.AMANDA: return 180;
     case Helper.SIP: return 180;
+    case Helper.RAS:
+    case Helper.Q931:
+    case Helper.H245: return 240;
     default: return 300;
   }
 }

@@ -9,7 +9,8 @@ import { EngineError, HostError } from '../errors.ts';
 import type { Host } from '../host.ts';
 import { helperNumber } from '../ruleset/helpers.ts';
 import { type CompiledRuleset, interfaceClass, matchesInterface } from '../ruleset/index.ts';
-import { compileTopology } from '../topology/compile.ts';
+import { IPV4, IPV6 } from '../topology/addresses.ts';
+import { compileNextHops, compileTopology } from '../topology/compile.ts';
 import { WHEEL_BYTES } from './engine.ts';
 import {
   ACCOUNT,
@@ -18,14 +19,18 @@ import {
   COUNTER,
   EXPECTATION,
   EXPECTATION_BUCKETS,
+  FIND,
+  FINDS_MAX,
   FLOW,
   FLOW_SHORT,
+  H323,
   HELP,
   HELPER_SCRATCH,
   HELPING,
   INDEX_BUCKET,
   INTERFACES_MAX,
   LIMITS,
+  NEXT_HOP,
   PACKET,
   REWRITE_BYTES,
   ROUTE4,
@@ -325,7 +330,11 @@ export class WorldImage {
   /** Expectations of a world, as many as there may be, and with NAT room to rewrite a packet. */
   private helping(allocator: Allocator, translates: boolean): number {
     const max = this.plan.host.sysctls[Sysctl.EXPECT_MAX]!;
-    const at = allocator.take(HELPING.size + 2 * EXPECTATION.size + HELPER_SCRATCH);
+    const shared = HELPING.size + 2 * EXPECTATION.size + HELPER_SCRATCH;
+    const at = allocator.take(shared + H323.size + FINDS_MAX * FIND.size);
+    if (this.plan.rules.templates.some(({ helper }) => helper === 'RAS' || helper === 'Q.931')) {
+      this.nextHops(allocator, at + shared);
+    }
     const expectations = allocator.take(max * EXPECTATION.size);
     this.view.setUint32(at + HELPING.rewritten, translates ? allocator.take(REWRITE_BYTES) : 0, true);
     this.view.setUint32(at + HELPING.max, max, true);
@@ -335,6 +344,20 @@ export class WorldImage {
     this.view.setUint32(at + HELPING.buckets, allocator.take(EXPECTATION_BUCKETS * 4), true);
     this.view.setUint32(at + HELPING.broadcasts, this.broadcasts(allocator), true);
     return at;
+  }
+
+  /** The ways to others, for helpers of H.323, where routes are known. */
+  private nextHops(allocator: Allocator, at: number): void {
+    const { topology } = this.plan.host;
+    if (topology === undefined) return;
+    for (const family of [IPV4, IPV6] as const) {
+      const hops = compileNextHops(topology, family);
+      const address = allocator.take(hops.length);
+      this.bytes.set(hops, address);
+      this.view.setUint32(at + (family === IPV4 ? H323.hops4 : H323.hops6), address, true);
+      const count = family === IPV4 ? H323.hops4_count : H323.hops6_count;
+      this.view.setUint32(at + count, hops.length / NEXT_HOP.size, true);
+    }
   }
 
   /** Whom a broadcast of the host's reaches. */

@@ -53,6 +53,9 @@ const HELPER_FAULTS: Record<HelperFault, string> = {
   [HelperFault.SIP_CANNOT_MANGLE_SDP]: 'cannot mangle SDP',
   [HelperFault.SIP_CANNOT_NAT]: 'cannot NAT SIP message',
   [HelperFault.SILENT]: '',
+  [HelperFault.RAS_MESSAGE]: 'cannot process RAS message',
+  [HelperFault.Q931_MESSAGE]: 'cannot process Q.931 message',
+  [HelperFault.H245_MESSAGE]: 'cannot process H.245 message',
 };
 
 /** Reason.HELPER: a HelperFault, or 256 and a port that is none of media's. */

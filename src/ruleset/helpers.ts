@@ -23,10 +23,14 @@ const REGISTRATIONS: readonly Registration[] = [
   { helper: Helper.NETBIOS_NS, name: 'netbios-ns', families: [L3.IPV4], protocols: [Proto.UDP] },
   { helper: Helper.SNMP, name: 'snmp', families: [L3.IPV4], protocols: [Proto.UDP] },
   { helper: Helper.AMANDA, name: 'amanda', families: BOTH, protocols: [Proto.UDP] },
+  { helper: Helper.RAS, name: 'RAS', families: BOTH, protocols: [Proto.UDP] },
+  { helper: Helper.Q931, name: 'Q.931', families: BOTH, protocols: [Proto.TCP] },
+  // The kernel gives it to TCP itself, where H.245 was announced, and registers it for UDP.
+  { helper: Helper.H245, name: 'H.245', families: BOTH, protocols: [Proto.UDP] },
 ];
 
-/** Helpers of the kernel that ctreplay does not have. */
-const UNSUPPORTED = new Set(['RAS', 'Q.931', 'H.245']);
+/** Helpers whose announcements the kernel rewrites where NAT changes their connections, and ctreplay does not: refused there. */
+export const UNTRANSLATED: ReadonlySet<string> = new Set(['RAS', 'Q.931', 'H.245', 'snmp']);
 
 const NAMES = new Map(REGISTRATIONS.map(({ helper, name }) => [helper as number, name]));
 
@@ -35,9 +39,8 @@ export function helperName(helper: number): string | undefined {
   return NAMES.get(helper);
 }
 
-/** The helper of this name for a protocol: `unsupported` if only ctreplay lacks it, undefined if the kernel has none. */
-export function findHelper(name: string, family: number, protocol: number): Helper | 'unsupported' | undefined {
-  if (UNSUPPORTED.has(name)) return 'unsupported';
+/** The helper of this name for a protocol, undefined if the kernel has none. */
+export function findHelper(name: string, family: number, protocol: number): Helper | undefined {
   const found = REGISTRATIONS.find(
     (each) => each.name === name && each.families.includes(family) && each.protocols.includes(protocol),
   );

@@ -2,8 +2,8 @@
 //
 // The kernel walks the tables local, main, default; in each the longest prefix wins, then the smallest metric. All of
 // that is settled here, once: the engine finds the one interval that an address lies in.
-import { AddrType } from '../../assembly/vocabulary.ts';
-import { GATEWAY4, ROUTE4, ROUTE6 } from '../engine/layout.ts';
+import { AddrType, HopKind } from '../../assembly/vocabulary.ts';
+import { GATEWAY4, NEXT_HOP, ROUTE4, ROUTE6 } from '../engine/layout.ts';
 import { addressBits, type Family, IPV4, IPV6, lastAddress } from './addresses.ts';
 import { type Route, type TableName, THROW } from './routes.ts';
 import type { Topology } from './topology.ts';
@@ -70,6 +70,35 @@ export function compileGateways(topology: Pick<Topology, 'routes'>): Uint8Array 
     view.setUint32(index * GATEWAY4.size + GATEWAY4.gateway, Number(gateway), false);
   });
   return bytes;
+}
+
+/** How all destinations of a family are reached, as NextHop[] sorted by start, the first one starting at address 0. */
+export function compileNextHops(topology: Pick<Topology, 'routes'>, family: Family): Uint8Array {
+  const numbers = new Map<string, number>();
+  const hops: { first: bigint; hop: number }[] = [];
+  for (const { first, route } of lookup(topology.routes, family)) {
+    const hop = hopNumber(route, numbers);
+    if (hop !== hops.at(-1)?.hop) hops.push({ first, hop });
+  }
+  const bytes = new Uint8Array(hops.length * NEXT_HOP.size);
+  const view = new DataView(bytes.buffer);
+  hops.forEach(({ first, hop }, index) => {
+    const at = index * NEXT_HOP.size;
+    view.setBigUint64(at + NEXT_HOP.start_hi, first >> 64n, true);
+    view.setBigUint64(at + NEXT_HOP.start_lo, first & 0xffffffffffffffffn, true);
+    view.setUint32(at + NEXT_HOP.hop, hop, true);
+  });
+  return bytes;
+}
+
+/** HopKind, or a number for this gateway on this interface. */
+function hopNumber(route: Route | undefined, numbers: Map<string, number>): number {
+  if (route === undefined || route.type === THROW || !leads(route.type)) return HopKind.NONE;
+  if (route.gateway === undefined) return HopKind.NEIGHBOUR;
+  const key = `${route.gateway} ${route.device}`;
+  const number = numbers.get(key) ?? HopKind.FIRST + numbers.size;
+  numbers.set(key, number);
+  return number;
 }
 
 /** The route that a lookup finds, for every address. */

@@ -17,7 +17,7 @@ export interface Route {
   type: AddrType | typeof THROW;
   /** Interface; undefined if it has none or if it is not known. */
   device: string | undefined;
-  /** Next hop of an IPv4 route, if it is not the destination itself. */
+  /** Next hop, if it is not the destination itself; none if it is of the other family. */
   gateway?: bigint;
   /** Of several routes to one prefix the smallest wins, then the first. */
   metric: number;
@@ -141,7 +141,7 @@ function parseRoute(
     type,
     metric,
     device,
-    ...(gateway?.family === IPV4 && { gateway: gateway.first }),
+    ...(gateway?.family === prefix.family && { gateway: gateway.first }),
   };
 }
 

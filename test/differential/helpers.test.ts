@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { traffic } from './craft.ts';
 import { addresses, addressText, framesOf, type Traffic } from './frames.ts';
+import { h323Rules, h323Traffic } from './h323-traffic.ts';
 import { helperRules, helperTraffic } from './helper-traffic.ts';
 import { compareTraffic } from './judge.ts';
 import { missing, type Question } from './kernel.ts';
@@ -77,8 +78,25 @@ describe.skipIf(lacks.length > 0)('generated conversations: the kernel and ctrep
   });
 });
 
+describe.skipIf(lacks.length > 0)('generated conversations of H.323: the kernel and ctreplay agree', AGAIN, () => {
+  it.each(Array.from({ length: Math.ceil(SEEDS / 2) }, (_, index) => index + 1))('seed %i', async (seed) => {
+    const { steps, rules4 = [], rules6 = [] } = h323Traffic(seed, PACKETS);
+    const asked = { ...traffic(steps), rules4, rules6, sysctls: {}, interfaces: ['lan', 'wan'] as const };
+    expect(await agree(asked)).toBeGreaterThan(10);
+  });
+});
+
 describe.skipIf(lacks.length > 0 || !existsSync(shared))('captures: the kernel and ctreplay agree', AGAIN, () => {
   const interfaces = ['lan', 'wan'] as const;
+  it('h323-call.pcap', async () => {
+    const rules = { rules4: [h323Rules()], rules6: [h323Rules()] };
+    await agree({
+      ...framesOf(readCapture(`${shared}h323-call.pcap`)),
+      ...rules,
+      sysctls: {},
+      interfaces,
+    });
+  });
   it.each(CAPTURES)('%s', async (file) => {
     const rules = { rules4: [helperRules(4)], rules6: [helperRules(6)] };
     await agree({ ...framesOf(readCapture(shared + file)), ...rules, sysctls: {}, interfaces });

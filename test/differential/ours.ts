@@ -80,7 +80,9 @@ export class OurRun {
       packets: lines('packets').map((line) => JSON.parse(line) as OurPacket),
       events: lines('events'),
       expectations: lines('expectations'),
-      pending: this.#helped ? (await this.#run('list', ['--expected'])).split('\n').filter(Boolean) : [],
+      pending: this.#helped
+        ? (await this.#run('list', ['--expected', '--seed', String(seed)])).split('\n').filter(Boolean)
+        : [],
       table: lines('table'),
       ...countersByTool(counters),
     };

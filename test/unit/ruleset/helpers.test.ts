@@ -48,12 +48,36 @@ describe('CT --helper', () => {
   });
 });
 
+describe('CT --helper of H.323', () => {
+  it.each([
+    ['RAS', 'udp', 'tcp'],
+    ['Q.931', 'tcp', 'udp'],
+    ['H.245', 'udp', 'tcp'], // the kernel registers it so
+  ])('%s is a helper of %s, in both families', (name, protocol, other) => {
+    expect(refusal(raw(`-p ${protocol} -j CT --helper ${name}`))).toBe('');
+    expect(refusal(raw(`-p ${protocol} -j CT --helper ${name}`), 10)).toBe('');
+    expect(refusal(raw(`-p ${other} -j CT --helper ${name}`))).toContain(`no helper '${name}'`);
+  });
+
+  it.each([
+    ['RAS', 'udp'],
+    ['Q.931', 'tcp'],
+    ['H.245', 'udp'],
+  ])('%s is refused beside NAT: it would have to rewrite messages', (name, protocol) => {
+    const nat = '*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n';
+    const refused = `helper '${name}' is not supported beside the NAT rule in rules:`;
+    expect(refusal(raw(`-p ${protocol} -j CT --helper ${name}`) + nat)).toContain(refused);
+    expect(refusal(nat + raw(`-p ${protocol} -j CT --helper ${name}`))).toContain(refused);
+  });
+});
+
 describe('-m helper', () => {
   it('means the helpers whose name the text begins with, all if it is empty', () => {
     expect(helpersLike('ftp')).toBe(1 << Helper.FTP);
     expect(helpersLike('ftp-2121')).toBe(1 << Helper.FTP);
     expect(helpersLike('ft')).toBe(0);
     expect(helpersLike('tftp')).toBe(1 << Helper.TFTP);
+    expect(helpersLike('Q.931')).toBe(1 << Helper.Q931);
     expect(helpersLike('') & (1 << Helper.AMANDA)).not.toBe(0);
   });
 });

@@ -44,10 +44,14 @@ if (lacks.length) {
   }
 }
 
+/** Chance of our side: another one each time, so that a port that both drew, or that was announced, is not drawn again. */
+let chance = 0;
+
 async function agree(question: Question): Promise<number> {
   const stories: string[] = [];
   const { comparison, kernel } = await compareTraffic(question, {
     workers: 2,
+    chance: chance++,
     limit: 2,
     print: (text) => void stories.push(text),
   });

@@ -9,7 +9,9 @@ import { death_event, packet_event } from "./event";
 import { has_room } from "./expect";
 import { allocate_flow, flow_tuple, release_flow } from "./flow-pool";
 import { find_flow, found_dir, insert_flow, remove_flow } from "./flow-table";
-import { adopt_help, begin_help, drop_begun, end_help, events_at_stake, has_help, helper_of } from "./help";
+import {
+  adopt_help, begin_help, drop_begun, end_help, events_at_stake, has_help, helper_of, preload_help,
+} from "./help";
 import { gre_quoted_key, gre_source_key } from "./helper/pptp";
 import { Account, Flow, Packet, Tuple, World } from "./layout";
 import { early_drop } from "./limit";
@@ -275,13 +277,14 @@ function adopt(w: World, unconfirmed: Flow): Flow {
  * state and absolute expiry filled in. What the windows were is not known, so they are not insisted on; SCTP's
  * verification tags are learnt from the first packets. False if there is no room.
  */
-export function preload_flow(world: usize, template: usize): bool {
+export function preload_flow(world: usize, template: usize, helper: u32): bool {
   const w = changetype<World>(world);
   const at = allocate_flow(w);
   if (at == 0) return false;
   memory.copy(at, template, w.flow_bytes);
   const flow = changetype<Flow>(at);
   flow.status |= <u16>Status.CONFIRMED;
+  if (helper != Helper.NONE && !preload_help(w, flow, helper)) return false;
   if (flow.protonum == Proto.TCP) {
     flow.peer(Dir.ORIGINAL).flags = <u8>(PeerFlag.SACK_PERM | PeerFlag.BE_LIBERAL);
     flow.peer(Dir.REPLY).flags = <u8>(PeerFlag.SACK_PERM | PeerFlag.BE_LIBERAL);

@@ -63,6 +63,18 @@ export function begin_help(w: World, flow: Flow, p: Packet): bool {
   return true;
 }
 
+/** Gives an entry that was there before the first packet its helper, which has read nothing yet. False if there is no room. */
+export function preload_help(w: World, flow: Flow, helper: u32): bool {
+  const help = allocate(w, flow, flow.zone ? flow.zone : flow.reply_zone);
+  if (changetype<usize>(help) == 0) return false;
+  help.expevents = <u32>-1;
+  help.helper = <u8>helper;
+  help.id = flow.id;
+  flow.status |= <u16>Status.HELPER;
+  store<u32>(slot_of(w, flow), <u32>changetype<usize>(help));
+  return true;
+}
+
 /** The unconfirmed entry has become part of the table at `flow`. */
 export function adopt_help(w: World, flow: Flow): void {
   const h = helping_of(w);

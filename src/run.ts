@@ -294,7 +294,7 @@ class Replay {
       const wants = {
         endsBytes,
         events: options.wantEvents,
-        logs: compiled.some(({ rules }) => rules.logsPerPacket > 0 || usesHelpers(rules)),
+        logs: compiled.some(({ rules }, index) => rules.logsPerPacket > 0 || usesHelpers(rules, options.hosts[index]!)),
         translations: compiled.map(({ rules }) => rules.chains.some(({ table }) => table === 'nat')),
       };
       const ring = layOutRing(allocator, lanes, images.length, wants);
@@ -474,7 +474,7 @@ class Replay {
       const own = chunks.filter((chunk) => chunk.world === world);
       const packets = place.packets[world]!;
       const events = orderEvents(this.eventRuns(place, world, own));
-      const helpers = usesHelpers(image.plan.rules);
+      const helpers = usesHelpers(image.plan.rules, image.plan.host);
       return {
         packets,
         translations: place.translations[world]!,

@@ -28,7 +28,7 @@ export interface EngineExports extends WebAssembly.Exports {
   describe_flow(world: number, flow: number, event: number, nowLow: number, nowHigh: number): void;
   next_expectation(world: number, expectation: number): number;
   describe_expectation(expectation: number, event: number, nowLow: number, nowHigh: number): void;
-  preload_flow(world: number, template: number): number;
+  preload_flow(world: number, template: number, helper: number): number;
   hash_tuple(tuple: number): number;
 }
 

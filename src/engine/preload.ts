@@ -1,9 +1,10 @@
 // The connection table that a run starts with (the host's `conntrack -L`).
 //
 // What the tool prints is not all there is: window state is lost, so such a TCP flow is tracked like one picked up in
-// mid-stream; so are the verification tags of SCTP, which its next packets tell. Entries are numbered -1, -2, ... in the order of the file.
+// mid-stream; so are the verification tags of SCTP, which its next packets tell, and what helpers have read and expect. Entries
+// are numbered -1, -2, ... in the order of the file.
 
-import { Proto, Status } from '../../assembly/vocabulary.ts';
+import { Helper, Proto, Status } from '../../assembly/vocabulary.ts';
 import { EngineError } from '../errors.ts';
 import type { LanePlan } from '../pool/lane.ts';
 import type { ConntrackEntry, EntryTuple } from '../topology/conntrack-table.ts';
@@ -31,7 +32,7 @@ export function preloadTable(image: WorldImage, engine: EngineExports, plan: Lan
     const lane = bytes[plan.shardLanes + (engine.hash_tuple(template) & (SHARDS - 1))]!;
     const world = image.lanes[lane]!;
     view.setBigUint64(world + WORLD.wheel_now, start / SECOND, true);
-    if (!engine.preload_flow(world, template)) {
+    if (!engine.preload_flow(world, template, entry.helper ?? Helper.NONE)) {
       throw new EngineError('table-full', `the host's conntrack table does not fit into memory (entry ${index + 1})`);
     }
   });

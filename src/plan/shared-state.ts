@@ -7,7 +7,8 @@ import type { SharedState } from './shard.ts';
 /** What rules share, and what entries that the host's table has from the start do to the key. */
 export function sharedState({ key }: CompiledRuleset, { conntrack }: Host): SharedState {
   if (key.key !== 'tuple') return { oneLane: { rule: key.rule ? ruleName(key.rule) : '', reason: key.reason ?? '' } };
-  const entry = conntrack.find(({ translated }) => translated);
+  const entry = conntrack.find(({ translated, helper }) => translated || helper !== undefined);
   if (!entry) return {};
-  return { oneLane: { rule: '', reason: `NAT: the entry in line ${entry.line} of the host's conntrack table` } };
+  const what = entry.translated ? 'NAT' : 'a helper';
+  return { oneLane: { rule: '', reason: `${what}: the entry in line ${entry.line} of the host's conntrack table` } };
 }

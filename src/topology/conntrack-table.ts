@@ -3,7 +3,8 @@
 // A line is: family with its number (`-o extended` and /proc only), protocol with its number, seconds left, state, the
 // original tuple with counters, [UNREPLIED], the reply tuple with counters, [ASSURED], and what else is known of the
 // entry (libnetfilter_conntrack snprintf_default.c, nf_conntrack_standalone.c ct_seq_show()).
-import { Proto, SctpConntrack, TcpConntrack } from '../../assembly/vocabulary.ts';
+import { type Helper, Proto, SctpConntrack, TcpConntrack } from '../../assembly/vocabulary.ts';
+import { findEntryHelper } from '../ruleset/helpers.ts';
 import { type Address, addressBytes, type Family, IPV4, parseAddress } from './addresses.ts';
 import { refuseHost, textLines } from './place.ts';
 
@@ -42,6 +43,7 @@ export interface ConntrackEntry {
   unreplied: boolean;
   assured: boolean;
   mark?: number;
+  helper?: Helper;
   /** Only with accounting. */
   counters?: { original: EntryCounters; reply: EntryCounters };
 }
@@ -91,7 +93,7 @@ const WITHOUT_EFFECT = new Set(['delta-time', 'use', 'id', 'secctx', 'secmark', 
 /**
  * Reads a table in text form.
  * @throws HostError `host-syntax` for a line of another form, `host-unsupported` naming what an entry has that is not
- * tracked yet (helpers, offload, DCCP), both with file and line
+ * tracked yet (some helpers, offload, DCCP), both with file and line
  */
 export function parseConntrackTable(file: string, text: string): ConntrackEntry[] {
   const entries: ConntrackEntry[] = [];
@@ -140,7 +142,7 @@ class EntryLine {
     const unreplied = this.flag('[UNREPLIED]');
     const second = this.tuple();
     const assured = this.flag('[ASSURED]');
-    const { mark, zone } = this.rest();
+    const { mark, zone, helper: name } = this.rest();
     const original = this.readTuple(first, protocol);
     const reply = this.readTuple(second, protocol);
     const zones = {
@@ -152,6 +154,8 @@ class EntryLine {
       this.syntax('the addresses are of different families');
     }
     const counters = this.counters(first, second);
+    const helper = name === undefined ? undefined : findEntryHelper(name, family, protocol);
+    if (name !== undefined && helper === undefined) this.unsupported(`entries with the helper ${name}`);
     return {
       line: this.line,
       family,
@@ -165,6 +169,7 @@ class EntryLine {
       ...(tcpState === undefined ? {} : { tcpState }),
       ...(sctpState === undefined ? {} : { sctpState }),
       ...(mark === undefined ? {} : { mark }),
+      ...(helper !== undefined && { helper }),
       ...(counters === undefined ? {} : { counters }),
     };
   }
@@ -270,20 +275,21 @@ class EntryLine {
   }
 
   /** What follows the tuples. */
-  private rest(): { mark: number | undefined; zone: number | undefined } {
+  private rest(): { mark: number | undefined; zone: number | undefined; helper: string | undefined } {
     let mark: number | undefined;
     let zone: number | undefined;
+    let helper: string | undefined;
     for (; this.at < this.words.length; this.at++) {
       const word = this.words[this.at]!;
       const [, name = '', value = ''] = /^([\w-]+)=(.*)$/.exec(word) ?? [];
       if (name === 'mark') mark = this.value(new Map([[name, value]]), 'mark', 0xffffffff);
-      else if (name === 'helper') this.unsupported(`entries with a helper (${value})`);
+      else if (name === 'helper') helper = value;
       else if (name === 'zone') zone = this.value(new Map([[name, value]]), 'zone', 0xffff);
       else if (!WITHOUT_EFFECT.has(name) && !/^\[(start|stop)=/.test(word)) {
         this.syntax(`unexpected ${JSON.stringify(word)}`);
       }
     }
-    return { mark, zone };
+    return { mark, zone, helper };
   }
 }
 

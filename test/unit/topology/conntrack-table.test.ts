@@ -2,7 +2,7 @@
 //
 // The tables below were printed by conntrack 1.4.7 and Linux 6.18 about entries made with `conntrack -I`.
 import { describe, expect, test } from 'vitest';
-import { SctpConntrack, TcpConntrack } from '../../../assembly/vocabulary.ts';
+import { Helper, SctpConntrack, TcpConntrack } from '../../../assembly/vocabulary.ts';
 import { type ConntrackEntry, parseConntrackTable } from '../../../src/topology/conntrack-table.ts';
 import { sharedFile } from '../../support/host.ts';
 
@@ -129,7 +129,7 @@ describe('refused with file and line', () => {
   const udp =
     'udp      17 29 src=10.0.1.2 dst=192.0.2.2 sport=5 dport=53 [UNREPLIED] src=192.0.2.2 dst=10.0.1.2 sport=53 dport=5';
   test.each([
-    [`${udp} mark=0 helper=ftp use=1`, 'host-unsupported', 'f:3: entries with a helper (ftp) are not supported yet'],
+    [`${udp} mark=0 helper=ftp use=1`, 'host-unsupported', 'f:3: entries with the helper ftp are not supported yet'],
     [`${udp} mark=0 zone=65536 use=1`, 'host-syntax', 'f:3: not a line of a conntrack table: zone=65536 is no number'],
     [udp.replace('dport=53', 'dport=53 zone-orig=x'), 'host-syntax', 'zone-orig=x is no number up to 65535'],
     [udp.replace('dport=53', 'dport=53 zone-out=3'), 'host-syntax', 'zone-out'],
@@ -159,7 +159,7 @@ describe('refused with file and line', () => {
   });
 });
 
-test('a live table: what has a helper is refused, every other line is read, translated or not', () => {
+test('a live table: every line is read, translated or not, with its helper', () => {
   for (const name of [
     'conntrack-L.txt',
     'conntrack-L-o-extended.txt',
@@ -170,12 +170,9 @@ test('a live table: what has a helper is refused, every other line is read, tran
     if (text === undefined) return;
     let read = 0;
     for (const line of text.split('\n').filter((part) => part !== '')) {
-      if (line.includes('helper=')) {
-        expect(() => parseConntrackTable(name, line)).toThrow(expect.objectContaining({ code: 'host-unsupported' }));
-        continue;
-      }
       // The lab's router masquerades IPv4 as 192.0.2.1.
-      for (const { translated } of parseConntrackTable(name, line)) {
+      for (const { translated, helper } of parseConntrackTable(name, line)) {
+        expect(helper).toBe(line.includes('helper=ftp') ? Helper.FTP : undefined);
         expect(translated).toBe(line.includes('dst=192.0.2.1 '));
         read++;
       }

@@ -4,13 +4,15 @@
 // Only such entries have one: their status says so (HELPER, EXPECTED), and the others pay nothing. An entry that was
 // expected holds the one that expected it: the latter's expectations end when the last of these has gone.
 
-import { flow_number } from "./flow-pool";
+import { flow_number, flow_tuple } from "./flow-pool";
 import { Expectation, Flow, Help, Packet, World } from "./layout";
+import { default_helper } from "./helper/policy";
 import { pptp_end_calls, pptp_expected, pptp_forget_call } from "./helper/pptp";
 import { find_expectation, helping_of, unlink_expectation } from "./expect";
 import { nat_expected } from "./nat-expect";
+import { sysctl } from "./sysctl";
 import { template_expevents, template_helper } from "./template";
-import { Helper, Proto, Status } from "./vocabulary";
+import { Dir, Helper, Proto, Status, Sysctl } from "./vocabulary";
 
 /** Most expectations that an entry has at a time, whatever its helper. */
 export const EXPECTATIONS_PER_FLOW: usize = 256;
@@ -36,42 +38,73 @@ export function helper_of(w: World, flow: Flow): u8 {
   return has_help(flow) && !(flow.status & Status.DYING) ? help_of(w, flow).helper : <u8>Helper.NONE;
 }
 
-/** Completes an entry that was begun: was it expected, or does a CT rule give it a helper? False if there is no room. */
+/**
+ * Completes an entry that was begun: was it expected, or does a CT rule or the kernel itself give it a helper? False if there
+ * is no room.
+ */
 export function begin_help(w: World, flow: Flow, p: Packet): bool {
   drop_begun(w);
-  const zone = flow.zone ? flow.zone : flow.reply_zone;
-  const expected = find_expectation(w, flow, zone);
-  const found = changetype<usize>(expected) != 0;
-  const helper = found ? <u32>expected.assign_helper : template_helper(w, p);
-  if (!found && helper == Helper.NONE) return true;
-  const help = allocate(w, flow, zone);
-  if (changetype<usize>(help) == 0) return false;
-  help.expevents = template_expevents(w, flow);
-  help.helper = <u8>helper;
-  // The bit says that a rule gave the helper, not an expectation.
-  if (!found) flow.status |= <u16>Status.HELPER;
-  helping_of(w).begun = <u32>changetype<usize>(help);
-  if (found) {
-    flow.status |= <u16>Status.EXPECTED;
-    const master = changetype<Help>(<usize>expected.master);
-    help.master = <u32>changetype<usize>(master);
-    master.children++;
-    flow.mark = changetype<Flow>(<usize>master.flow).mark;
-    if (expected.helper == Helper.PPTP) pptp_expected(w, expected);
-    nat_expected(w, p, flow, expected);
+  const expected = find_expectation(w, flow, zone_of(flow));
+  if (changetype<usize>(expected) == 0) {
+    const helper = template_helper(w, p);
+    return give(w, flow, helper == Helper.NONE ? own_helper(w, flow) : helper);
   }
+  const help = allocate(w, flow);
+  if (changetype<usize>(help) == 0) return false;
+  // That the status has HELPER means a helper of its own.
+  help.helper = expected.assign_helper;
+  flow.status |= <u16>Status.EXPECTED;
+  const master = changetype<Help>(<usize>expected.master);
+  help.master = <u32>changetype<usize>(master);
+  master.children++;
+  flow.mark = changetype<Flow>(<usize>master.flow).mark;
+  if (expected.helper == Helper.PPTP) pptp_expected(w, expected);
+  nat_expected(w, p, flow, expected);
   return true;
+}
+
+// @ts-ignore: decorator
+@inline function zone_of(flow: Flow): u16 {
+  return flow.zone ? flow.zone : flow.reply_zone;
+}
+
+/** Gives a new entry a helper, NONE for none. False if there is no room. */
+function give(w: World, flow: Flow, helper: u32): bool {
+  if (helper == Helper.NONE) return true;
+  const help = allocate(w, flow);
+  if (changetype<usize>(help) == 0) return false;
+  set_helper(flow, help, helper);
+  return true;
+}
+
+function set_helper(flow: Flow, help: Help, helper: u32): void {
+  if (helper == Helper.NONE) return;
+  help.helper = <u8>helper;
+  flow.status |= <u16>Status.HELPER;
+}
+
+/** The helper that the kernel gives by itself. */
+function own_helper(w: World, flow: Flow): u32 {
+  return sysctl(w, Sysctl.HELPER) ? default_helper(w, flow_tuple(w, flow, Dir.REPLY)) : <u32>Helper.NONE;
+}
+
+/**
+ * NAT has changed where the answers to a new entry come from: a helper that the kernel gave by itself is looked for again
+ * (nf_conntrack_alter_reply() before 6.0). Another one is not given in its place. False if there is no room.
+ */
+export function give_again(w: World, flow: Flow, p: Packet): bool {
+  if (!sysctl(w, Sysctl.HELPER) || flow.status & Status.EXPECTED || template_helper(w, p) != Helper.NONE) return true;
+  const before: u32 = flow.status & Status.HELPER ? help_of(w, flow).helper : <u8>Helper.NONE;
+  const helper = own_helper(w, flow);
+  drop_begun(w);
+  flow.status &= ~<u16>Status.HELPER;
+  return give(w, flow, before == Helper.NONE || before == helper ? helper : <u32>Helper.NONE);
 }
 
 /** Gives an entry that was there before the first packet its helper, which has read nothing yet. False if there is no room. */
 export function preload_help(w: World, flow: Flow, helper: u32): bool {
-  const help = allocate(w, flow, flow.zone ? flow.zone : flow.reply_zone);
-  if (changetype<usize>(help) == 0) return false;
-  help.expevents = <u32>-1;
-  help.helper = <u8>helper;
-  help.id = flow.id;
-  flow.status |= <u16>Status.HELPER;
-  store<u32>(slot_of(w, flow), <u32>changetype<usize>(help));
+  if (!give(w, flow, helper)) return false;
+  adopt_help(w, flow);
   return true;
 }
 
@@ -98,8 +131,9 @@ export function drop_begun(w: World): void {
 /** An entry dies: because of the packet in work, or, without one, at `when`. */
 export function end_help(w: World, flow: Flow, when: u64, p: Packet): void {
   const help = help_of(w, flow);
-  help.flow = 0;
+  // Calls that end with their control connection must not let go of its Help before it does so itself.
   if (help.helper == Helper.PPTP) pptp_end_calls(w, flow, help, when, p);
+  help.flow = 0;
   release(w, help, when, changetype<usize>(p) != 0);
 }
 
@@ -138,8 +172,8 @@ function release(w: World, help: Help, when: u64, by_packet: bool): void {
   }
 }
 
-/** A Help for an entry in the making, null if there is no room. */
-function allocate(w: World, flow: Flow, zone: u16): Help {
+/** The Help of the entry in the making, null if there is no room. */
+function allocate(w: World, flow: Flow): Help {
   const h = helping_of(w);
   let at: usize = h.helps_free;
   if (at) {
@@ -152,8 +186,10 @@ function allocate(w: World, flow: Flow, zone: u16): Help {
   memory.fill(at, 0, offsetof<Help>());
   memory.copy(at, changetype<usize>(flow), 40);
   const help = changetype<Help>(at);
-  help.zone = zone;
+  help.zone = zone_of(flow);
+  help.expevents = template_expevents(w, flow);
   // Not the final address: the entry is not part of the table yet.
   help.flow = <u32>changetype<usize>(flow);
+  h.begun = <u32>at;
   return help;
 }

@@ -56,7 +56,7 @@ export const USUAL_NO_CHAIN: u32 = 0xfffffffe;
  * than one chain of the filter table. Returns that chain's slot or one of the above.
  */
 export function usual_world(w: World): u32 {
-  if (w.topology | w.limits | w.accounts | w.trace_area | w.templates | w.nat | w.helping | w.sights) return USUAL_NEVER;
+  if (w.topology | w.limits | w.accounts | w.trace_area | w.templates | w.nat | w.helping) return USUAL_NEVER;
   const prerouting = step_at(w, Hook.PREROUTING, 0);
   if (prerouting.kind != StepKind.CONNTRACK || step_at(w, Hook.PREROUTING, 1).kind != StepKind.END) return USUAL_NEVER;
   if (step_at(w, Hook.POSTROUTING, 0).kind != StepKind.END) return USUAL_NEVER;
@@ -77,7 +77,7 @@ export function usual_world(w: World): u32 {
  * the packet is anything else: then nothing was changed but that an entry may have expired, and judge() has to look at it.
  */
 export function judge_usual(w: World, p: Packet, chain: u32): bool {
-  if (p.protonum != Proto.TCP || p.l3num != L3.IPV4 || p.flags != 0 || p.ttl <= 1) return false;
+  if (p.protonum != Proto.TCP || p.l3num != L3.IPV4 || (p.flags & ~PacketFlag.ARRIVING) != 0 || p.ttl <= 1) return false;
   const known = find_live(w, changetype<Tuple>(p), p.hash);
   if (known == 0) return false;
   const flow = changetype<Flow>(known);
@@ -272,7 +272,7 @@ function answer(w: World, p: Packet, own: Packet): void {
   const rule = filter_rule;
   const verdict = send(w, own);
   if (verdict == Verdict.ACCEPT) note_answer(w, own);
-  if (verdict == Verdict.REJECT) reject(w, own);
+  else if (verdict == Verdict.REJECT) reject(w, own);
   filter_rule = rule;
   // Confirmed by an answer, the entry is the packet's, too.
   if (p.flow) p.flow = own.flow;

@@ -6,6 +6,7 @@
 // hook the record shows the captured tuple again, and what it became is in its Translation.
 
 import { ChainVerdict, CtState, Dir, Hook, L3, NatFlag, PacketFlag, Path, Proto, Reason, Status } from "./vocabulary";
+import { give_again } from "./help";
 import { Flow, Nat, NatRange, Packet, Tuple, World } from "./layout";
 import { choose_tuple, Manip } from "./nat-tuple";
 import { quoted_transport_length, quoted_tuple } from "./packet";
@@ -118,6 +119,7 @@ export function nat_setup(w: World, p: Packet, flow: Flow, range: NatRange, mani
     tuple_invert(reply, chosen);
     flow.reply_zone = zone;
     flow.status |= <u16>(manip == Manip.SRC ? Status.SRC_NAT : Status.DST_NAT);
+    if (w.helping && !give_again(w, flow, p)) w.table_full = 1;
   }
   flow.status |= <u16>(manip == Manip.SRC ? Status.SRC_NAT_DONE : Status.DST_NAT_DONE);
   return ChainVerdict.ACCEPT;

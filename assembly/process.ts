@@ -14,7 +14,7 @@ import { EVICTIONS_MAX, table_is_full } from "./limit";
 import { BATCH_PACKETS, Event, Expectation, FINDS_MAX, Flow, LogRecord, Packet, Record, Sights, World } from "./layout";
 import { NAT_EVENTS_MAX } from "./nat-tuple";
 import { decode, set_inner_scratch } from "./packet";
-import { look } from "./sight";
+import { look, may_tell } from "./sight";
 import { set_error_scratch } from "./conntrack";
 import { tally } from "./tally";
 import { sweep } from "./timer";
@@ -56,7 +56,7 @@ export function decode_batch(
     const p = changetype<Packet>(packets + <usize>i * PACKET);
     const record = changetype<Record>(records + <usize>i * RECORD);
     const judged = decode_usual(p, record, checksums) || decode(p, record, checksums);
-    if (sights && look(changetype<Sights>(sights), p, record)) sided = true;
+    if (sights && may_tell(changetype<Sights>(sights), record) && look(changetype<Sights>(sights), p, record)) sided = true;
     if (!judged && p.reason != Reason.FRAGMENT_PENDING) continue;
     const lane = <usize>(judged ? <u32>load<u8>(lanes + (p.hash & (SHARDS - 1))) : fragments);
     const length = load<u32>(lengths + lane * 4);

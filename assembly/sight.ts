@@ -44,6 +44,12 @@ const PAYLOAD_BYTES: u32 = 16;
   }
 }
 
+/** May look() find anything? Usual captures name neither direction nor interface, and most hosts no link-layer addresses. */
+// @ts-ignore: decorator
+@inline export function may_tell(s: Sights, record: Record): bool {
+  return record.link != LINK_ETHERNET || (record.direction | record.iface | s.links) != 0;
+}
+
 /** Notes the side that the capture or the link layer states, and the interface. True if match_sights() has to look at the packet. */
 export function look(s: Sights, p: Packet, record: Record): bool {
   if (p.l3num == 0) return false;

@@ -517,7 +517,8 @@ export enum Sysctl {
   FRAG6_TIMEOUT = 42,
   FRAG6_HIGH_THRESH = 43,
   EXPECT_MAX = 44,
-  COUNT = 45,
+  HELPER = 45,
+  COUNT = 46,
 }
 
 /** Records of a traced packet (TraceRecord); the numbers each kind holds stand in assembly/trace.ts. */

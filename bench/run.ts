@@ -9,6 +9,7 @@ import { captureFile } from './captures.ts';
 import { benchChecksum } from './checksum.bench.ts';
 import { benchDecode } from './decode.bench.ts';
 import { MODES, type Mode } from './generate.ts';
+import { benchGrowth } from './growth.bench.ts';
 import { benchLoad } from './load.bench.ts';
 import { benchLookup } from './lookup.bench.ts';
 import { FULL, type Measure, QUICK } from './measure.ts';
@@ -24,8 +25,8 @@ import { wholeRun } from './whole.ts';
 
 const HELP = `usage: npm run bench -- [options]
   --quick          ten times fewer packets, three runs instead of five, less time per stage
-  --only TEXT      groups whose name contains TEXT: checksum walk decode lookup tcp rules output load ruleset stage
-                   replay
+  --only TEXT      groups whose name contains TEXT: checksum walk decode lookup tcp growth rules output load ruleset
+                   stage replay
   --json FILE      also write the numbers to a file
   --against FILE   show the change against such a file
 `;
@@ -53,6 +54,7 @@ function groups(quick: boolean): Group[] {
     { name: 'decode', run: () => benchDecode(effort) },
     { name: 'lookup', run: () => benchLookup(effort) },
     { name: 'tcp', run: () => benchTcp(effort) },
+    { name: 'growth', run: () => benchGrowth(10_000_000 / divisor) },
     { name: 'rules', run: () => benchRules(effort) },
     { name: 'output', run: () => benchOutput(effort) },
     { name: 'load', run: async () => benchLoad(repeats) },

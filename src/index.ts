@@ -71,6 +71,8 @@ export interface PacketReport {
   with?: string;
   rule?: string;
   why?: string;
+  /** What address translation changed. */
+  nat?: { src?: string; dst?: string; sport?: number; dport?: number; id?: number; key?: number };
   /**
    * A copy of what left (`why` is `egress-copy`): the packet as it arrived, or the one that the host answered, and what the
    * replay says otherwise.

@@ -5,6 +5,7 @@ import type { CaptureSpec } from '../capture/reader.ts';
 import { PACKET, RECORD } from '../engine/layout.ts';
 import { UsageError } from '../errors.ts';
 import { writeStandardOutput } from '../output.ts';
+import { CopyCheck } from '../report/copies.ts';
 import { packetText } from '../report/describe.ts';
 import { NO_RULE } from '../report/rules.ts';
 import { stampAt } from '../report/time.ts';
@@ -45,20 +46,30 @@ function missing(result: RunResult, { file, n }: { file: number; n: number }): U
   return new UsageError('no-such-packet', `--packet: ${path} has no packet ${n}, only 1 to ${packets}`);
 }
 
-/** The fragment that completed the packet of this one, if the packet was ever complete. */
-async function completedBy(options: Options, captures: readonly CaptureSpec[]): Promise<Options['packet']> {
+/** The packet whose fate this one shares, and how: the fragment that completed it, what it is a copy of, what it answers. */
+async function judgedWith(
+  options: Options,
+  captures: readonly CaptureSpec[],
+): Promise<{ packet: { file: number; n: number }; how: string } | undefined> {
   const wanted = options.packet!;
   const host = hostFrom(options, options.host);
-  let found: Options['packet'];
+  const check = new CopyCheck();
+  let found: Awaited<ReturnType<typeof judgedWith>>;
   const command = { hosts: [host], wantEvents: false, wantFragments: true } as const;
-  await runCaptures(options, captures, command, ({ view, records, count, worlds }) => {
+  await runCaptures(options, captures, command, (batch) => {
+    const { view, records, count, worlds } = batch;
+    const copies = check.add(batch);
     for (let i = 0; i < count; i++) {
       const record = records + i * RECORD.size;
       if (view.getUint32(record + RECORD.n, true) !== wanted.n) continue;
       if (view.getUint16(record + RECORD.file, true) !== wanted.file) continue;
+      const { of, answers } = copies.get(i) ?? {};
+      if (of) found = { packet: of, how: 'is a copy, as it left, of' };
+      if (answers) found = { packet: answers, how: 'is what the host answered to' };
       const at = worlds[0]!.packets + i * PACKET.size;
       if (!(view.getUint16(at + PACKET.flags, true) & PacketFlag.FRAGMENT_OF)) continue;
-      found = { file: view.getUint16(at + PACKET.l4, true), n: view.getUint32(at + PACKET.hash, true) };
+      const packet = { file: view.getUint16(at + PACKET.l4, true), n: view.getUint32(at + PACKET.hash, true) };
+      found = { packet, how: 'is a fragment of the packet that was complete with' };
     }
   });
   return found;
@@ -77,15 +88,13 @@ export async function traceCommand(options: Options, captures: readonly CaptureS
     if (code === EXIT.DONE) throw missing(result, wanted);
     return code;
   }
-  // What became of a fragment is a matter of the packet that it is part of. Standard input cannot be read again.
-  if (packet.reason === Reason.FRAGMENT_PENDING && captures.every((capture) => capture.path !== '-')) {
-    const whole = await completedBy(options, captures);
-    if (whole) {
-      tell(
-        options,
-        `the packet of which ${path}:${wanted.n} is a fragment was complete with ${captures[whole.file - 1]!.path}:${whole.n}`,
-      );
-      return traceCommand({ ...options, packet: whole }, captures);
+  // Some packets are a matter of another one, which is traced instead. Standard input cannot be read again.
+  const depends = packet.reason === Reason.FRAGMENT_PENDING || packet.reason === Reason.EGRESS_COPY;
+  if (depends && captures.every((capture) => capture.path !== '-')) {
+    const other = await judgedWith(options, captures);
+    if (other) {
+      tell(options, `${path}:${wanted.n} ${other.how} ${captures[other.packet.file - 1]!.path}:${other.packet.n}`);
+      return traceCommand({ ...options, packet: other.packet }, captures);
     }
   }
   const { trace, rules } = result.worlds[0]!;

@@ -90,9 +90,10 @@ const TIMERS_PER_CHUNK = 14;
 /** Bytes of a table for chunks that are not full, and for rounding. */
 const TABLE_SPARE = (WHEEL_BYTES / 4) * TIMER_CHUNK.size + 4096;
 
-/** Can an entry have a helper: from a rule, or from the start? */
-export function usesHelpers({ templates }: CompiledRuleset, { conntrack }: Host): boolean {
-  return templates.some(({ helper }) => helper !== undefined) || conntrack.some(({ helper }) => helper !== undefined);
+/** Can an entry have a helper: from a rule, from the kernel itself, or from the start? */
+export function usesHelpers({ templates }: CompiledRuleset, { conntrack, sysctls }: Host): boolean {
+  const given = sysctls[Sysctl.HELPER] === 1 || conntrack.some(({ helper }) => helper !== undefined);
+  return given || templates.some(({ helper }) => helper !== undefined);
 }
 
 /** A helper rewrites what NAT changes: without the rules, the engine has nothing to do it with. */
@@ -285,7 +286,8 @@ export class WorldImage {
   /** Can an entry's reply tuple be something else than the inverse of its original one, or is it looked at by rules? */
   private needsReplyTuples(translates: boolean): boolean {
     const { rules, host } = this.plan;
-    return translates || rules.usesReplyTuples || rules.templates.length > 0 || host.conntrack.length > 0;
+    const asked = translates || rules.usesReplyTuples || usesHelpers(rules, host);
+    return asked || rules.templates.length > 0 || host.conntrack.length > 0;
   }
 
   /** Fills the pattern table and the classes for interfaces that were named since the last call. */

@@ -253,8 +253,9 @@ export class Lane {
     const flows = this.u32[(world + WORLD.flow_count) / 4]!;
     throw new EngineError(
       'table-full',
-      `the connection table is full: ${flows} flows in one of ${this.plan.lanes} lanes; all tables of a run share 4 GiB, ` +
-        'so replay the captures in parts (by host or by time)',
+      `the connection table is full: ${flows} flows in one of ${this.plan.lanes} lanes, which share 4 GiB; ` +
+        `${this.plan.lanes > 1 ? 'give all of it to one lane (--workers 1), ' : ''}hold no more entries than the host does ` +
+        '(--sysctl net.netfilter.nf_conntrack_max=N), or let several runs replay a part of the addresses each',
     );
   }
 }

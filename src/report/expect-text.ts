@@ -5,7 +5,7 @@ import { EVENT, TUPLE } from '../engine/layout.ts';
 import { addressText } from './address.ts';
 import { wordAt } from './conntrack-text.ts';
 import { expectRecord, type TuplePlace } from './expect-record.ts';
-import { microsText, nanosAt, secondsAt } from './time.ts';
+import { nanosAt, secondsAt } from './time.ts';
 
 const TAGS: Record<number, string> = {
   [EventKind.EXPECT_NEW]: '    [NEW] ',
@@ -24,6 +24,12 @@ function tupleText({ bytes, at }: TuplePlace, prefix = ''): string {
   return `${prefix}src=${source} ${prefix}dst=${target} ${ports}`;
 }
 
+/** The tool writes times of expectations as numbers on the left of their columns, `[1700000000.60000 ]`: no zeros in front. */
+function stampText(view: DataView, at: number): string {
+  const micros = Math.floor(nanosAt(view, at) / 1000);
+  return `[${String(secondsAt(view, at)).padEnd(8)}.${String(micros).padEnd(6)}]\t`;
+}
+
 /**
  * A line of `conntrack -L expect` or `conntrack -E expect`, without its newline.
  *
@@ -31,8 +37,7 @@ function tupleText({ bytes, at }: TuplePlace, prefix = ''): string {
  */
 export function expectText(view: DataView, bytes: Uint8Array, at: number, timestamp: boolean): string {
   const e = expectRecord(view, bytes, at);
-  const seconds = String(secondsAt(view, at + EVENT.time)).padStart(8, '0');
-  const stamp = timestamp ? `[${seconds}.${microsText(nanosAt(view, at + EVENT.time))}]\t` : '';
+  const stamp = timestamp ? stampText(view, at + EVENT.time) : '';
   return (
     `${stamp}${TAGS[bytes[at + EVENT.kind]!] ?? ''}${e.timeout} proto=${e.protonum} ` +
     tupleText(e.expected) +

@@ -30,8 +30,11 @@ const REGISTRATIONS: readonly Registration[] = [
   { helper: Helper.H245, name: 'H.245', families: BOTH, protocols: [Proto.UDP], expected: [Proto.TCP] },
 ];
 
-/** Helpers whose announcements the kernel rewrites where NAT changes their connections, and ctreplay does not: refused there. */
-export const UNTRANSLATED: ReadonlySet<string> = new Set(['RAS', 'Q.931', 'H.245']);
+/**
+ * Helpers whose messages the kernel rewrites where NAT changes their connections, and ctreplay does not: refused there. SNMP has a
+ * parser of its own that drops what it does not understand (nf_nat_snmp_basic).
+ */
+export const UNTRANSLATED: ReadonlySet<string> = new Set(['snmp', 'RAS', 'Q.931', 'H.245']);
 
 const NAMES = new Map(REGISTRATIONS.map(({ helper, name }) => [helper as number, name]));
 

@@ -76,6 +76,8 @@ export const SYSCTLS: readonly SysctlEntry[] = [
   setting('max', Sysctl.MAX, 0, INT_MAX),
   // What the kernel takes with the number of buckets below (nf_conntrack_expect_init()).
   { ...setting('expect_max', Sysctl.EXPECT_MAX, 4096, EXPECT_MAX), minimum: 0 },
+  // Kernels before 6.0 only.
+  setting('helper', Sysctl.HELPER, 0, 1),
   // What the kernel takes on machines with more than 4 GiB (nf_conntrack_init_start()).
   { ...setting('buckets', Sysctl.BUCKETS, 262_144, BUCKETS_MAX), minimum: 1 },
   // net/ipv4/ip_fragment.c, net/ipv6/netfilter/nf_conntrack_reasm.c; sizes in bytes.
@@ -116,7 +118,6 @@ const NOT_APPLIED: { name: RegExp; harmless: string }[] = [
   },
   { name: /^net\.ipv4\.conf\.[^.]+\.accept_source_route$/, harmless: '0' },
   { name: /^net\.bridge\.bridge-nf-call-ip6?tables$/, harmless: '0' },
-  { name: /^net\.netfilter\.nf_conntrack_helper$/, harmless: '0' },
 ];
 
 /** Sysctls of a host: the engine's values, and what else the host's files said. */

@@ -48,7 +48,7 @@ export function compareExpectations(
   const ticked = kernel.packets.find((packet) => packet.ticked)?.n ?? Number.MAX_SAFE_INTEGER;
   const theirs = kernel.expectations.map(({ n, line }) => parse(line, n)).filter((each) => !expired(each));
   const own = ours.expectations
-    .map((line) => parse(line.replace(/^\[\s*\d+\.\d+\]\t/, ''), 0))
+    .map((line) => parse(line.replace(/^\[\d+ *\.\d+ *\]\t/, ''), 0))
     .filter((each) => !expired(each));
   for (let index = 0; index < Math.max(theirs.length, own.length); index++) {
     const [left, right] = [theirs[index], own[index]];

@@ -1,8 +1,7 @@
 // A router's hand-over of another project, captured on both legs, with its kernel's answer (shared/formats/lab1): does the
 // pair of captures give the kernel's events and table?
 //
-// Its nft ruleset stands here as the same rules of iptables, which a replay can read. FTP has no helper here: rules of NAT
-// and helpers do not go together yet, and without one only `helper=ftp` is missing.
+// Its nft ruleset stands here as the same rules of iptables, which a replay can read.
 
 import { execFile } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -13,6 +12,7 @@ import { promisify } from 'node:util';
 import { afterAll, expect, test } from 'vitest';
 import type { Summary } from '../../src/index.ts';
 import { sharedFile } from '../support/host.ts';
+import { expectEvents, unstamped } from '../support/kernel-lines.ts';
 
 const MAIN = fileURLToPath(new URL('../../build/src/cli/main.js', import.meta.url));
 const LAB = fileURLToPath(new URL('../../../shared/formats/lab1/', import.meta.url));
@@ -37,8 +37,12 @@ const NAT = `*nat
 -A POSTROUTING -s 10.0.1.0/24 -o wan0 -j MASQUERADE
 COMMIT
 `;
-const HELPER = '';
-const HELPED = / helper=ftp/g;
+const HELPER = `*raw
+:PREROUTING ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A PREROUTING -p tcp -m tcp --dport 21 -j CT --helper ftp
+COMMIT
+`;
 
 /** Between the listing's two nearest changes: the ICMP entry had 29 s left, and the connection of FTP was not there yet. */
 const LISTED = '1795236733.300000000';
@@ -66,19 +70,20 @@ test('events and table are the kernel’s, and what left is recognised', async (
     return (await promisify(execFile)(process.execPath, words)).stdout;
   };
 
-  const [events, table] = [join(folder, 'events'), join(folder, 'table')];
-  const summary = JSON.parse(await play('--events', events)) as Summary;
-  const lines = (text: string): string[] => text.split('\n').filter((line) => line && !line.includes('[USERSPACE]'));
-  const unstamped = (text: string): string[] => lines(text).map((line) => line.replace(/^\[[\d.]+\]\t/, ''));
-  expect(unstamped(readFileSync(events, 'utf8'))).toEqual(unstamped(said.replaceAll(HELPED, '')));
+  const [events, expectations, table] = ['events', 'expectations', 'table'].map((name) => join(folder, name));
+  const summary = JSON.parse(await play('--events', events!, '--expectations', expectations!)) as Summary;
+  const caused = unstamped(said).filter((line) => !line.includes('[USERSPACE]'));
+  expectEvents(unstamped(readFileSync(events!, 'utf8')), caused);
+  const expected = readFileSync(join(LAB, 'conntrack-E-expect.txt'), 'utf8');
+  expectEvents(unstamped(readFileSync(expectations!, 'utf8')), unstamped(expected));
   expect(summary.copies).toEqual({ packets: 58, found: 58, answers: 0, contradictions: [] });
 
-  await play('--table', table, '--at', LISTED);
+  await play('--table', table!, '--at', LISTED);
   // `use` counts who else looks at the entry at that moment.
   const sorted = (text: string): string[] =>
-    lines(text)
+    unstamped(text)
       .map((line) => line.replace(/use=\d+$/, 'use=1'))
       .sort();
-  const listed = readFileSync(join(LAB, 'conntrack-L-o-extended.txt'), 'utf8').replaceAll(HELPED, '');
-  expect(sorted(readFileSync(table, 'utf8'))).toEqual(sorted(listed));
+  const listed = readFileSync(join(LAB, 'conntrack-L-o-extended.txt'), 'utf8');
+  expect(sorted(readFileSync(table!, 'utf8'))).toEqual(sorted(listed));
 });

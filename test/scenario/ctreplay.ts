@@ -88,10 +88,11 @@ export async function replayThroughCtreplay(scenario: Scenario, workers: number)
   }
 }
 
-/** `conntrack -E -o timestamp` puts this before each line. */
-function stamp(time: bigint): string {
+/** `conntrack -E -o timestamp` puts this before each line; `conntrack -E expect -o timestamp` without zeros in front. */
+function stamp(time: bigint, expectation: boolean): string {
   const micro = (START + time) / 1000n;
-  return `[${micro / 1_000_000n}.${String(micro % 1_000_000n).padStart(6, '0')}]\t`;
+  const fraction = String(micro % 1_000_000n);
+  return `[${micro / 1_000_000n}.${expectation ? fraction.padEnd(6) : fraction.padStart(6, '0')}]\t`;
 }
 
 /** The whole text that `--events` should be: expiries come before packets of the same time. */
@@ -101,14 +102,14 @@ export function expectedEvents(scenario: Scenario): string {
     ...scenario.steps.flatMap((step) => step.events.map((event) => ({ ...event, order: step.n }))),
   ];
   all.sort((one, other) => (one.time === other.time ? one.order - other.order : one.time < other.time ? -1 : 1));
-  return all.map((event) => `${stamp(event.time)}${layOut(event.text)}\n`).join('');
+  return all.map((event) => `${stamp(event.time, false)}${layOut(event.text)}\n`).join('');
 }
 
 /** The whole text that `--expectations` should be. */
 export function expectedExpectations(scenario: Scenario): string {
   const all = [...scenario.expired, ...scenario.steps.flatMap((step) => step.expectations)];
   all.sort((one, other) => (one.time < other.time ? -1 : one.time > other.time ? 1 : 0));
-  return all.map((event) => `${stamp(event.time)}${layOutExpectation(event.text)}\n`).join('');
+  return all.map((event) => `${stamp(event.time, true)}${layOutExpectation(event.text)}\n`).join('');
 }
 
 /** What is expected of a packet, and what the line says about the same things. */

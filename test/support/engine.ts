@@ -89,6 +89,7 @@ const SYSCTL_DEFAULTS: Record<Exclude<keyof typeof Sysctl, 'COUNT'>, number> = {
   FRAG6_TIMEOUT: 60,
   FRAG6_HIGH_THRESH: 4 << 20,
   EXPECT_MAX: 4096,
+  HELPER: 0,
 };
 
 export type SysctlName = keyof typeof SYSCTL_DEFAULTS;

@@ -35,6 +35,17 @@ describe('CT --helper', () => {
     expect(refusal(raw('-p tcp -j CT --helper irc'))).toBe('');
     expect(refusal(raw('-p tcp -j CT --helper irc'), 10)).toContain("no helper 'irc'");
   });
+
+  it('snmp is refused beside NAT, in whatever order', () => {
+    const nat = (rule: string): string => `*nat\n:POSTROUTING ACCEPT [0:0]\n${rule}COMMIT\n`;
+    const masquerade = nat('-A POSTROUTING -j MASQUERADE\n');
+    const snmp = raw('-p udp -j CT --helper snmp');
+    const beside = "helper 'snmp' is not supported beside the NAT rule in rules:";
+    expect(refusal(snmp + masquerade)).toContain(`rules:3:37: ${beside}7`);
+    expect(refusal(masquerade + snmp)).toContain(`rules:7:37: ${beside}3`);
+    expect(refusal(snmp + nat(''))).toBe('');
+    expect(refusal(raw('-p udp -j CT --helper netbios-ns') + masquerade)).toBe('');
+  });
 });
 
 describe('CT --helper of H.323', () => {

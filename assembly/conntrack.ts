@@ -9,7 +9,9 @@ import { death_event, packet_event } from "./event";
 import { has_room } from "./expect";
 import { allocate_flow, flow_tuple, release_flow } from "./flow-pool";
 import { find_flow, found_dir, insert_flow, remove_flow } from "./flow-table";
-import { adopt_help, begin_help, drop_begun, end_help, events_at_stake, has_help, helper_of, preload_help } from "./help";
+import {
+  adopt_help, begin_help, drop_begun, end_help, events_at_stake, has_help, helper_of, preload_help,
+} from "./help";
 import { gre_quoted_key, gre_source_key } from "./helper/pptp";
 import { Account, Flow, Packet, Tuple, World } from "./layout";
 import { early_drop } from "./limit";

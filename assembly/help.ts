@@ -51,7 +51,7 @@ export function begin_help(w: World, flow: Flow, p: Packet): bool {
   }
   const help = allocate(w, flow);
   if (changetype<usize>(help) == 0) return false;
-  // The status says of a rule that it gave a helper, not of an expectation.
+  // That the status has HELPER means a helper of its own.
   help.helper = expected.assign_helper;
   flow.status |= <u16>Status.EXPECTED;
   const master = changetype<Help>(<usize>expected.master);

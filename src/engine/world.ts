@@ -3,11 +3,11 @@
 // What all lanes share (sysctls, hook steps, routes, interface tables) is written once; each lane gets a World record
 // with its own counters, rule state, wheel and connection table.
 
-import { Hook, StepKind, Sysctl } from '../../assembly/vocabulary.ts';
+import { Helper, Hook, StepKind, Sysctl } from '../../assembly/vocabulary.ts';
 import type { InterfaceNames } from '../capture/interfaces.ts';
 import { EngineError, HostError } from '../errors.ts';
 import type { Host } from '../host.ts';
-import { helperNumber } from '../ruleset/helpers.ts';
+import { helperName, helperNumber, UNTRANSLATED } from '../ruleset/helpers.ts';
 import { type CompiledRuleset, interfaceClass, matchesInterface } from '../ruleset/index.ts';
 import { IPV4, IPV6 } from '../topology/addresses.ts';
 import { compileNextHops, compileTopology } from '../topology/compile.ts';
@@ -104,6 +104,16 @@ function refuseWithoutNat({ conntrack }: Host): void {
   throw new HostError('host-missing', `${place}: an entry with a helper that NAT changed needs the host's nat table`);
 }
 
+/** Of some helpers NAT is not followed: neither may entries that have one meet NAT. */
+function refuseUntranslated({ conntrack }: Host, nat: boolean): void {
+  for (const { translated, helper, line } of conntrack) {
+    const name = helper === undefined ? '' : (helperName(helper) ?? '');
+    if (!UNTRANSLATED.has(name) || !(nat || translated)) continue;
+    const place = `line ${line} of the host's conntrack table`;
+    throw new HostError('host-unsupported', `${place}: an entry with the helper ${name} is not supported beside NAT`);
+  }
+}
+
 /** Gives a world room for flows of so many bytes, and for their places on the timing wheel. */
 export function buildPool(
   view: DataView,
@@ -187,6 +197,7 @@ export class WorldImage {
     const templates = this.templates(allocator);
     const routes = host.topology && compileTopology(host.topology, this.names);
     const nat = buildNat(this.memory, allocator, rules, host.topology, this.names);
+    refuseUntranslated(host, nat !== undefined);
     if (!nat) refuseWithoutNat(host);
     const routes4 = routes ? this.copy(allocator, routes.routes4) : 0;
     const routes6 = routes ? this.copy(allocator, routes.routes6) : 0;
@@ -332,9 +343,7 @@ export class WorldImage {
     const max = this.plan.host.sysctls[Sysctl.EXPECT_MAX]!;
     const shared = HELPING.size + 2 * EXPECTATION.size + HELPER_SCRATCH;
     const at = allocator.take(shared + H323.size + FINDS_MAX * FIND.size);
-    if (this.plan.rules.templates.some(({ helper }) => helper === 'RAS' || helper === 'Q.931')) {
-      this.nextHops(allocator, at + shared);
-    }
+    if (this.forwardsCalls()) this.nextHops(allocator, at + shared);
     const expectations = allocator.take(max * EXPECTATION.size);
     this.view.setUint32(at + HELPING.rewritten, translates ? allocator.take(REWRITE_BYTES) : 0, true);
     this.view.setUint32(at + HELPING.max, max, true);
@@ -344,6 +353,16 @@ export class WorldImage {
     this.view.setUint32(at + HELPING.buckets, allocator.take(EXPECTATION_BUCKETS * 4), true);
     this.view.setUint32(at + HELPING.broadcasts, this.broadcasts(allocator), true);
     return at;
+  }
+
+  /** May there be a connection whose helper asks for routes: one of Q.931, or one of RAS that expects such? */
+  private forwardsCalls(): boolean {
+    const { rules, host } = this.plan;
+    const given = [
+      ...rules.templates.map(({ helper = '' }) => helperNumber(helper)),
+      ...host.conntrack.map(({ helper }) => helper),
+    ];
+    return given.includes(Helper.RAS) || given.includes(Helper.Q931);
   }
 
   /** The ways to others, for helpers of H.323, where routes are known. */

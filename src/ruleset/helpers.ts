@@ -9,6 +9,8 @@ interface Registration {
   name: string;
   families: readonly L3[];
   protocols: readonly Proto[];
+  /** Protocols of connections that have it because they were expected, if others. */
+  expected?: readonly Proto[];
 }
 
 const BOTH = [L3.IPV4, L3.IPV6];
@@ -25,12 +27,14 @@ const REGISTRATIONS: readonly Registration[] = [
   { helper: Helper.AMANDA, name: 'amanda', families: BOTH, protocols: [Proto.UDP] },
   { helper: Helper.RAS, name: 'RAS', families: BOTH, protocols: [Proto.UDP] },
   { helper: Helper.Q931, name: 'Q.931', families: BOTH, protocols: [Proto.TCP] },
-  // The kernel gives it to TCP itself, where H.245 was announced, and registers it for UDP.
-  { helper: Helper.H245, name: 'H.245', families: BOTH, protocols: [Proto.UDP] },
+  { helper: Helper.H245, name: 'H.245', families: BOTH, protocols: [Proto.UDP], expected: [Proto.TCP] },
 ];
 
-/** Helpers whose announcements the kernel rewrites where NAT changes their connections, and ctreplay does not: refused there. */
-export const UNTRANSLATED: ReadonlySet<string> = new Set(['RAS', 'Q.931', 'H.245', 'snmp']);
+/**
+ * Helpers whose messages the kernel rewrites where NAT changes their connections, and ctreplay does not: refused there. SNMP has a
+ * parser of its own that drops what it does not understand (nf_nat_snmp_basic).
+ */
+export const UNTRANSLATED: ReadonlySet<string> = new Set(['snmp', 'RAS', 'Q.931', 'H.245']);
 
 const NAMES = new Map(REGISTRATIONS.map(({ helper, name }) => [helper as number, name]));
 
@@ -45,6 +49,12 @@ export function findHelper(name: string, family: number, protocol: number): Help
     (each) => each.name === name && each.families.includes(family) && each.protocols.includes(protocol),
   );
   return found?.helper;
+}
+
+/** The helper of this name that an entry of the kernel's table may have. */
+export function findEntryHelper(name: string, family: number, protocol: number): Helper | undefined {
+  const expected = REGISTRATIONS.find((each) => each.name === name && each.expected?.includes(protocol));
+  return findHelper(name, family, protocol) ?? expected?.helper;
 }
 
 /** Number of a helper by its name alone. */

@@ -4,7 +4,7 @@
 // original tuple with counters, [UNREPLIED], the reply tuple with counters, [ASSURED], and what else is known of the
 // entry (libnetfilter_conntrack snprintf_default.c, nf_conntrack_standalone.c ct_seq_show()).
 import { type Helper, Proto, SctpConntrack, TcpConntrack } from '../../assembly/vocabulary.ts';
-import { findHelper } from '../ruleset/helpers.ts';
+import { findEntryHelper } from '../ruleset/helpers.ts';
 import { type Address, addressBytes, type Family, IPV4, parseAddress } from './addresses.ts';
 import { refuseHost, textLines } from './place.ts';
 
@@ -154,8 +154,8 @@ class EntryLine {
       this.syntax('the addresses are of different families');
     }
     const counters = this.counters(first, second);
-    const helper = name === undefined ? undefined : findHelper(name, family, protocol);
-    if (name !== undefined && typeof helper !== 'number') this.unsupported(`entries with the helper ${name}`);
+    const helper = name === undefined ? undefined : findEntryHelper(name, family, protocol);
+    if (name !== undefined && helper === undefined) this.unsupported(`entries with the helper ${name}`);
     return {
       line: this.line,
       family,
@@ -169,7 +169,7 @@ class EntryLine {
       ...(tcpState === undefined ? {} : { tcpState }),
       ...(sctpState === undefined ? {} : { sctpState }),
       ...(mark === undefined ? {} : { mark }),
-      ...(typeof helper === 'number' ? { helper } : {}),
+      ...(helper !== undefined && { helper }),
       ...(counters === undefined ? {} : { counters }),
     };
   }

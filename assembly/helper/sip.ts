@@ -7,7 +7,7 @@ import { expect_source, helping_of, unlink_expectation } from "../expect";
 import { help_of } from "../help";
 import { Expectation, Flow, Help, Packet, World } from "../layout";
 import { set_expiry } from "../timer";
-import { CtState, Dir, ExpectFlag, Helper, HelperFault, Proto, Status } from "../vocabulary";
+import { CtState, Dir, ExpectFlag, Helper, HelperFault, Proto, Reason, Status } from "../vocabulary";
 import { ALL, expect, expect_port, expectation_of, payload, payload_length, refuse, scratch, tuple_of } from "./helper";
 import { SipClass } from "./policy";
 import { is_translated, move_stream } from "./rewrite";
@@ -54,11 +54,19 @@ export function sip_help(w: World, flow: Flow, p: Packet): bool {
   return read_message(w, flow, p);
 }
 
+/** More than any segment announces: behind that it is not read on, for there is room for so many events of a packet only. */
+const ANNOUNCED_MAX: u64 = 128;
+
 /** Messages follow each other; each says how long its body is. One that is not complete is not read. */
 function read_stream(w: World, flow: Flow, p: Packet, length: u32): bool {
+  const made = helping_of(w).made;
   let start: u32 = 0;
   let grown: i32 = 0;
   while (true) {
+    if (helping_of(w).made - made > ANNOUNCED_MAX) {
+      if (p.reason == Reason.NONE) p.reason = <u8>Reason.HELPER_CUT_SHORT;
+      break;
+    }
     const text = payload(p, true) + start;
     if (find_header(text, 0, length, Header.CONTENT_LENGTH, flow.l3num, scratch(w)) != Search.FOUND) break;
     const at = found_at();

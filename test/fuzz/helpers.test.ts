@@ -122,6 +122,33 @@ function openings(random: Random, address: string): Uint8Array {
   );
 }
 
+describe('SIP', () => {
+  it('a segment that announces without end is given up', async () => {
+    const random = new Random(1);
+    const [client, server] = ['10.0.0.2', '192.0.2.80'] as const;
+    const ends = new Meeting(4, client, server, client, server, NO_NAT);
+    const call = new Connection(ends, { client: 33_000, server: 5060 }, random);
+    // Each message announces three media at new ports, so that those before make room: twelve events a message.
+    const message = (port: number): string => {
+      const media = ['audio', 'video', 'image'].map((kind, index) => `m=${kind} ${port + index * 2} x\r\n`).join('');
+      const body = `v=0\r\nc=IN IP4 ${client}\r\n${media}`;
+      const head = `INVITE sip:a SIP/2.0\r\nCSeq: 1 INVITE\r\nContent-Length: ${body.length}\r\n\r\n`;
+      return head + body;
+    };
+    const text = Array.from({ length: 300 }, (_, index) => message(10_000 + index * 8)).join('');
+    const packets = [...call.open(), call.say('client', Buffer.from(text))];
+    const rules =
+      '*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -p tcp -m tcp --dport 5060 -j CT --helper sip\nCOMMIT\n';
+    writeRules([rules], [rules]);
+    const said = await replayed(packets.map((packet) => ({ data: ethernet(packet) })));
+    expect(said).toContain('"why":"not-seen-by-helper"');
+    const made = said.split('\n').filter((line) => line.includes('[NEW] 180')).length;
+    // Read on until 128 are made, and to the end of that message.
+    expect(made).toBeGreaterThan(128);
+    expect(made).toBeLessThanOrEqual(128 + 6);
+  });
+});
+
 describe('H.323', () => {
   it('a segment that announces without end is given up', async () => {
     const random = new Random(1);

@@ -144,7 +144,10 @@ export function fetch_lines(w: World, packets: usize, queue: usize, from: u32, e
   }
   // Who closes a connection moves its timer.
   for (at = 0; at < count; at += 4) {
-    const closes = queued(packets, queue, from + <u32>(at >> 2)).tcp_flags & (TCP_FIN | TCP_RST);
+    const p = queued(packets, queue, from + <u32>(at >> 2));
+    const closes = p.tcp_flags & (TCP_FIN | TCP_RST);
+    // The transport header may lie in another core's cache.
+    seen ^= load<u32>(p.l4, 12);
     const timer = changetype<Flow>(<usize>load<u32>(addresses + at)).timer;
     seen ^= load<u32>(<usize>select<u32>(timer, 0, closes));
   }

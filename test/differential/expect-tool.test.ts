@@ -34,7 +34,7 @@ function ask(): Answer {
 }
 
 const LINE =
-  /^(?:\[(\d+)\.(\d+)\]\t)?(?: *\[(NEW|DESTROY)\] )?(\d+) proto=(\d+) (src=.*) (mask-src=.*) (master-src=.*?) (?:([A-Z,]+) )?class=(\d+) helper=(\S+)$/;
+  /^(?:\[(\d+)\.(\d+) *\]\t)?(?: *\[(NEW|DESTROY)\] )?(\d+) proto=(\d+) (src=.*) (mask-src=.*) (master-src=.*?) (?:([A-Z,]+) )?class=(\d+) helper=(\S+)$/;
 
 /** Records that must print as these lines. The protocol of a master follows from its helper. */
 function records(text: string): EventPlace[] {
@@ -87,7 +87,7 @@ function print(places: readonly EventPlace[], modes: string): string {
 /** Seconds go by between two listings; two families are two documents. */
 function timeless(text: string): string[] {
   return text
-    .replace(/^\[[\d.]+\]\t/gm, '[]')
+    .replace(/^\[[\d. ]+\]\t/gm, '[]')
     .replace(/^(\[\])?( *\[\w+\] )?\d+ /gm, '$1$2- ')
     .replace(/<timeout>\d+/g, '<timeout>-')
     .replace(/<when>.*?<\/when>/g, '<when/>')

@@ -6,33 +6,19 @@
 import { randomBytes } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import { Checksums, Sysctl } from '../assembly/vocabulary.ts';
+import type { Sink } from './batch.ts';
 import { CaptureFeed } from './capture/feed.ts';
 import { InterfaceNames } from './capture/interfaces.ts';
 import type { CaptureFile, CaptureSpec } from './capture/reader.ts';
 import { captureAreaBytes, type Walker } from './capture/walker.ts';
 import { defragNotes, layOutDefrag } from './engine/defrag.ts';
-import {
-  compileEngine,
-  type EngineExports,
-  instantiateEngine,
-  SCRATCH_BYTES,
-  SHARDS,
-  unsigned,
-} from './engine/engine.ts';
-import {
-  BATCH_BYTES,
-  BATCH_PACKETS,
-  EVENT,
-  EXPECTATION,
-  LANES_MAX,
-  LOG_RECORD,
-  RECORD,
-  WORLD,
-} from './engine/layout.ts';
+import { compileEngine, type EngineExports, instantiateEngine, SCRATCH_BYTES, SHARDS } from './engine/engine.ts';
+import { BATCH_BYTES, BATCH_PACKETS, EVENT, LANES_MAX, RECORD, WORLD } from './engine/layout.ts';
 import { Allocator, createMemory } from './engine/memory.ts';
 import { preloadTable } from './engine/preload.ts';
 import { layOutSights } from './engine/sights.ts';
-import { INTERFACE_TABLE_BYTES, usesHelpers, WorldImage } from './engine/world.ts';
+import { Tables } from './engine/tables.ts';
+import { INTERFACE_TABLE_BYTES, WorldImage } from './engine/world.ts';
 import { CaptureError, EngineError } from './errors.ts';
 import type { Host } from './host.ts';
 import { EntryLimit, LimitReached, planShards } from './plan/shard.ts';
@@ -41,9 +27,8 @@ import type { Chunk, LanePlan } from './pool/lane.ts';
 import { type Lanes, startLanes } from './pool/pool.ts';
 import { BATCH, type BatchPlace, CONTROL, LEFT, layOutRing, placesFor } from './pool/ring.ts';
 import { FragmentHold } from './report/hold.ts';
+import { indexLogs } from './report/logs.ts';
 import { type EventPlace, type EventRun, isExpectation, orderEvents } from './report/order.ts';
-import { NO_RULE } from './report/rules.ts';
-import { idAt } from './report/time.ts';
 import type { TraceEntry } from './report/trace.ts';
 import { readTrace } from './report/trace-records.ts';
 import { type CompiledRuleset, compileRuleset, parseRulesets, type RuleInfo } from './ruleset/index.ts';
@@ -82,46 +67,6 @@ export interface Progress {
   packets: number;
 }
 
-/** A LOG or NFLOG rule that a packet met. */
-export interface LogEntry {
-  /** Index into WorldResult.rules. */
-  rule: number;
-}
-
-/** What one world made of a batch. Addresses are in BatchView.view, those of events in their own. */
-export interface WorldView {
-  /** Address of PACKET[count]. */
-  packets: number;
-  /** Address of TUPLE[count]: what NAT made of the packets that are TRANSLATED; 0 without NAT. */
-  translations: number;
-  /** EVENT records in the order of output. */
-  events: readonly EventPlace[];
-  /** The same of expectations. */
-  expectations: readonly EventPlace[];
-  /** Log records of the packet at this address. */
-  logs(packetAddress: number): readonly LogEntry[];
-  /** Number of the entry that expected the one of the packet at this address, undefined if none did. */
-  master(packetAddress: number): number | undefined;
-  /** What Packet.rule counts by. */
-  rules: readonly RuleInfo[];
-  /** Some packets were not counted by lanes, or not to the end (PacketTally.add). */
-  uncounted: boolean;
-}
-
-/** Judged packets in replay order, valid until the sink's promise resolves. */
-export interface BatchView {
-  /** Over linear memory. */
-  view: DataView;
-  bytes: Uint8Array;
-  /** Address of RECORD[count]. */
-  records: number;
-  count: number;
-  worlds: readonly WorldView[];
-  interfaces: InterfaceNames;
-  /** Of some packets it is known whether they arrived or left. */
-  sided: boolean;
-}
-
 export interface WorldResult {
   rules: readonly RuleInfo[];
   /** Packets and bytes that met a rule (or policy). */
@@ -153,8 +98,6 @@ export interface RunResult {
   /** A capture that could not be read to its end; everything before was reported. */
   error?: CaptureError | undefined;
 }
-
-export type Sink = (batch: BatchView) => void | Promise<void>;
 
 /** Captures below this size are not worth a second lane, unless asked for. */
 const BYTES_PER_LANE = 4 << 20;
@@ -294,7 +237,7 @@ class Replay {
       const wants = {
         endsBytes,
         events: options.wantEvents,
-        logs: compiled.some(({ rules }, index) => rules.logsPerPacket > 0 || usesHelpers(rules, options.hosts[index]!)),
+        logs: images.some(({ helps, plan: { rules } }) => rules.logsPerPacket > 0 || helps),
         translations: compiled.map(({ rules }) => rules.chains.some(({ table }) => table === 'nat')),
       };
       const ring = layOutRing(allocator, lanes, images.length, wants);
@@ -473,14 +416,13 @@ class Replay {
       );
       const own = chunks.filter((chunk) => chunk.world === world);
       const packets = place.packets[world]!;
-      const events = orderEvents(this.eventRuns(place, world, own));
-      const helpers = usesHelpers(image.plan.rules, image.plan.host);
+      const events = orderEvents(this.runsOf('events', place, world, own));
       return {
         packets,
         translations: place.translations[world]!,
-        events: helpers ? events.filter((event) => !isExpectation(event)) : events,
-        expectations: helpers ? events.filter(isExpectation) : [],
-        ...this.logIndex(place, world, own),
+        events: image.helps ? events.filter((event) => !isExpectation(event)) : events,
+        expectations: image.helps ? events.filter(isExpectation) : [],
+        ...indexLogs(this.runsOf('logs', place, world, own)),
         rules: image.plan.rules.rules,
         uncounted: tracked < count || strangers > 0,
       };
@@ -524,46 +466,22 @@ class Replay {
     return count;
   }
 
-  private eventRuns(place: BatchPlace, world: number, chunks: readonly Chunk[]): EventRun[] {
-    const runs = chunks.filter(({ kind }) => kind === 'events').map(chunkRun);
+  /** Where the records of one kind lie that a batch left: in the lanes' areas, and in chunks that came from full ones. */
+  private runsOf(kind: Chunk['kind'], place: BatchPlace, world: number, chunks: readonly Chunk[]): EventRun[] {
+    const areas = kind === 'events' ? place.events : place.logs;
+    const field = kind === 'events' ? LEFT.EVENT_BYTES : LEFT.LOG_BYTES;
+    const runs = chunks.filter((chunk) => chunk.kind === kind).map(chunkRun);
     place.left.forEach((left, lane) => {
-      const start = place.events[lane]![world]!;
-      const bytes = this.view.getUint32(left[world]! + LEFT.EVENT_BYTES * 4, true);
+      const start = areas[lane]![world]!;
+      const bytes = this.view.getUint32(left[world]! + field * 4, true);
       if (bytes) runs.push({ view: this.view, bytes: this.bytes, start, end: start + bytes });
     });
     return runs;
   }
 
-  /** Log records by packet; a lane leaves a packet's records in the order in which it met the rules. */
-  private logIndex(place: BatchPlace, world: number, chunks: readonly Chunk[]): Pick<WorldView, 'logs' | 'master'> {
-    const runs = chunks.filter(({ kind }) => kind === 'logs').map(chunkRun);
-    place.left.forEach((left, lane) => {
-      const start = place.logs[lane]![world]!;
-      const bytes = this.view.getUint32(left[world]! + LEFT.LOG_BYTES * 4, true);
-      if (bytes) runs.push({ view: this.view, bytes: this.bytes, start, end: start + bytes });
-    });
-    if (runs.length === 0) return { logs: () => [], master: () => undefined };
-    const index = new Map<number, LogEntry[]>();
-    const masters = new Map<number, number>();
-    for (const { view, start, end } of runs) {
-      for (let at = start; at < end; at += LOG_RECORD.size) {
-        const packet = view.getUint32(at + LOG_RECORD.packet, true);
-        const rule = view.getUint32(at + LOG_RECORD.rule, true);
-        if (rule === NO_RULE) {
-          masters.set(packet, idAt(view, at + LOG_RECORD.master));
-          continue;
-        }
-        const entry = { rule };
-        const list = index.get(packet);
-        if (list) list.push(entry);
-        else index.set(packet, [entry]);
-      }
-    }
-    return { logs: (packet) => index.get(packet) ?? [], master: (packet) => masters.get(packet) };
-  }
-
   private result(image: WorldImage): WorldResult {
-    const { view, bytes, engine, event, clock } = this;
+    const { view, engine, event, clock } = this;
+    const tables = new Tables(this.plan.memory, engine, image.lanes, event, clock);
     return {
       rules: image.plan.rules.rules,
       counters: (rule) => image.counter(rule),
@@ -574,24 +492,8 @@ class Replay {
       },
       earlyDropped: sum(image.lanes.length, (lane) => view.getUint32(image.lanes[lane]! + WORLD.early_dropped, true)),
       trace: image.lanes.flatMap((world) => readTrace(view, world, image.chainOf, this.names)),
-      *table() {
-        const addresses = image.lanes.flatMap((world) => flowAddresses(engine, view, world));
-        const entries = addresses.map(({ world, flow }) => {
-          engine.describe_flow(world, flow, event, Number(clock & 0xffffffffn), Number(clock >> 32n));
-          return { world, flow, id: view.getBigInt64(event + EVENT.id, true) };
-        });
-        entries.sort((a, b) => (a.id < b.id ? -1 : a.id > b.id ? 1 : 0));
-        for (const { world, flow } of entries) {
-          engine.describe_flow(world, flow, event, Number(clock & 0xffffffffn), Number(clock >> 32n));
-          yield { view, bytes, at: event };
-        }
-      },
-      *expectations() {
-        for (const expectation of expectationAddresses(engine, view, image.lanes)) {
-          engine.describe_expectation(expectation, event, Number(clock & 0xffffffffn), Number(clock >> 32n));
-          yield { view, bytes, at: event };
-        }
-      },
+      table: () => tables.entries(),
+      expectations: () => tables.expectations(),
     };
   }
 }
@@ -600,27 +502,6 @@ function sum(count: number, of: (index: number) => number): number {
   let total = 0;
   for (let index = 0; index < count; index++) total += of(index);
   return total;
-}
-
-function expectationAddresses(engine: EngineExports, view: DataView, worlds: readonly number[]): number[] {
-  const found: number[] = [];
-  for (const world of worlds) {
-    let at = unsigned(engine.next_expectation(world, 0));
-    for (; at; at = unsigned(engine.next_expectation(world, at + EXPECTATION.size))) found.push(at);
-  }
-  const id = (at: number) => idAt(view, at + EXPECTATION.id);
-  return found.sort((a, b) => id(a) - id(b));
-}
-
-function flowAddresses(engine: EngineExports, view: DataView, world: number): { world: number; flow: number }[] {
-  const found: { world: number; flow: number }[] = [];
-  const flowBytes = view.getUint32(world + WORLD.flow_bytes, true);
-  let flow = unsigned(engine.next_flow(world, view.getUint32(world + WORLD.flows, true)));
-  while (flow) {
-    found.push({ world, flow });
-    flow = unsigned(engine.next_flow(world, flow + flowBytes));
-  }
-  return found;
 }
 
 function chunkRun({ bytes }: Chunk): EventRun {

@@ -1,8 +1,9 @@
 // How does every command begin? From parsed options to hosts and the options of a run.
 
+import type { Sink } from '../batch.ts';
 import type { CaptureSpec } from '../capture/reader.ts';
 import { type Host, loadHost } from '../host.ts';
-import { type RunOptions, type RunResult, run, type Sink } from '../run.ts';
+import { type RunOptions, type RunResult, run } from '../run.ts';
 import type { Options } from './args.ts';
 import { EXIT, type ExitCode, errorText } from './exit.ts';
 import { progressBar } from './progress.ts';

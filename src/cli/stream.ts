@@ -1,5 +1,6 @@
 // What do `ctreplay events` and `ctreplay list` do? They print what conntrack -E and conntrack -L would have printed.
 
+import type { Sink } from '../batch.ts';
 import type { CaptureSpec } from '../capture/reader.ts';
 import { type Output, openOutput } from '../output.ts';
 import { countText } from '../report/align.ts';
@@ -8,7 +9,7 @@ import { expectationFormat } from '../report/expectations.ts';
 import { type FlowFilter, flowMatches } from '../report/filter.ts';
 import type { EventPlace } from '../report/order.ts';
 import { ConntrackStatistics } from '../report/statistics.ts';
-import type { RunResult, Sink } from '../run.ts';
+import type { RunResult } from '../run.ts';
 import type { Options } from './args.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { flowFilter } from './filter.ts';

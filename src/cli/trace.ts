@@ -1,6 +1,7 @@
 // What does `ctreplay trace` do? It follows one packet through hooks, rules and connection tracking.
 
 import { PacketFlag, Reason } from '../../assembly/vocabulary.ts';
+import type { BatchView } from '../batch.ts';
 import type { CaptureSpec } from '../capture/reader.ts';
 import { PACKET, RECORD } from '../engine/layout.ts';
 import { UsageError } from '../errors.ts';
@@ -10,7 +11,7 @@ import { packetText } from '../report/describe.ts';
 import { NO_RULE } from '../report/rules.ts';
 import { stampAt } from '../report/time.ts';
 import { type TracedPacket, traceJson, traceText } from '../report/trace.ts';
-import type { BatchView, RunResult } from '../run.ts';
+import type { RunResult } from '../run.ts';
 import type { Options } from './args.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { colorful } from './replay.ts';

@@ -3,36 +3,25 @@
 // What all lanes share (sysctls, hook steps, routes, interface tables) is written once; each lane gets a World record
 // with its own counters, rule state, wheel and connection table.
 
-import { Helper, Hook, StepKind, Sysctl } from '../../assembly/vocabulary.ts';
+import { Hook, StepKind, Sysctl } from '../../assembly/vocabulary.ts';
 import type { InterfaceNames } from '../capture/interfaces.ts';
-import { EngineError, HostError } from '../errors.ts';
+import { EngineError } from '../errors.ts';
 import type { Host } from '../host.ts';
-import { helperName, helperNumber, UNTRANSLATED } from '../ruleset/helpers.ts';
+import { helperNumber } from '../ruleset/helpers.ts';
 import { type CompiledRuleset, interfaceClass, matchesInterface } from '../ruleset/index.ts';
-import { IPV4, IPV6 } from '../topology/addresses.ts';
-import { compileNextHops, compileTopology } from '../topology/compile.ts';
+import { compileTopology } from '../topology/compile.ts';
 import { WHEEL_BYTES } from './engine.ts';
+import { buildHelping, buildHelps, HELP_BYTES, refuseEntriesBesideNat, usesHelpers } from './help.ts';
 import {
   ACCOUNT,
-  BROADCAST,
   BUCKET_NODE,
   COUNTER,
-  EXPECTATION,
-  EXPECTATION_BUCKETS,
-  FIND,
-  FINDS_MAX,
   FLOW,
   FLOW_SHORT,
-  H323,
-  HELP,
-  HELPER_SCRATCH,
-  HELPING,
   INDEX_BUCKET,
   INTERFACES_MAX,
   LIMITS,
-  NEXT_HOP,
   PACKET,
-  REWRITE_BYTES,
   ROUTE4,
   ROUTE6,
   STEP,
@@ -82,37 +71,10 @@ const PATTERNS_MAX = 4096;
 /** Bytes of the pattern-by-interface table. */
 export const INTERFACE_TABLE_BYTES = PATTERNS_MAX * INTERFACES_MAX;
 
-/** Bytes of an address of a Help. */
-const SLOT_OF_HELP = 4;
-
 /** Flows whose places on the timing wheel share a TimerChunk. */
 const TIMERS_PER_CHUNK = 14;
 /** Bytes of a table for chunks that are not full, and for rounding. */
 const TABLE_SPARE = (WHEEL_BYTES / 4) * TIMER_CHUNK.size + 4096;
-
-/** Can an entry have a helper: from a rule, from the kernel itself, or from the start? */
-export function usesHelpers({ templates }: CompiledRuleset, { conntrack, sysctls }: Host): boolean {
-  const given = sysctls[Sysctl.HELPER] === 1 || conntrack.some(({ helper }) => helper !== undefined);
-  return given || templates.some(({ helper }) => helper !== undefined);
-}
-
-/** A helper rewrites what NAT changes: without the rules, the engine has nothing to do it with. */
-function refuseWithoutNat({ conntrack }: Host): void {
-  const entry = conntrack.find(({ translated, helper }) => translated && helper !== undefined);
-  if (!entry) return;
-  const place = `line ${entry.line} of the host's conntrack table`;
-  throw new HostError('host-missing', `${place}: an entry with a helper that NAT changed needs the host's nat table`);
-}
-
-/** Of some helpers NAT is not followed: neither may entries that have one meet NAT. */
-function refuseUntranslated({ conntrack }: Host, nat: boolean): void {
-  for (const { translated, helper, line } of conntrack) {
-    const name = helper === undefined ? '' : (helperName(helper) ?? '');
-    if (!UNTRANSLATED.has(name) || !(nat || translated)) continue;
-    const place = `line ${line} of the host's conntrack table`;
-    throw new HostError('host-unsupported', `${place}: an entry with the helper ${name} is not supported beside NAT`);
-  }
-}
 
 /** Gives a world room for flows of so many bytes, and for their places on the timing wheel. */
 export function buildPool(
@@ -155,6 +117,8 @@ export function buildIndex(
 export class WorldImage {
   /** World record per lane. */
   readonly lanes: number[] = [];
+  /** An entry can have a helper, or be expected by one. */
+  readonly helps: boolean;
   private readonly view: DataView;
   private readonly bytes: Uint8Array;
   private named = 0;
@@ -168,6 +132,7 @@ export class WorldImage {
   ) {
     this.view = new DataView(memory.buffer);
     this.bytes = new Uint8Array(memory.buffer);
+    this.helps = usesHelpers(plan);
   }
 
   /** Writes everything but the connection tables, for `lanes` lanes, with room for a trace if there will be one. */
@@ -197,8 +162,7 @@ export class WorldImage {
     const templates = this.templates(allocator);
     const routes = host.topology && compileTopology(host.topology, this.names);
     const nat = buildNat(this.memory, allocator, rules, host.topology, this.names);
-    refuseUntranslated(host, nat !== undefined);
-    if (!nat) refuseWithoutNat(host);
+    refuseEntriesBesideNat(host, nat !== undefined);
     const routes4 = routes ? this.copy(allocator, routes.routes4) : 0;
     const routes6 = routes ? this.copy(allocator, routes.routes6) : 0;
     this.dispatch = this.copy(allocator, rules.tables);
@@ -222,8 +186,10 @@ export class WorldImage {
       set(WORLD.wheel, allocator.take(WHEEL_BYTES));
       set(WORLD.unconfirmed, allocator.take(UNCONFIRMED_BYTES));
       // The last is for the entry that expected the packet's.
-      set(WORLD.logs_reserve, rules.logsPerPacket + (usesHelpers(rules, host) ? 1 : 0));
-      if (usesHelpers(rules, host)) set(WORLD.helping, this.helping(allocator, nat !== undefined));
+      set(WORLD.logs_reserve, rules.logsPerPacket + (this.helps ? 1 : 0));
+      if (this.helps) {
+        set(WORLD.helping, buildHelping(this.memory, allocator, this.plan, this.names, nat !== undefined));
+      }
       if (options.tally) set(WORLD.tally, allocator.take(TALLY_DECIDED + rules.rules.length * 8));
       set(WORLD.nat, nat ? nat.lane(allocator, options.seed ?? 0n) : 0);
       if (options.limited) set(WORLD.limits, this.limits(allocator));
@@ -254,8 +220,6 @@ export class WorldImage {
     const translates = this.lanes.some((world) => this.view.getUint32(world + WORLD.nat, true) !== 0);
     // An entry that NAT changed stands in the index twice.
     const twofold = translates || this.plan.host.conntrack.some(({ translated }) => translated) ? 2 : 1;
-    const helping = usesHelpers(this.plan.rules, this.plan.host);
-    const perHelp = helping ? SLOT_OF_HELP + HELP.size : 0;
     const perValue = (INDEX_BUCKET.size / BUCKET_LOAD) * (1 + 1 / BUCKETS_PER_OVERFLOW);
     const flowBytes = this.needsReplyTuples(translates) ? FLOW.size : FLOW_SHORT;
     const perFlow =
@@ -264,7 +228,7 @@ export class WorldImage {
       (accounting ? ACCOUNT.size : 0) +
       nodes +
       (translates ? SOURCE_NODE + SOURCE_BUCKET : 0) +
-      perHelp +
+      (this.helps ? HELP_BYTES : 0) +
       perValue * twofold;
     // The pool is what runs out.
     const flows = Math.floor((bytes - TABLE_SPARE) / perFlow);
@@ -278,7 +242,7 @@ export class WorldImage {
       if (limits) this.view.setUint32(limits + LIMITS.nodes, allocator.take(flows * nodes), true);
       const nat = this.view.getUint32(world + WORLD.nat, true);
       if (nat) buildNatTable(this.view, nat, allocator, flows, 2 ** Math.floor(Math.log2(flows)));
-      if (helping) this.helps(allocator, world, flows);
+      if (this.helps) buildHelps(this.view, this.view.getUint32(world + WORLD.helping, true), allocator, flows);
       buildIndex(this.view, world, allocator, { buckets, overflows });
     }
   }
@@ -286,7 +250,7 @@ export class WorldImage {
   /** Can an entry's reply tuple be something else than the inverse of its original one, or is it looked at by rules? */
   private needsReplyTuples(translates: boolean): boolean {
     const { rules, host } = this.plan;
-    const asked = translates || rules.usesReplyTuples || usesHelpers(rules, host);
+    const asked = translates || rules.usesReplyTuples || this.helps;
     return asked || rules.templates.length > 0 || host.conntrack.length > 0;
   }
 
@@ -336,71 +300,6 @@ export class WorldImage {
       this.view.setUint8(to + TEMPLATE.helper, helper === undefined ? 0 : helperNumber(helper));
     });
     return at;
-  }
-
-  /** Expectations of a world, as many as there may be, and with NAT room to rewrite a packet. */
-  private helping(allocator: Allocator, translates: boolean): number {
-    const max = this.plan.host.sysctls[Sysctl.EXPECT_MAX]!;
-    const shared = HELPING.size + 2 * EXPECTATION.size + HELPER_SCRATCH;
-    const at = allocator.take(shared + H323.size + FINDS_MAX * FIND.size);
-    if (this.forwardsCalls()) this.nextHops(allocator, at + shared);
-    const expectations = allocator.take(max * EXPECTATION.size);
-    this.view.setUint32(at + HELPING.rewritten, translates ? allocator.take(REWRITE_BYTES) : 0, true);
-    this.view.setUint32(at + HELPING.max, max, true);
-    this.view.setUint32(at + HELPING.expectations, expectations, true);
-    this.view.setUint32(at + HELPING.expectations_top, expectations, true);
-    this.view.setUint32(at + HELPING.expectations_end, expectations + max * EXPECTATION.size, true);
-    this.view.setUint32(at + HELPING.buckets, allocator.take(EXPECTATION_BUCKETS * 4), true);
-    this.view.setUint32(at + HELPING.broadcasts, this.broadcasts(allocator), true);
-    return at;
-  }
-
-  /** May there be a connection whose helper asks for routes: one of Q.931, or one of RAS that expects such? */
-  private forwardsCalls(): boolean {
-    const { rules, host } = this.plan;
-    const given = [
-      ...rules.templates.map(({ helper = '' }) => helperNumber(helper)),
-      ...host.conntrack.map(({ helper }) => helper),
-    ];
-    return given.includes(Helper.RAS) || given.includes(Helper.Q931);
-  }
-
-  /** The ways to others, for helpers of H.323, where routes are known. */
-  private nextHops(allocator: Allocator, at: number): void {
-    const { topology } = this.plan.host;
-    if (topology === undefined) return;
-    for (const family of [IPV4, IPV6] as const) {
-      const hops = compileNextHops(topology, family);
-      const address = allocator.take(hops.length);
-      this.bytes.set(hops, address);
-      this.view.setUint32(at + (family === IPV4 ? H323.hops4 : H323.hops6), address, true);
-      const count = family === IPV4 ? H323.hops4_count : H323.hops6_count;
-      this.view.setUint32(at + count, hops.length / NEXT_HOP.size, true);
-    }
-  }
-
-  /** Whom a broadcast of the host's reaches. */
-  private broadcasts(allocator: Allocator): number {
-    const known = (this.plan.host.topology?.addresses ?? []).filter(
-      ({ broadcast, secondary, length }) => broadcast !== undefined && !secondary && length > 0,
-    );
-    const start = allocator.take((known.length + 1) * BROADCAST.size);
-    known.forEach(({ broadcast, length, device }, index) => {
-      const at = start + index * BROADCAST.size;
-      this.view.setUint32(at + BROADCAST.address, Number(broadcast), false);
-      this.view.setUint32(at + BROADCAST.mask, 0xffffffff << (32 - length), false);
-      this.view.setUint16(at + BROADCAST.iface, device === undefined ? 0 : this.names.index(device), true);
-    });
-    return start;
-  }
-
-  /** What entries have that a helper looks after: the place comes with the table. */
-  private helps(allocator: Allocator, world: number, flows: number): void {
-    const at = this.view.getUint32(world + WORLD.helping, true);
-    const helps = allocator.take(flows * HELP.size);
-    this.view.setUint32(at + HELPING.slots, allocator.take(flows * SLOT_OF_HELP), true);
-    this.view.setUint32(at + HELPING.helps_top, helps, true);
-    this.view.setUint32(at + HELPING.helps_end, helps + flows * HELP.size, true);
   }
 
   /** The buckets of a table whose size is limited; the place of each flow in them comes with the table. */

@@ -5,8 +5,8 @@
 // ought to have left by an interface, and was not seen there while others were, is counted when it is forgotten.
 
 import { PacketFlag, Path, Proto, Reason, Verdict } from '../../assembly/vocabulary.ts';
+import type { BatchView } from '../batch.ts';
 import { INTERFACES_MAX, PACKET, RECENT_MAX, RECORD, TUPLE } from '../engine/layout.ts';
-import type { BatchView } from '../run.ts';
 
 /** Packets that are remembered: those that can be found, and a batch. A power of two. */
 const REMEMBERED = 2 * RECENT_MAX;

@@ -6,8 +6,8 @@
 // of day: which fragments stay undecided (`fragment-pending`) is a matter of the captures alone.
 
 import { PacketFlag, Reason, Verdict } from '../../assembly/vocabulary.ts';
+import type { BatchView, Sink, WorldView } from '../batch.ts';
 import { EVENT, FRAGMENT_END, PACKET, RECORD, TUPLE } from '../engine/layout.ts';
-import type { BatchView, Sink, WorldView } from '../run.ts';
 import type { EventPlace } from './order.ts';
 
 /** A fragment is told its packet's fate if that is decided at most so many packets later. */

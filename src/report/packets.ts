@@ -17,10 +17,10 @@ import {
   Status,
   Verdict,
 } from '../../assembly/vocabulary.ts';
+import type { BatchView, WorldView } from '../batch.ts';
 import type { InterfaceNames } from '../capture/interfaces.ts';
 import { INTERFACES_MAX, PACKET, TUPLE } from '../engine/layout.ts';
 import { helperName } from '../ruleset/helpers.ts';
-import type { BatchView, WorldView } from '../run.ts';
 import { addressText } from './address.ts';
 import { wordAt } from './conntrack-text.ts';
 import type { CopyFacts } from './copies.ts';

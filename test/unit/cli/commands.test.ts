@@ -5,11 +5,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { CtState, EventBit, EventKind, L3, Proto, TcpConntrack, Verdict } from '../../../assembly/vocabulary.ts';
+import type { BatchView, Sink } from '../../../src/batch.ts';
 import { parseArguments } from '../../../src/cli/args.ts';
 import { COMMAND_FUNCTIONS } from '../../../src/cli/commands.ts';
 import { EVENT, PACKET } from '../../../src/engine/layout.ts';
 import { CaptureError, EngineError } from '../../../src/errors.ts';
-import type { BatchView, RunOptions, RunResult, Sink } from '../../../src/run.ts';
+import type { RunOptions, RunResult } from '../../../src/run.ts';
 import { captureRecord, memory, packetRecord, writeTuple } from '../report/records.ts';
 
 const RECORDS = 64;

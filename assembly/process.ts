@@ -105,7 +105,10 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
     // Entries whose time has come do not count against the limit.
     if (w.limits && table_is_full(w) && !sweep(w, w.now)) return i;
     w.trace = w.number == w.trace_number ? w.trace_area : 0;
-    if (p.reason != Reason.EGRESS_COPY && (usual == USUAL_NEVER || !judge_usual(w, p, usual))) judge(w, p);
+    if (p.reason != Reason.EGRESS_COPY) {
+      if (usual == USUAL_NEVER) judge(w, p);
+      else judge_usual(w, p, usual);
+    }
     if (w.table_full) return i;
     if (w.tally) tally(w, p);
   }

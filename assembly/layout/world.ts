@@ -23,9 +23,9 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   sysctls: u32; // 0
   /** Step[2][5][STEPS_MAX]: family (IPv4, IPv6), then hook. */
   steps: u32;
-  /** Route4[], count. */
+  /** Route4[]; and u32[NETWORKS4 + 1]: number of the interval that each /16 begins in, then that of the last one. 0 without. */
   routes4: u32;
-  routes4_count: u32;
+  networks4: u32;
   /** Route6[], count. */
   routes6: u32; // 16
   routes6_count: u32;

@@ -22,7 +22,6 @@ import {
   INTERFACES_MAX,
   LIMITS,
   PACKET,
-  ROUTE4,
   ROUTE6,
   STEP,
   STEPS_MAX,
@@ -164,6 +163,7 @@ export class WorldImage {
     const nat = buildNat(this.memory, allocator, rules, host.topology, this.names);
     refuseEntriesBesideNat(host, nat !== undefined);
     const routes4 = routes ? this.copy(allocator, routes.routes4) : 0;
+    const networks4 = routes ? this.copy(allocator, routes.networks4) : 0;
     const routes6 = routes ? this.copy(allocator, routes.routes6) : 0;
     this.dispatch = this.copy(allocator, rules.tables);
     for (let lane = 0; lane < lanes; lane++) {
@@ -175,7 +175,7 @@ export class WorldImage {
       set(WORLD.steps, steps);
       set(WORLD.templates, templates);
       set(WORLD.routes4, routes4);
-      set(WORLD.routes4_count, routes ? routes.routes4.length / ROUTE4.size : 0);
+      set(WORLD.networks4, networks4);
       set(WORLD.routes6, routes6);
       set(WORLD.routes6_count, routes ? routes.routes6.length / ROUTE6.size : 0);
       set(WORLD.topology, routes ? 1 : 0);

@@ -3,12 +3,13 @@
 //
 // They are found by what they expect of the target: address, port, protocol. Those with the same target sit in one chain,
 // the newest first, and it is the first that matches which is taken. They die at their expiry, when they come true, and
-// with the entry that expects; not before the last of the entries that came of it, though, because these hold it.
+// with the entry that expects; not before the last of the entries that came of it, though, because these hold it. What has
+// expired is passed over until the batch ends: a packet has room for so many events only.
 
 import { expire_flow } from "./conntrack";
 import { expectation_event } from "./event";
 import { max_expected, timeout_s } from "./helper/policy";
-import { Event, Expectation, EXPECTATION_BUCKETS, Flow, Help, Helping, Tuple, World } from "./layout";
+import { Event, Expectation, EXPECTATION_BUCKETS, FINDS_MAX, Flow, Help, Helping, Tuple, World } from "./layout";
 import { EventKind, ExpectFlag, L3 } from "./vocabulary";
 
 const SECOND: u64 = 1_000_000_000;
@@ -91,11 +92,8 @@ export function find_expectation(w: World, flow: Flow, zone: u16): Expectation {
   while (next) {
     const e = changetype<Expectation>(next);
     next = e.next;
-    if (e.expires <= w.now) {
-      unlink_expectation(w, e, w.now, false);
-      continue;
-    }
-    if (e.flags & ExpectFlag.INACTIVE || e.zone != zone || !same_target(tuple, changetype<usize>(e))) continue;
+    if (e.expires <= w.now || e.flags & ExpectFlag.INACTIVE || e.zone != zone) continue;
+    if (!same_target(tuple, changetype<usize>(e))) continue;
     if (!source_matches(tuple, e, e.mask_lo, e.mask_hi, e.mask_sport)) continue;
     const master = changetype<Help>(<usize>e.master);
     if (master.flow == 0) return none;
@@ -145,11 +143,7 @@ function check(w: World, e: Expectation, skip_master: bool): Refused {
   while (next) {
     const other = changetype<Expectation>(next);
     next = other.next;
-    if (other.expires <= w.now) {
-      unlink_expectation(w, other, w.now, false);
-      continue;
-    }
-    if (other.zone != e.zone || !same_target(at, changetype<usize>(other))) continue;
+    if (other.expires <= w.now || other.zone != e.zone || !same_target(at, changetype<usize>(other))) continue;
     if ((skip_master || other.master == e.master) && equal_source(e, other)) {
       if (other.klass != e.klass || other.master != e.master) return Refused.ALREADY;
       unlink_expectation(w, other, 0, true);
@@ -243,6 +237,12 @@ function take_out(head: usize, offset: usize, e: Expectation): void {
   let at = head;
   while (load<u32>(at) != <u32>changetype<usize>(e)) at = <usize>load<u32>(at) + offset;
   store<u32>(at, load<u32>(changetype<usize>(e) + offset));
+}
+
+/** May the packet in work make as many as there may be? Those that have expired do not count. */
+export function expectations_may_run_out(w: World): bool {
+  const h = helping_of(w);
+  return h.count + 4 * FINDS_MAX > h.max;
 }
 
 /** Lets the expectations expire that are due at `now`. False if the event area filled up: call again. */

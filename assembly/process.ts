@@ -5,7 +5,7 @@
 
 import { decode_usual } from "./decode-usual";
 import { fill_event, fill_expectation, EVENTS_PER_PACKET } from "./event";
-import { sweep_expectations } from "./expect";
+import { expectations_may_run_out, sweep_expectations } from "./expect";
 import { set_reply_scratch } from "./flow-pool";
 import { FETCH, fetch_lines, set_fetch_scratch } from "./flow-table";
 import { EXPECTATIONS_PER_FLOW } from "./help";
@@ -89,6 +89,7 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
   );
   const logs_room = w.logs_reserve * <u32>offsetof<LogRecord>();
   const usual = usual_world(w);
+  const helping = w.helping != 0;
   let fetched = from;
   for (let i = from; i < length; i++) {
     if (i == fetched) {
@@ -104,6 +105,7 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
     w.event_sequence = 0;
     // Entries whose time has come do not count against the limit.
     if (w.limits && table_is_full(w) && !sweep(w, w.now)) return i;
+    if (helping && expectations_may_run_out(w) && !sweep_expectations(w, w.now)) return i;
     w.trace = w.number == w.trace_number ? w.trace_area : 0;
     if (p.reason != Reason.EGRESS_COPY) {
       if (usual == USUAL_NEVER) judge(w, p);

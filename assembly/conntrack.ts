@@ -304,11 +304,6 @@ export function preload_flow(world: usize, template: usize, helper: u32): bool {
   return true;
 }
 
-/** The hash of a tuple in memory, by which its shard is chosen. */
-export function hash_tuple(at: usize): u32 {
-  return tuple_hash(changetype<Tuple>(at));
-}
-
 /** Takes an entry out of the table at once and announces its death; it stays readable until the packet is judged. */
 export function kill_flow(w: World, flow: Flow, p: Packet): void {
   packet_event(w, flow, p, EventKind.DESTROY, EventBit.DESTROY);

@@ -39,7 +39,8 @@
   /** Lane queues of the batch as decode_batch() has them. */
   queues: u32; // 96
   lengths: u32;
-  lanes: u32;
+  /** Shard table. */
+  shards: u32;
   pad_0: u32;
   pad_1: u64; // 112
   pad_2: u64;

@@ -11,8 +11,8 @@ export {
   type CompileOptions,
   compileRuleset,
   instantiateRuleset,
+  type OneLane,
   type RuleInfo,
-  type RulesetKey,
   ruleName,
 } from './compile.ts';
 export { interfaceClass, matchesInterface } from './interface-pattern.ts';

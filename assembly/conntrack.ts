@@ -230,7 +230,7 @@ function begin_flow(w: World, p: Packet): Flow {
   let flow = changetype<Flow>(<usize>p.flow);
   if (!(flow.status & Status.CONFIRMED)) {
     if (p.dir != Dir.ORIGINAL) return true;
-    if (w.nat && reply_taken(w, flow)) {
+    if ((w.nat | w.templates) != 0 && reply_taken(w, flow)) {
       p.reason = <u8>Reason.NAT_CLASH;
       return false;
     }

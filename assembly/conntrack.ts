@@ -271,7 +271,7 @@ function adopt(w: World, unconfirmed: Flow): Flow {
   flow.id = w.number;
   if (has_help(flow)) adopt_help(w, flow);
   if (w.accounts) {
-    memory.copy(changetype<usize>(account_of(w, flow)), source + offsetof<Flow>(), offsetof<Account>());
+    memory.copy(changetype<usize>(account_of(w, flow)), source + offsetof<Flow>(), w.account_bytes);
     account_of(w, flow).start = w.now;
   }
   if (!insert_flow(w, flow)) return changetype<Flow>(0);
@@ -298,7 +298,7 @@ export function preload_flow(world: usize, template: usize, helper: u32): bool {
     flow.last_index = <u8>TcpFlagClass.NONE;
   }
   if (flow.protonum == Proto.SCTP) flow.sctp().flags = <u8>(SctpFlag.VTAG_UNKNOWN | (SctpFlag.VTAG_UNKNOWN << 1));
-  if (w.accounts) memory.fill(changetype<usize>(account_of(w, flow)), 0, offsetof<Account>());
+  if (w.accounts) memory.fill(changetype<usize>(account_of(w, flow)), 0, w.account_bytes);
   if (!insert_flow(w, flow)) return false;
   arm(w, flow, flow.expires);
   return true;

@@ -5,7 +5,7 @@
 
 import { deserves_error, deserves_reset, echo_of, error_for, mark_echo, reject_error, reset_for, routing_error } from "./answer";
 import { attach, bury, confirm, conntrack_in, find_live, resolve } from "./conntrack";
-import { found_dir } from "./flow-table";
+import { fetched_flow, found_dir } from "./flow-table";
 import { help_of, helper_of } from "./help";
 import { help } from "./helper/helper";
 import { restore_packet } from "./helper/rewrite";
@@ -77,14 +77,18 @@ export function usual_world(w: World): u32 {
   return changetype<Step>(<usize>w.steps + (hook * STEPS_MAX + number) * <u32>offsetof<Step>());
 }
 
-/** judge() in a usual world, with a way of its own for what most packets are: forwarded TCP and UDP over IPv4. */
-export function judge_usual(w: World, p: Packet, chain: u32): void {
+/**
+ * judge() in a usual world, with a way of its own for what most packets are: forwarded TCP and UDP over IPv4. `place`: as
+ * fetched_flow() wants it.
+ */
+export function judge_usual(w: World, p: Packet, chain: u32, place: u32): void {
   const ported = p.protonum == Proto.TCP || p.protonum == Proto.UDP;
   if (!ported || p.l3num != L3.IPV4 || (p.flags & ~PacketFlag.ARRIVING) != 0 || p.l4 == 0 || p.l4_len < 4) return judge(w, p);
   route_path(p, w);
   if (p.path != Path.FORWARD) return judge_routed(w, p);
   filter_rule = NO_RULE;
-  const known = find_live(w, changetype<Tuple>(p), p.hash);
+  let known = fetched_flow(changetype<Tuple>(p), place);
+  if (known == 0 || changetype<Flow>(known).expires <= w.now) known = find_live(w, changetype<Tuple>(p), p.hash);
   if (known != 0 && p.protonum == Proto.TCP && tcp_established(w, changetype<Flow>(known), p, found_dir())) {
     attach(p, changetype<Flow>(known), found_dir());
   } else {

@@ -90,9 +90,11 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
   const logs_room = w.logs_reserve * <u32>offsetof<LogRecord>();
   const usual = usual_world(w);
   const helping = w.helping != 0;
+  let fetching = from;
   let fetched = from;
   for (let i = from; i < length; i++) {
     if (i == fetched) {
+      fetching = i;
       fetched = min(i + FETCH, length);
       fetch_lines(w, packets, queue, i, fetched);
     }
@@ -109,7 +111,7 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
     w.trace = w.number == w.trace_number ? w.trace_area : 0;
     if (p.reason != Reason.EGRESS_COPY) {
       if (usual == USUAL_NEVER) judge(w, p);
-      else judge_usual(w, p, usual);
+      else judge_usual(w, p, usual, i - fetching);
     }
     if (w.table_full) return i;
     if (w.tally) tally(w, p);

@@ -43,7 +43,7 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   flows_end: u32;
   flows_top: u32;
   flows_free: u32;
-  /** Account[] parallel to the flows, 0 if neither accounting nor timestamps are on. */
+  /** Account[] parallel to the flows, 0 if neither accounting nor timestamps nor labels are wanted. */
   accounts: u32; // 56
   /** Confirmed entries. */
   flow_count: u32;
@@ -114,8 +114,12 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   /** Sights, and Recent: answers that the host gave. 0 where no side of a packet is ever told. */
   sights: u32; // 240
   answers: u32;
+  /** Bytes of one of the `accounts`: ACCOUNT_SHORT, or all of Account. */
+  account_bytes: u32; // 248
+  /** Records begin at multiples of 8. */
+  pad: u32;
 }
-if (offsetof<World>() != 248) ERROR("World is 248 bytes");
+if (offsetof<World>() != 256) ERROR("World is 256 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

@@ -21,6 +21,7 @@ import {
 } from './help.ts';
 import {
   ACCOUNT,
+  ACCOUNT_SHORT,
   BUCKET_NODE,
   COUNTER,
   FLOW,
@@ -226,7 +227,8 @@ export class WorldImage {
   /** Gives each lane a connection table of at most `bytes`. */
   buildTables(allocator: Allocator, bytes: number): void {
     const { sysctls } = this.plan.host;
-    const accounting = sysctls[Sysctl.ACCT] !== 0 || sysctls[Sysctl.TIMESTAMP] !== 0 || this.plan.rules.usesLabels;
+    const accounting = sysctls[Sysctl.ACCT] !== 0 || sysctls[Sysctl.TIMESTAMP] !== 0;
+    const accountBytes = this.plan.rules.usesLabels ? ACCOUNT.size : accounting ? ACCOUNT_SHORT : 0;
     const limited = this.lanes.some((world) => this.view.getUint32(world + WORLD.limits, true) !== 0);
     const nodes = limited ? 2 * BUCKET_NODE.size : 0;
     const translates = this.lanes.some((world) => this.view.getUint32(world + WORLD.nat, true) !== 0);
@@ -237,7 +239,7 @@ export class WorldImage {
     const perFlow =
       flowBytes +
       TIMER_CHUNK.size / TIMERS_PER_CHUNK +
-      (accounting ? ACCOUNT.size : 0) +
+      accountBytes +
       nodes +
       (translates ? SOURCE_NODE + SOURCE_BUCKET : 0) +
       (this.helps ? HELP_BYTES : 0) +
@@ -249,7 +251,8 @@ export class WorldImage {
     for (const world of this.lanes) {
       const set = (field: number, value: number) => this.view.setUint32(world + field, value, true);
       buildPool(this.view, world, allocator, flows, flowBytes);
-      set(WORLD.accounts, accounting ? allocator.take(flows * ACCOUNT.size) : 0);
+      set(WORLD.account_bytes, accountBytes);
+      set(WORLD.accounts, accountBytes ? allocator.take(flows * accountBytes) : 0);
       const limits = this.view.getUint32(world + WORLD.limits, true);
       if (limits) this.view.setUint32(limits + LIMITS.nodes, allocator.take(flows * nodes), true);
       const nat = this.view.getUint32(world + WORLD.nat, true);

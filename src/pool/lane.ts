@@ -7,7 +7,7 @@ import type { DefragRegion } from '../engine/defrag.ts';
 import { type EngineExports, instantiateEngine } from '../engine/engine.ts';
 import { BATCH_PACKETS, DEFRAG, HELPING, NAT, TALLY_STRANGERS, WORLD } from '../engine/layout.ts';
 import { EngineError } from '../errors.ts';
-import { instantiateRuleset } from '../ruleset/index.ts';
+import { instantiateRuleset } from '../ruleset/link.ts';
 import { BATCH, type BatchPlace, CONTROL, EVENT_AREA, LEFT, LOG_AREA, type Ring } from './ring.ts';
 
 /** What every lane of a run is made from; crosses to the workers as it is. */

@@ -163,7 +163,8 @@ function relate_error(w: World, p: Packet): void {
   const found = find_live(w, inner, tuple_hash(inner));
   if (found == 0) {
     if (p.path != Path.OUTPUT || p.flags & PacketFlag.ANSWER) return invalid(p, Reason.ICMP_ERROR_NO_FLOW);
-    // The host's own errors in the capture bear the flow of the packet they answer, also one that was never confirmed (icmp_glue_bits()).
+    // The host's own errors in the capture bear the flow of the packet they answer, also one that was never confirmed
+    // (icmp_glue_bits()).
     p.dir = <u8>Dir.REPLY;
     p.ct_state = <u8>CtState.RELATED;
     return;

@@ -110,7 +110,7 @@ export function find_in_zones(w: World, t: Tuple, hash: u32, replies: u16, origi
   return best;
 }
 
-/** Is a direction of an entry met before the best one so far? Of what is filed together, the newest is, answers before originals. */
+/** Is a direction of an entry met before the best so far? Of what is filed together, the newest is, answers before originals. */
 function comes_before(best: usize, flow: Flow, dir: u32, together: bool): bool {
   if (best == 0) return true;
   if (!together) return dir == Dir.ORIGINAL;

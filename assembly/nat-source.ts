@@ -53,8 +53,8 @@ function is_halved(flow: Flow): bool {
 }
 
 /**
- * The next entry of the source of `t`, a tuple of the entry that is begun, behind `node` (0: the newest), and its mapping of that source in `mapped`, whose
- * other half is that of `t`. Returns its node, 0 if there is none (kernel: find_appropriate_src()).
+ * The next entry of the source of `t`, a tuple of the entry that is begun, behind `node` (0: the newest), and its mapping of that
+ * source in `mapped`, whose other half is that of `t`. Returns its node, 0 if there is none (kernel: find_appropriate_src()).
  */
 export function next_mapping(w: World, t: Tuple, begun: Flow, mapped: Tuple, node: usize): usize {
   const n = nat_of(w);

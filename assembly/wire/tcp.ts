@@ -8,8 +8,6 @@ export const TCP_RST: u32 = 4;
 export const TCP_PSH: u32 = 8;
 export const TCP_ACK: u32 = 16;
 export const TCP_URG: u32 = 32;
-export const TCP_ECE: u32 = 64;
-export const TCP_CWR: u32 = 128;
 
 export const TCP_HEADER_MIN: u32 = 20;
 

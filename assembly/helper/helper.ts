@@ -129,7 +129,7 @@ export function expect_port(w: World, p: Packet, e: Expectation, port: u16): Exp
 
 /** The expectation that was made of this one a moment ago. */
 // @ts-ignore: decorator
-@inline export function newest_of(e: Expectation): Expectation {
+@inline function newest_of(e: Expectation): Expectation {
   return changetype<Expectation>(<usize>changetype<Help>(<usize>e.master).expectations);
 }
 

@@ -29,6 +29,9 @@ export enum Role {
   RAS_ADDRESS = 11,
   CALL_SIGNAL = 12,
   LIFETIME = 13,
+  /** Where a call goes to, and where it comes from. */
+  CALLED = 14,
+  CALLER = 15,
 }
 
 export const NOTHING: usize = memory.data<u32>([BITS, 0]);

@@ -92,9 +92,11 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
   );
   const logs_room = w.logs_reserve * <u32>offsetof<LogRecord>();
   const usual = usual_world(w);
+  let fetching = from;
   let fetched = from;
   for (let i = from; i < length; i++) {
     if (i == fetched) {
+      fetching = i;
       fetched = min(i + FETCH, length);
       fetch_lines(w, packets, queue, i, fetched);
     }
@@ -108,7 +110,10 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
     // Entries whose time has come do not count against the limit.
     if (w.limits && table_is_full(w) && !sweep(w, w.now)) return i;
     w.trace = w.number == w.trace_number ? w.trace_area : 0;
-    if (p.reason != Reason.EGRESS_COPY && (usual == USUAL_NEVER || !judge_usual(w, p, usual))) judge(w, p);
+    if (p.reason != Reason.EGRESS_COPY) {
+      if (usual == USUAL_NEVER) judge(w, p);
+      else judge_usual(w, p, usual, i - fetching);
+    }
     if (w.table_full) return i;
     if (w.tally) tally(w, p);
   }

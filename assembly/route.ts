@@ -31,9 +31,11 @@ export function route_lookup(w: World, l3num: u32, address: usize): u32 {
 }
 
 function lookup4(w: World, address: u32): u32 {
-  let count = w.routes4_count;
-  if (count == 0) return 0;
-  let at: usize = w.routes4;
+  if (w.networks4 == 0) return 0;
+  const network: usize = w.networks4 + <usize>(address >> 16) * 4;
+  const first = load<u32>(network);
+  let count = load<u32>(network, 4) - first + 1;
+  let at: usize = w.routes4 + <usize>first * offsetof<Route4>();
   while (count > 1) {
     const half = count >> 1;
     const middle = at + <usize>half * offsetof<Route4>();

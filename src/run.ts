@@ -185,8 +185,11 @@ class Replay {
   }
 
   static async prepare(options: RunOptions, sink: Sink): Promise<Replay> {
+    // V8 compiles on threads of its own while rules are read; a mistake in these is what is told first.
+    const compiling = compileEngine();
+    compiling.catch(() => {});
     const rulesets = options.hosts.map((host) => parseRulesets(host.rulesets));
-    const engineModule = await compileEngine();
+    const engineModule = await compiling;
     const memory = createMemory();
     const allocator = new Allocator();
     const seed = seedWords();

@@ -2,7 +2,7 @@
 // name is typed here; numbers that mean failure become errors here and in the pool.
 
 import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { packageFile } from '../built.ts';
 
 /** Exports of assembly/index.ts. Addresses are unsigned 32-bit numbers that V8 hands out signed: see `unsigned`. */
 export interface EngineExports extends WebAssembly.Exports {
@@ -47,10 +47,7 @@ export function unsigned(address: number): number {
 export type EngineBuild = 'release' | 'debug';
 
 export async function compileEngine(build: EngineBuild = 'release'): Promise<WebAssembly.Module> {
-  // Sources lie in src/engine, compiled files in build/src/engine: the engine is in build/engine for both.
-  const compiled = import.meta.url.endsWith('.js');
-  const file = new URL(compiled ? `../../engine/${build}.wasm` : `../../build/engine/${build}.wasm`, import.meta.url);
-  return WebAssembly.compile(await readFile(fileURLToPath(file)));
+  return WebAssembly.compile(await readFile(packageFile(`build/engine/${build}.wasm`)));
 }
 
 /** A fresh instance over the run's memory. `scratch`: SCRATCH_BYTES of its own; `seed`: the run's hash seed. */

@@ -4,7 +4,7 @@ import { type Hook, TemplateFlag } from '../../assembly/vocabulary.ts';
 import { EngineError } from '../errors.ts';
 import type { Counters, Entry, LogOptions, NatBinding, Ruleset, TableName, TrackingTemplate } from './ast.ts';
 import { HZ } from './check.ts';
-import { emitProgram, IMPORT_MODULE, TABLE_LENGTH_SECTION } from './emit.ts';
+import { emitProgram } from './emit.ts';
 import { type ChainProgram, LIMIT_STATE, type Program, SCTP_TEST } from './expression.ts';
 import { lowerRuleset } from './lower.ts';
 import type { Family } from './source.ts';
@@ -129,32 +129,6 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     ),
     usesAccounting: ruleset.entries.some(({ rule }) => rule?.matches.some(({ kind }) => kind === 'connbytes')),
   };
-}
-
-/**
- * Instantiates emitted code over the engine's memory and puts its chains into the engine's table.
- * Throws EngineError if the engine lacks something that the rules call.
- */
-export function instantiateRuleset(
-  module: WebAssembly.Module,
-  memory: WebAssembly.Memory,
-  engine: WebAssembly.Exports,
-): WebAssembly.Instance {
-  const { table } = engine;
-  if (!(table instanceof WebAssembly.Table)) throw new EngineError('ENGINE_LINK', 'the engine exports no table');
-  const imports: WebAssembly.ModuleImports = { memory, table };
-  for (const { name, kind } of WebAssembly.Module.imports(module)) {
-    if (kind !== 'function') continue;
-    const exported = engine[name];
-    if (typeof exported !== 'function') {
-      throw new EngineError('ENGINE_LINK', `the engine does not export ${name}, which the rules call`);
-    }
-    imports[name] = exported;
-  }
-  const [wanted] = WebAssembly.Module.customSections(module, TABLE_LENGTH_SECTION);
-  const needed = wanted ? new DataView(wanted).getUint32(0, true) : 0;
-  if (table.length < needed) table.grow(needed - table.length);
-  return new WebAssembly.Instance(module, { [IMPORT_MODULE]: imports });
 }
 
 function ruleInfo({ table, chain, rule }: Entry): RuleInfo {

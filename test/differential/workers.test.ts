@@ -11,7 +11,7 @@ import { fragment } from '../support/fragments.ts';
 import * as build from '../support/packets.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const MAIN = join(ROOT, 'build/src/cli/main.js');
+const MAIN = join(ROOT, 'build/program/main.js');
 const OUTPUTS = ['packets', 'events', 'table', 'counters'] as const;
 const WORKERS = [1, 2, 3, 8];
 

@@ -19,7 +19,7 @@ import {
   WHEEL_BYTES,
 } from '../../src/engine/engine.ts';
 import {
-  ACCOUNT,
+  ACCOUNT_SHORT,
   BATCH_PACKETS,
   DEFRAG,
   EVENT,
@@ -390,7 +390,8 @@ export class TestWorld {
     this.set(WORLD.wheel, engine.take(WHEEL_BYTES));
     this.set(WORLD.unconfirmed, engine.take(UNCONFIRMED_BYTES));
     buildPool(engine.view, this.at, engine, flows, flowBytes);
-    this.set(WORLD.accounts, accounting ? engine.take(flows * ACCOUNT.size) : 0);
+    this.set(WORLD.accounts, accounting ? engine.take(flows * ACCOUNT_SHORT) : 0);
+    this.set(WORLD.account_bytes, ACCOUNT_SHORT);
     buildIndex(engine.view, this.at, engine, index);
     this.set(WORLD.index_count, index.first);
     this.set(WORLD.index_mask, index.first * 2 - 1);

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 import { ip, udp, writePcap } from '../../support/packets.ts';
 
-const MAIN = fileURLToPath(new URL('../../../build/src/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../../build/program/main.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'ctreplay-helper-entry-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 
-const MAIN = fileURLToPath(new URL('../../../build/src/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../../build/program/main.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'ctreplay-plan-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

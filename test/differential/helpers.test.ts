@@ -90,11 +90,11 @@ describe.skipIf(lacks.length > 0)('generated conversations in zones: the kernel 
   const seeds = Array.from({ length: SEEDS }, (_, index) => index + 1);
 
   it.each(seeds)('seed %i', async (seed) => {
-    await agree(inZones(seed, asked(seed, false)));
+    await agree(inZones(seed, asked(helperTraffic(seed, PACKETS))));
   });
 
   it.each(seeds)('seed %i through NAT', async (seed) => {
-    await agree(inZones(seed, asked(seed, true)));
+    await agree(inZones(seed, asked(helperTraffic(seed, PACKETS, true))));
   });
 });
 

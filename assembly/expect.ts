@@ -47,7 +47,8 @@ function same_target(a: usize, b: usize): bool {
 /** Is the source of `t` the one of `e`, as far as these masks tell (nf_ct_tuple_src_mask_cmp())? */
 // @ts-ignore: decorator
 @inline function source_matches(t: usize, e: Expectation, lo: u64, hi: u64, sport: u32): bool {
-  return ((load<u64>(t) ^ e.src_lo) & lo) == 0 && ((load<u64>(t, 8) ^ e.src_hi) & hi) == 0 && ((load<u16>(t, 32) ^ e.sport) & sport) == 0;
+  if (((load<u16>(t, 32) ^ e.sport) & sport) != 0) return false;
+  return ((load<u64>(t) ^ e.src_lo) & lo) == 0 && ((load<u64>(t, 8) ^ e.src_hi) & hi) == 0;
 }
 
 /** Expectation in the making, number 0 or 1, cleared. Its master and what it expects are the helper's to fill in. */

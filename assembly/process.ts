@@ -11,7 +11,7 @@ import { FETCH, fetch_lines, set_fetch_scratch } from "./flow-table";
 import { EXPECTATIONS_PER_FLOW } from "./help";
 import { judge, judge_usual, usual_world, USUAL_NEVER } from "./hook";
 import { EVICTIONS_MAX, table_is_full } from "./limit";
-import { BATCH_PACKETS, Event, Expectation, FINDS_MAX, Flow, LogRecord, Packet, Record, Sights, World } from "./layout";
+import { BATCH_PACKETS, Event, Expectation, FINDS_MAX, Flow, LogRecord, Packet, PAIRS_MAX, Record, Sights, World } from "./layout";
 import { NAT_EVENTS_MAX } from "./nat-tuple";
 import { decode, set_inner_scratch } from "./packet";
 import { deals_pairs, lane_of, set_quoted_scratch } from "./shard";
@@ -26,8 +26,11 @@ import { Reason, Status } from "./vocabulary";
 const PACKET: usize = offsetof<Packet>();
 const RECORD: usize = offsetof<Record>();
 
-/** Most events of expectations that one packet can cause: those of a connection that ends, and new ones that replace others. */
-const EXPECTATION_EVENTS: usize = EXPECTATIONS_PER_FLOW + 4 * FINDS_MAX;
+/**
+ * Most events of expectations that one packet can cause: those of a connection that ends, new ones that replace others, and
+ * those that are given up because of their pair.
+ */
+const EXPECTATION_EVENTS: usize = EXPECTATIONS_PER_FLOW + 4 * FINDS_MAX + 3 * PAIRS_MAX;
 
 /** Prepares this instance: 576 bytes of scratch memory of its own, and the run's hash seed. */
 export function init_instance(scratch: usize, seed_lo: u32, seed_hi: u32): void {

@@ -7,7 +7,7 @@ import { expect_source, helping_of, unlink_expectation } from "../expect";
 import { help_of } from "../help";
 import { Expectation, Flow, Help, Packet, World } from "../layout";
 import { set_expiry } from "../timer";
-import { CtState, Dir, ExpectFlag, Helper, HelperFault, Proto, Reason, Status } from "../vocabulary";
+import { CtState, ExpectFlag, Helper, HelperFault, Proto, Reason, Status } from "../vocabulary";
 import { ALL, expect, expect_port, expectation_of, payload, payload_length, refuse, scratch, tuple_of } from "./helper";
 import { SipClass } from "./policy";
 import { is_translated, move_stream } from "./rewrite";

@@ -11,14 +11,7 @@ import { helperNumber } from '../ruleset/helpers.ts';
 import { type CompiledRuleset, interfaceClass, matchesInterface } from '../ruleset/index.ts';
 import { compileTopology } from '../topology/compile.ts';
 import { WHEEL_BYTES } from './engine.ts';
-import {
-  buildHelping,
-  buildHelps,
-  HELP_BYTES,
-  LANE_EXPECTATIONS_MAX,
-  refuseEntriesBesideNat,
-  usesHelpers,
-} from './help.ts';
+import { buildHelping, buildHelps, HELP_BYTES, LANE_EXPECTATIONS_MAX, requireNatTable, usesHelpers } from './help.ts';
 import {
   ACCOUNT,
   ACCOUNT_SHORT,
@@ -169,7 +162,7 @@ export class WorldImage {
     const templates = this.templates(allocator);
     const routes = host.topology && compileTopology(host.topology, this.names);
     const nat = buildNat(this.memory, allocator, rules, host.topology, this.names);
-    refuseEntriesBesideNat(host, nat !== undefined);
+    if (nat === undefined) requireNatTable(host);
     const routes4 = routes ? this.copy(allocator, routes.routes4) : 0;
     const networks4 = routes ? this.copy(allocator, routes.networks4) : 0;
     const routes6 = routes ? this.copy(allocator, routes.routes6) : 0;

@@ -51,6 +51,8 @@ export class LanePool implements Lanes {
     this.failure ??= error;
     Atomics.store(this.words, this.control + CONTROL.ABORT, 1);
     this.published();
+    Atomics.add(this.words, this.control + CONTROL.DONE, 1);
+    Atomics.notify(this.words, this.control + CONTROL.DONE);
     this.wakeChunks();
   }
 
@@ -69,9 +71,9 @@ export class LanePool implements Lanes {
   async tracked(number: number): Promise<void> {
     while (true) {
       if (this.failure) throw this.failure;
-      const epoch = Atomics.load(this.words, this.control + CONTROL.EPOCH);
+      const done = Atomics.load(this.words, this.control + CONTROL.DONE);
       if (this.isTracked(number)) return;
-      const waited = Atomics.waitAsync(this.words, this.control + CONTROL.EPOCH, epoch, 1000);
+      const waited = Atomics.waitAsync(this.words, this.control + CONTROL.DONE, done, 1000);
       if (waited.async) await waited.value;
     }
   }

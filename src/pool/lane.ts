@@ -77,7 +77,7 @@ export class Lane {
       this.track(place);
       this.tracked++;
       Atomics.store(this.words, this.control + CONTROL.TRACKED + this.index, this.tracked);
-      this.publish();
+      this.publish(CONTROL.DONE);
       return true;
     }
     if (this.reassemble()) return true;
@@ -100,9 +100,9 @@ export class Lane {
     }
   }
 
-  private publish(): void {
-    Atomics.add(this.words, this.control + CONTROL.EPOCH, 1);
-    Atomics.notify(this.words, this.control + CONTROL.EPOCH);
+  private publish(word: number): void {
+    Atomics.add(this.words, this.control + word, 1);
+    Atomics.notify(this.words, this.control + word);
   }
 
   private decode(batch: number): void {
@@ -125,7 +125,7 @@ export class Lane {
     );
     this.u32[place.header / 4 + BATCH.SIDED] = sided;
     Atomics.store(this.words, this.control + CONTROL.DECODED + slot, batch + 1);
-    this.publish();
+    this.publish(CONTROL.EPOCH);
   }
 
   /**
@@ -149,7 +149,7 @@ export class Lane {
       Atomics.store(this.words, this.control + CONTROL.DEFRAG_NEXT, batch + 1);
     }
     Atomics.store(this.words, turn, 0);
-    this.publish();
+    this.publish(CONTROL.EPOCH);
     return ready;
   }
 

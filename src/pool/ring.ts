@@ -2,14 +2,14 @@
 //
 // A batch is filled by the main thread (read and walked), decoded by whichever lane is free, tracked by every lane (its
 // own shards only), and reported by the main thread; then its place in the ring is free again. Batches are numbered from
-// 0; batch s lies in place s mod SLOTS. Every publication bumps EPOCH and wakes who waits on it.
+// 0; batch s lies in place s mod SLOTS. Whoever publishes bumps the word that others wait on, and wakes them.
 
 import { BATCH_BYTES, BATCH_PACKETS, EVENT, LOG_RECORD, PACKET, RECORD, TUPLE } from '../engine/layout.ts';
 import type { Allocator } from '../engine/memory.ts';
 
 /** Words of the control block (Int32Array indices). */
 export const CONTROL = {
-  /** Counts publications; waited on. */
+  /** Counts what was published for lanes: batches filled, decoded, reassembled; the end. Lanes wait on it. */
   EPOCH: 0,
   /** Batches filled so far. */
   FILLED: 1,
@@ -23,6 +23,8 @@ export const CONTROL = {
   DEFRAG_NEXT: 5,
   /** 1 while a lane does that. */
   DEFRAG_TURN: 6,
+  /** Counts batches that a lane has tracked. The main thread waits on it. */
+  DONE: 7,
   /** Batches tracked, per lane. */
   TRACKED: 16,
   /** Per place of the ring: number + 1 of the batch that is decoded there. */

@@ -26,17 +26,12 @@ const REGISTRATIONS: readonly Registration[] = [
   { helper: Helper.SIP, name: 'sip', families: BOTH, protocols: [Proto.UDP, Proto.TCP] },
   { helper: Helper.NETBIOS_NS, name: 'netbios-ns', families: [L3.IPV4], protocols: [Proto.UDP], others: true },
   { helper: Helper.SNMP, name: 'snmp', families: [L3.IPV4], protocols: [Proto.UDP], others: true },
+  { helper: Helper.SNMP_TRAP, name: 'snmp_trap', families: [L3.IPV4], protocols: [Proto.UDP] },
   { helper: Helper.AMANDA, name: 'amanda', families: BOTH, protocols: [Proto.UDP] },
   { helper: Helper.RAS, name: 'RAS', families: BOTH, protocols: [Proto.UDP], others: true },
   { helper: Helper.Q931, name: 'Q.931', families: BOTH, protocols: [Proto.TCP], others: true },
   { helper: Helper.H245, name: 'H.245', families: BOTH, protocols: [Proto.UDP], expected: [Proto.TCP] },
 ];
-
-/**
- * Helpers whose messages the kernel rewrites where NAT changes their connections, and ctreplay does not: refused there. SNMP has a
- * parser of its own that drops what it does not understand (nf_nat_snmp_basic).
- */
-export const UNTRANSLATED: ReadonlySet<string> = new Set(['snmp', 'RAS', 'Q.931', 'H.245']);
 
 const NAMES = new Map(REGISTRATIONS.map(({ helper, name }) => [helper as number, name]));
 

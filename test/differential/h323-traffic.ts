@@ -23,7 +23,7 @@ import type { HelperTraffic } from './helper-traffic.ts';
 /** Ports that are announced: few, so that they meet. */
 const PORTS = [40_000, 40_001, 40_002, 40_003, 40_004, 0];
 /** So far from the first of them media may move. */
-const NEAR_PORTS = 200;
+const NEAR_PORTS = 24;
 
 /** Rules that give the helpers their ports; UDP with H.245 is what the kernel allows, though nobody does it. */
 export function h323Rules(nat: Nat = NO_NAT): string {
@@ -156,7 +156,9 @@ function* registration(call: Call): Generator<Buffer[]> {
   const port = meeting.translated ? random.pick([1800, 1801]) + meeting.portShift(2) : random.pick([1719, 1800]);
   for (let i = random.below(20); i >= 0; i--) {
     const side = random.chance(0.55) ? 'client' : 'server';
-    const message = call.damaged(perBytes(call.messages(side, side === 'client' ? port : 1719, meeting.family === 4).ras));
+    const message = call.damaged(
+      perBytes(call.messages(side, side === 'client' ? port : 1719, meeting.family === 4).ras),
+    );
     yield [datagram(meeting, side, side === 'client' ? [port, 1719] : [1719, port], message)];
     if (random.chance(0.3)) yield* call.follows();
   }

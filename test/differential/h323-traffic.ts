@@ -47,7 +47,7 @@ export function h323Rules(nat: Nat = NO_NAT): string {
 }
 
 /** The message, often with bytes changed, cut off or put in. */
-function damaged(random: Random, message: Uint8Array, probability: number): Uint8Array {
+export function damaged(random: Random, message: Uint8Array, probability: number): Uint8Array {
   const out = Array.from(message);
   while (random.chance(probability)) {
     const at = random.below(out.length);

@@ -14,6 +14,7 @@ import { PUBLISHED, published, ROUTER, seenThrough } from './nat-view.ts';
 import { commandLine } from './ours.ts';
 import { readCapture } from './read-capture.ts';
 import { ruleset } from './sequences.ts';
+import { snmpTraffic } from './snmp-traffic.ts';
 
 const SEEDS = Number(process.env.CTREPLAY_HELPER_SEEDS ?? 12);
 const PACKETS = 1500;
@@ -86,6 +87,16 @@ describe.skipIf(lacks.length > 0)('generated conversations of H.323: the kernel 
     expect(await agree(asked(h323Traffic(seed, PACKETS, true)))).toBeGreaterThan(10);
   });
 });
+
+describe.skipIf(lacks.length > 0)(
+  'generated messages of SNMP through NAT: the kernel and ctreplay agree',
+  AGAIN,
+  () => {
+    it.each(Array.from({ length: Math.ceil(SEEDS / 2) }, (_, index) => index + 1))('seed %i', async (seed) => {
+      await agree(asked(snmpTraffic(seed, PACKETS)));
+    });
+  },
+);
 
 describe.skipIf(lacks.length > 0 || !existsSync(shared))('captures: the kernel and ctreplay agree', AGAIN, () => {
   const interfaces = ['lan', 'wan'] as const;

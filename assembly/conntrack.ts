@@ -163,7 +163,8 @@ function relate_error(w: World, p: Packet): void {
   const found = find_live(w, inner, tuple_hash(inner));
   if (found == 0) {
     if (p.path != Path.OUTPUT || p.flags & PacketFlag.ANSWER) return invalid(p, Reason.ICMP_ERROR_NO_FLOW);
-    // The host's own errors in the capture bear the flow of the packet they answer, also one that was never confirmed (icmp_glue_bits()).
+    // The host's own errors in the capture bear the flow of the packet they answer, also one that was never confirmed
+    // (icmp_glue_bits()).
     p.dir = <u8>Dir.REPLY;
     p.ct_state = <u8>CtState.RELATED;
     return;
@@ -230,7 +231,7 @@ function begin_flow(w: World, p: Packet): Flow {
   let flow = changetype<Flow>(<usize>p.flow);
   if (!(flow.status & Status.CONFIRMED)) {
     if (p.dir != Dir.ORIGINAL) return true;
-    if (w.nat && reply_taken(w, flow)) {
+    if ((w.nat | w.templates) != 0 && reply_taken(w, flow)) {
       p.reason = <u8>Reason.NAT_CLASH;
       return false;
     }
@@ -302,11 +303,6 @@ export function preload_flow(world: usize, template: usize, helper: u32): bool {
   if (!insert_flow(w, flow)) return false;
   arm(w, flow, flow.expires);
   return true;
-}
-
-/** The hash of a tuple in memory, by which its shard is chosen. */
-export function hash_tuple(at: usize): u32 {
-  return tuple_hash(changetype<Tuple>(at));
 }
 
 /** Takes an entry out of the table at once and announces its death; it stays readable until the packet is judged. */

@@ -7,7 +7,8 @@
 //                 ip6_forward() up to their FORWARD hook); own packets: before OUTPUT (ip_route_output_key_hash_rcu())
 //
 // A source address of the host's own is taken as its own sending; that such a packet was received (spoofed: IPv4 drops
-// it as martian, IPv6 lets it pass) is not told from that. Without a topology (World.topology == 0) every packet is forwarded, between interfaces that only the capture can name.
+// it as martian, IPv6 lets it pass) is not told from that. Without a topology (World.topology == 0) every packet is forwarded,
+// between interfaces that only the capture can name.
 //
 // Not judged here, because no host file that is read so far decides it: reverse path filtering, policy routing,
 // frames for another station's link-layer address, and the size of the outgoing link.

@@ -15,7 +15,7 @@ export interface EngineExports extends WebAssembly.Exports {
     checksums: number,
     queues: number,
     lengths: number,
-    lanes: number,
+    shards: number,
     fragments: number,
     sights: number,
   ): number;
@@ -29,13 +29,14 @@ export interface EngineExports extends WebAssembly.Exports {
   next_expectation(world: number, expectation: number): number;
   describe_expectation(expectation: number, event: number, nowLow: number, nowHigh: number): void;
   preload_flow(world: number, template: number, helper: number): number;
-  hash_tuple(tuple: number): number;
+  lane_of_tuple(shards: number, tuple: number): number;
 }
 
-/** Shards that packets are dealt into (assembly/process.ts). */
+/** Shards that packets are dealt into, and bytes of a shard table (assembly/shard.ts). */
 export const SHARDS = 4096;
+export const SHARD_TABLE_BYTES = SHARDS + 1;
 /** Bytes of scratch memory that init_instance() wants. */
-export const SCRATCH_BYTES = 512;
+export const SCRATCH_BYTES = 576;
 /** Bytes of a timing wheel (assembly/timer.ts). */
 export const WHEEL_BYTES = 4160;
 

@@ -52,17 +52,22 @@ export function requireNatTable({ conntrack }: Host): void {
   throw new HostError('host-missing', `${place}: an entry with a helper that NAT changed needs the host's nat table`);
 }
 
-/** Writes a lane's Helping record: expectations as many as there may be, and with NAT room to rewrite a packet. */
+/**
+ * Most expectations that each of several lanes has room for. Where more are allowed, one lane takes over to make them, as if
+ * that were the limit.
+ */
+export const LANE_EXPECTATIONS_MAX = 16_384;
+
+/** Writes a lane's Helping record: room for `max` expectations, and with NAT room to rewrite a packet. */
 export function buildHelping(
   memory: WebAssembly.Memory,
   allocator: Allocator,
   helped: Helped,
   names: InterfaceNames,
-  translates: boolean,
+  { translates, max }: { translates: boolean; max: number },
 ): number {
   const view = new DataView(memory.buffer);
   const { host } = helped;
-  const max = host.sysctls[Sysctl.EXPECT_MAX]!;
   const shared = HELPING.size + 2 * EXPECTATION.size + HELPER_SCRATCH;
   const at = allocator.take(shared + H323.size + FINDS_MAX * FIND.size);
   if (forwardsCalls(helped)) writeNextHops(memory, allocator, host, at + shared);

@@ -11,7 +11,7 @@ import { helperNumber } from '../ruleset/helpers.ts';
 import { type CompiledRuleset, interfaceClass, matchesInterface } from '../ruleset/index.ts';
 import { compileTopology } from '../topology/compile.ts';
 import { WHEEL_BYTES } from './engine.ts';
-import { buildHelping, buildHelps, HELP_BYTES, requireNatTable, usesHelpers } from './help.ts';
+import { buildHelping, buildHelps, HELP_BYTES, LANE_EXPECTATIONS_MAX, requireNatTable, usesHelpers } from './help.ts';
 import {
   ACCOUNT,
   ACCOUNT_SHORT,
@@ -167,6 +167,7 @@ export class WorldImage {
     const networks4 = routes ? this.copy(allocator, routes.networks4) : 0;
     const routes6 = routes ? this.copy(allocator, routes.routes6) : 0;
     this.dispatch = this.copy(allocator, rules.tables);
+    const expected = host.sysctls[Sysctl.EXPECT_MAX]!;
     for (let lane = 0; lane < lanes; lane++) {
       const world = allocator.take(WORLD.size);
       const set = (field: number, value: number) => this.view.setUint32(world + field, value, true);
@@ -189,7 +190,11 @@ export class WorldImage {
       // The last is for the entry that expected the packet's.
       set(WORLD.logs_reserve, rules.logsPerPacket + (this.helps ? 1 : 0));
       if (this.helps) {
-        set(WORLD.helping, buildHelping(this.memory, allocator, this.plan, this.names, nat !== undefined));
+        const room = {
+          translates: nat !== undefined,
+          max: lanes === 1 ? expected : Math.min(expected, LANE_EXPECTATIONS_MAX),
+        };
+        set(WORLD.helping, buildHelping(this.memory, allocator, this.plan, this.names, room));
       }
       if (options.tally) set(WORLD.tally, allocator.take(TALLY_DECIDED + rules.rules.length * 8));
       set(WORLD.nat, nat ? nat.lane(allocator, options.seed ?? 0n) : 0);

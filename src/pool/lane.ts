@@ -5,7 +5,7 @@
 
 import type { DefragRegion } from '../engine/defrag.ts';
 import { type EngineExports, instantiateEngine } from '../engine/engine.ts';
-import { BATCH_PACKETS, DEFRAG, NAT, TALLY_STRANGERS, WORLD } from '../engine/layout.ts';
+import { BATCH_PACKETS, DEFRAG, HELPING, NAT, TALLY_STRANGERS, WORLD } from '../engine/layout.ts';
 import { EngineError } from '../errors.ts';
 import { instantiateRuleset } from '../ruleset/link.ts';
 import { BATCH, type BatchPlace, CONTROL, EVENT_AREA, LEFT, LOG_AREA, type Ring } from './ring.ts';
@@ -23,8 +23,8 @@ export interface LanePlan {
   scratch: number[];
   /** World records per lane, per world. */
   worlds: number[][];
-  /** u8[SHARDS]: the lane of each shard. */
-  shardLanes: number;
+  /** Shard table: which lane a packet belongs to (assembly/shard.ts). */
+  shards: number;
   checksums: number;
   /** Reassembly, which all lanes share. */
   defrag: DefragRegion;
@@ -106,7 +106,7 @@ export class Lane {
   }
 
   private decode(batch: number): void {
-    const { ring, lanes, checksums, shardLanes, sights } = this.plan;
+    const { ring, lanes, checksums, shards, sights } = this.plan;
     const slot = batch % ring.places.length;
     const place = ring.places[slot]!;
     const count = this.u32[place.header / 4 + BATCH.COUNT]!;
@@ -119,7 +119,7 @@ export class Lane {
       checksums,
       queues,
       lengths,
-      shardLanes,
+      shards,
       lanes,
       sights,
     );
@@ -160,7 +160,7 @@ export class Lane {
   }
 
   private defrag(place: BatchPlace): void {
-    const { defrag, lanes, checksums, shardLanes } = this.plan;
+    const { defrag, lanes, checksums, shards } = this.plan;
     const header = place.header / 4;
     const set = (field: number, value: number) => {
       this.u32[(defrag.address + field) / 4] = value;
@@ -177,7 +177,7 @@ export class Lane {
     set(DEFRAG.checksums, checksums);
     set(DEFRAG.queues, place.queues);
     set(DEFRAG.lengths, place.lengths);
-    set(DEFRAG.lanes, shardLanes);
+    set(DEFRAG.shards, shards);
     const clockLow = this.u32[header + BATCH.CLOCK_LOW]!;
     const clockHigh = this.u32[header + BATCH.CLOCK_HIGH]!;
     this.engine.defrag_batch(defrag.address, place.queues + lanes * QUEUE_BYTES, length, clockLow, clockHigh);
@@ -196,6 +196,8 @@ export class Lane {
       const logs = place.logs[this.index]![number]!;
       this.u32.fill(0, left, left + LEFT.WORDS);
       this.u32[left + LEFT.FLOWS] = this.u32[(world + WORLD.flow_count) / 4]!;
+      const helping = this.u32[(world + WORLD.helping) / 4]!;
+      if (helping) this.u32[left + LEFT.EXPECTED] = this.helped(helping, 'count') - this.helped(helping, 'made');
       const before = this.strangers(world);
       this.openAreas(world, events, logs);
       const nat = this.u32[(world + WORLD.nat) / 4]!;
@@ -214,6 +216,9 @@ export class Lane {
       this.u32[left + LEFT.EVENT_BYTES] = this.u32[(world + WORLD.events_top) / 4]! - events;
       this.u32[left + LEFT.LOG_BYTES] = this.u32[(world + WORLD.logs_top) / 4]! - logs;
       this.u32[left + LEFT.STRANGERS] = this.strangers(world) - before;
+      if (!helping) return;
+      this.u32[left + LEFT.EXPECTED]! += this.helped(helping, 'made');
+      this.u32[left + LEFT.BEYOND] = this.helped(helping, 'beyond');
     });
   }
 
@@ -221,6 +226,10 @@ export class Lane {
   private strangers(world: number): number {
     const tally = this.u32[(world + WORLD.tally) / 4]!;
     return tally && this.u32[(tally + TALLY_STRANGERS) / 4]!;
+  }
+
+  private helped(helping: number, count: 'count' | 'made' | 'beyond'): number {
+    return this.u32[(helping + HELPING[count]) / 4]!;
   }
 
   private openAreas(world: number, events: number, logs: number): void {

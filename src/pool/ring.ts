@@ -58,7 +58,11 @@ export const LEFT = {
   FLOWS: 4,
   /** Packets that it counted with PacketFlag.STRANGER. */
   STRANGERS: 5,
-  WORDS: 6,
+  /** Expectations of the lane when the batch began, and those made since. */
+  EXPECTED: 6,
+  /** Expectations wanted so far of others than the two hosts of the connection that announced them. */
+  BEYOND: 7,
+  WORDS: 8,
 } as const;
 
 /** Room for the events and log records of one lane, world and batch; what does not fit is sent in chunks. */

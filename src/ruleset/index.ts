@@ -11,8 +11,8 @@ export {
   type CompiledRuleset,
   type CompileOptions,
   compileRuleset,
+  type OneLane,
   type RuleInfo,
-  type RulesetKey,
   ruleName,
 } from './compile.ts';
 export { interfaceClass, matchesInterface } from './interface-pattern.ts';

@@ -4,6 +4,7 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { Random } from '../model/random.ts';
 import { traffic } from './craft.ts';
 import { addresses, addressText, framesOf, type Traffic } from './frames.ts';
 import { h323Rules, h323Traffic } from './h323-traffic.ts';
@@ -15,6 +16,7 @@ import { commandLine } from './ours.ts';
 import { readCapture } from './read-capture.ts';
 import { ruleset } from './sequences.ts';
 import { snmpTraffic } from './snmp-traffic.ts';
+import { drawZones, zoned } from './zone-rules.ts';
 
 const SEEDS = Number(process.env.CTREPLAY_HELPER_SEEDS ?? 12);
 const PACKETS = 1500;
@@ -75,6 +77,25 @@ describe.skipIf(lacks.length > 0)('generated conversations: the kernel and ctrep
 
   it.each(Array.from({ length: SEEDS }, (_, index) => index + 1))('seed %i through NAT', async (seed) => {
     expect(await agree(asked(helperTraffic(seed, PACKETS, true)))).toBeGreaterThan(10);
+  });
+});
+
+/** The same in zones that another draw decides. */
+function inZones(seed: number, question: Question): Question {
+  const zones = drawZones(new Random(seed + 1000));
+  const rules = (family: 4 | 6, texts: readonly string[]) => texts.map((text) => zoned(text, family, zones));
+  return { ...question, rules4: rules(4, question.rules4), rules6: rules(6, question.rules6) };
+}
+
+describe.skipIf(lacks.length > 0)('generated conversations in zones: the kernel and ctreplay agree', AGAIN, () => {
+  const seeds = Array.from({ length: SEEDS }, (_, index) => index + 1);
+
+  it.each(seeds)('seed %i', async (seed) => {
+    await agree(inZones(seed, asked(helperTraffic(seed, PACKETS))));
+  });
+
+  it.each(seeds)('seed %i through NAT', async (seed) => {
+    await agree(inZones(seed, asked(helperTraffic(seed, PACKETS, true))));
   });
 });
 

@@ -47,8 +47,9 @@ test('a read request of a TFTP client that is known makes its server expected', 
   expect(
     JSON.parse(execFileSync(process.execPath, [MAIN, 'plan', '--json', '--host', table], { encoding: 'utf8' })),
   ).toEqual({
-    key: 'one-lane',
-    reason: "a helper: the entry in line 1 of the host's conntrack table",
+    key: 'pair',
+    reason: "the entry in line 1 of the host's conntrack table gives the helper tftp",
+    expected: 4096,
   });
 });
 

@@ -21,10 +21,11 @@ function refusal(text: string, family: 2 | 10 = 2): string {
 }
 
 describe('CT --helper', () => {
-  it('is a template that needs one lane', () => {
-    const { templates, key } = compiled(raw('-p tcp -m tcp --dport 21 -j CT --helper ftp'));
+  it('is a template of a rule that gives a helper', () => {
+    const { templates, oneLane, helping } = compiled(raw('-p tcp -m tcp --dport 21 -j CT --helper ftp'));
     expect(templates).toMatchObject([{ helper: 'ftp', zone: 0 }]);
-    expect(key).toMatchObject({ key: 'one-lane', rule: { chain: 'PREROUTING', number: 1 } });
+    expect(oneLane).toBeUndefined();
+    expect(helping).toMatchObject([{ rule: { chain: 'PREROUTING', number: 1 }, helper: 'ftp' }]);
   });
 
   it('needs one protocol, and a helper of that protocol and family', () => {

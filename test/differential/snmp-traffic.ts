@@ -76,10 +76,10 @@ function* conversation(random: Random, nat: Nat): Generator<Buffer[]> {
   }
 }
 
-/** Several conversations at a time, of about `packets` packets in all, through some NAT. */
-export function snmpTraffic(seed: number, packets: number): HelperTraffic {
+/** Several conversations at a time, of about `packets` packets in all, through this NAT or some. */
+export function snmpTraffic(seed: number, packets: number, given?: Nat): HelperTraffic {
   const random = new Random(seed);
-  const nat = drawHelperNat(random);
+  const nat = given ?? drawHelperNat(random);
   const steps: Buffer[] = [];
   const open: Generator<Buffer[]>[] = [];
   while (steps.length < packets) {

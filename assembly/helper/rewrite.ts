@@ -7,6 +7,7 @@
 import { helping_of } from "../expect";
 import { help_of } from "../help";
 import { Expectation, Flow, Helping, Packet, World } from "../layout";
+import { trace_rewrite } from "../trace";
 import { before } from "../track/tcp-window";
 import { ExpectNat, PacketFlag, Proto, Status } from "../vocabulary";
 import {
@@ -68,6 +69,7 @@ export function restore_packet(w: World, p: Packet): void {
  */
 export function replace(w: World, p: Packet, offset: u32, length: u32, text: usize, size: u32): bool {
   if (size > length && p.ip_len + size - length > IP_LENGTH_MAX) return false;
+  if (w.trace) trace_rewrite(w, offset, length, text, size);
   // Nobody reads again what an ICMP error quotes.
   if (p.protonum == Proto.ICMP || p.protonum == Proto.ICMPV6) return true;
   copy_packet(w, p);

@@ -8,8 +8,9 @@ import { announce, bury, confirm, conntrack_in, find_live } from "./conntrack";
 import { found_dir } from "./flow-table";
 import { help_of, helper_of } from "./help";
 import { help } from "./helper/helper";
-import { restore_packet } from "./helper/rewrite";
+import { outgrows_mtu, restore_packet } from "./helper/rewrite";
 import { Flow, Help, LogRecord, Packet, Step, STEPS_MAX, Tuple, World } from "./layout";
+import { exceeds_mtu } from "./mtu";
 import { nat_packet, restore_captured } from "./nat";
 import { reject_verifies } from "./packet";
 import { route_decide, route_echoes, route_loops, route_path } from "./route";
@@ -110,11 +111,7 @@ export function judge_usual(w: World, p: Packet, chain: u32): bool {
     if (fault != OptionFault.NONE) return drop(p, fault == OptionFault.MALFORMED ? Reason.IP_OPTIONS : Reason.SOURCE_ROUTE);
   }
   const reason = route(w, p);
-  if (reason != Reason.NONE) {
-    const error = routing_error(reason, p.l3num);
-    if (error != 0 && deserves_error(w, p)) answer(w, p, error_for(w, p, error));
-    return drop(p, reason);
-  }
+  if (reason != Reason.NONE) return undeliverable(w, p, reason);
   if (p.path == Path.INPUT) {
     verdict = run(w, p, Hook.INPUT);
   } else {
@@ -123,7 +120,17 @@ export function judge_usual(w: World, p: Packet, chain: u32): bool {
     verdict = run(w, p, Hook.FORWARD);
     if (verdict == Verdict.ACCEPT) verdict = run(w, p, Hook.POSTROUTING);
   }
-  return verdict == Verdict.ACCEPT ? finish(w, p) : verdict;
+  if (verdict == Verdict.ACCEPT) verdict = finish(w, p);
+  // A helper may have made it longer than the link carries.
+  if (verdict == Verdict.ACCEPT && w.helping && p.path == Path.FORWARD && outgrows_mtu(w, p)) return undeliverable(w, p, Reason.MTU_EXCEEDED);
+  return verdict;
+}
+
+/** Routing tells the sender, where it tells anything. */
+function undeliverable(w: World, p: Packet, reason: Reason): u32 {
+  const error = routing_error(reason, p.l3num);
+  if (error != 0 && deserves_error(w, p)) answer(w, p, error_for(w, p, error));
+  return drop(p, reason);
 }
 
 /** A packet that the host itself sends. */

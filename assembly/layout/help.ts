@@ -1,6 +1,6 @@
 // What is kept of helpers and of what they expect?
 
-// Helping: helpers and expectations of a world (96 bytes), then two Expectations in the making, then HELPER_SCRATCH bytes
+// Helping: helpers and expectations of a world (104 bytes), then two Expectations in the making, then HELPER_SCRATCH bytes
 @unmanaged export class Helping {
   /** u32 per flow, parallel to the flows: its Help. Meaningful where the status has HELPER or EXPECTED. */
   slots: u32; // 0
@@ -36,8 +36,11 @@
   captured_bytes: u32;
   captured_ip_len: u32;
   captured_l4_len: u32;
+  /** 1 if bytes of the payload were replaced in the copy. */
+  replaced: u32; // 96
+  pad: u32;
 }
-if (offsetof<Helping>() != 96) ERROR("Helping is 96 bytes");
+if (offsetof<Helping>() != 104) ERROR("Helping is 104 bytes");
 /** 64 bytes in which a helper may put together what it reads, then 96 for what it writes. */
 export const HELPER_SCRATCH: u32 = 160;
 /** The longest IP packet, its header included. */

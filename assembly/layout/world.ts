@@ -114,8 +114,14 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   /** Sights, and Recent: answers that the host gave. 0 where no side of a packet is ever told. */
   sights: u32; // 240
   answers: u32;
+  /** Area of Sent records: start, end, write position; 0 unless somebody wants packets as they left. */
+  sent: u32; // 248
+  sent_end: u32;
+  sent_top: u32; // 256
+  /** u32[INTERFACES_MAX]: MTU of each interface, 0 unknown; 0 where none is known. */
+  mtus: u32;
 }
-if (offsetof<World>() != 248) ERROR("World is 248 bytes");
+if (offsetof<World>() != 264) ERROR("World is 264 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

@@ -56,12 +56,16 @@ export const LEFT = {
   FLOWS: 4,
   /** Packets that it counted with PacketFlag.STRANGER. */
   STRANGERS: 5,
-  WORDS: 6,
+  SENT_BYTES: 6,
+  SENT_CHUNKS: 7,
+  WORDS: 8,
 } as const;
 
 /** Room for the events and log records of one lane, world and batch; what does not fit is sent in chunks. */
 export const EVENT_AREA = 2048 * EVENT.size;
 export const LOG_AREA = 8192 * LOG_RECORD.size;
+/** The same for Sent records: some of the longest. */
+export const SENT_AREA = 1 << 18;
 
 /** Addresses of one batch's place. */
 export interface BatchPlace {
@@ -82,6 +86,7 @@ export interface BatchPlace {
   left: number[][];
   events: number[][];
   logs: number[][];
+  sent: number[][];
 }
 
 export interface Ring {
@@ -102,6 +107,7 @@ export function layOutRing(
   wants: {
     events: boolean;
     logs: boolean;
+    sent: boolean;
     endsBytes: number;
     /** By world. */
     translations: readonly boolean[];
@@ -122,6 +128,7 @@ export function layOutRing(
     left: perLane(LEFT.WORDS * 4),
     events: perLane(wants.events ? EVENT_AREA : 0),
     logs: perLane(wants.logs ? LOG_AREA : 0),
+    sent: perLane(wants.sent ? SENT_AREA : 0),
   }));
   return { control, places };
 }

@@ -10,7 +10,7 @@ import { Sysctl } from "./vocabulary";
 export function account_of(w: World, flow: Flow): Account {
   const address = changetype<usize>(flow);
   if (address == <usize>w.unconfirmed) return changetype<Account>(address + offsetof<Flow>());
-  return changetype<Account>(<usize>w.accounts + flow_number(w, flow) * offsetof<Account>());
+  return changetype<Account>(<usize>w.accounts + flow_number(w, flow) * w.account_bytes);
 }
 
 /** Counts a packet (IP bytes) for its direction (kernel: nf_ct_acct_update()). */

@@ -18,7 +18,7 @@ import { early_drop } from "./limit";
 import { reply_taken } from "./nat-tuple";
 import { quoted_tuple, redirect_fault } from "./packet";
 import { sysctl } from "./sysctl";
-import { arm, disarm, set_expiry, sweep } from "./timer";
+import { arm, arm_first, disarm, set_expiry, sweep } from "./timer";
 import { begin_with_template, enter_zone } from "./template";
 import { trace_flow } from "./trace";
 import { PeerFlag, TcpFlagClass } from "./track/tcp-states";
@@ -49,8 +49,12 @@ export function conntrack_in(w: World, p: Packet): void {
   if (w.helping && p.protonum == Proto.GRE && gre_source_key(w, changetype<Tuple>(p), p.l4, p.l4_len)) {
     p.hash = tuple_hash(changetype<Tuple>(p));
   }
+  resolve(w, p, find_live(w, changetype<Tuple>(p), p.hash));
+}
+
+/** Gives a packet that has a tuple its flow: the entry `known` (an address), or a new one if that is 0. */
+export function resolve(w: World, p: Packet, known: usize): void {
   while (true) {
-    const known = find_live(w, changetype<Tuple>(p), p.hash);
     const flow = known ? changetype<Flow>(known) : begin_flow(w, p);
     if (changetype<usize>(flow) == 0) {
       p.why_value = p.dport & 0xff;
@@ -71,7 +75,10 @@ export function conntrack_in(w: World, p: Packet): void {
     if (w.trace && known) trace_flow(w, flow, 0);
     const answer = track(w, flow, p, dir, known == 0);
     if (w.trace) trace_flow(w, flow, 1);
-    if (answer == Track.REPEAT) continue;
+    if (answer == Track.REPEAT) {
+      known = find_live(w, changetype<Tuple>(p), p.hash);
+      continue;
+    }
     if (answer == Track.INVALID) {
       p.ct_state = <u8>CtState.INVALID;
       p.tcp_before = 0;
@@ -87,7 +94,7 @@ export function conntrack_in(w: World, p: Packet): void {
 }
 
 // @ts-ignore: decorator
-@inline function attach(p: Packet, flow: Flow, dir: u32): void {
+@inline export function attach(p: Packet, flow: Flow, dir: u32): void {
   p.flow = <u32>changetype<usize>(flow);
   p.dir = <u8>dir;
   if (dir == Dir.REPLY || flow.status & Status.SEEN_REPLY) p.ct_state = <u8>CtState.ESTABLISHED;
@@ -156,7 +163,8 @@ function relate_error(w: World, p: Packet): void {
   const found = find_live(w, inner, tuple_hash(inner));
   if (found == 0) {
     if (p.path != Path.OUTPUT || p.flags & PacketFlag.ANSWER) return invalid(p, Reason.ICMP_ERROR_NO_FLOW);
-    // The host's own errors in the capture bear the flow of the packet they answer, also one that was never confirmed (icmp_glue_bits()).
+    // The host's own errors in the capture bear the flow of the packet they answer, also one that was never confirmed
+    // (icmp_glue_bits()).
     p.dir = <u8>Dir.REPLY;
     p.ct_state = <u8>CtState.RELATED;
     return;
@@ -223,7 +231,7 @@ function begin_flow(w: World, p: Packet): Flow {
   let flow = changetype<Flow>(<usize>p.flow);
   if (!(flow.status & Status.CONFIRMED)) {
     if (p.dir != Dir.ORIGINAL) return true;
-    if (w.nat && reply_taken(w, flow)) {
+    if ((w.nat | w.templates) != 0 && reply_taken(w, flow)) {
       p.reason = <u8>Reason.NAT_CLASH;
       return false;
     }
@@ -239,7 +247,7 @@ function begin_flow(w: World, p: Packet): Flow {
 
 /** Announces what has happened to a confirmed entry since the last time (kernel: nf_ct_deliver_cached_events()). */
 // @ts-ignore: decorator
-@inline export function announce(w: World, flow: Flow, p: Packet): void {
+@inline function announce(w: World, flow: Flow, p: Packet): void {
   const bits: u32 = flow.pending_events;
   if (bits == 0 || flow.status & Status.DYING) return;
   flow.pending_events = 0;
@@ -264,11 +272,11 @@ function adopt(w: World, unconfirmed: Flow): Flow {
   flow.id = w.number;
   if (has_help(flow)) adopt_help(w, flow);
   if (w.accounts) {
-    memory.copy(changetype<usize>(account_of(w, flow)), source + offsetof<Flow>(), offsetof<Account>());
+    memory.copy(changetype<usize>(account_of(w, flow)), source + offsetof<Flow>(), w.account_bytes);
     account_of(w, flow).start = w.now;
   }
   if (!insert_flow(w, flow)) return changetype<Flow>(0);
-  arm(w, flow);
+  arm_first(w, flow);
   return flow;
 }
 
@@ -291,15 +299,10 @@ export function preload_flow(world: usize, template: usize, helper: u32): bool {
     flow.last_index = <u8>TcpFlagClass.NONE;
   }
   if (flow.protonum == Proto.SCTP) flow.sctp().flags = <u8>(SctpFlag.VTAG_UNKNOWN | (SctpFlag.VTAG_UNKNOWN << 1));
-  if (w.accounts) memory.fill(changetype<usize>(account_of(w, flow)), 0, offsetof<Account>());
+  if (w.accounts) memory.fill(changetype<usize>(account_of(w, flow)), 0, w.account_bytes);
   if (!insert_flow(w, flow)) return false;
-  arm(w, flow);
+  arm(w, flow, flow.expires);
   return true;
-}
-
-/** The hash of a tuple in memory, by which its shard is chosen. */
-export function hash_tuple(at: usize): u32 {
-  return tuple_hash(changetype<Tuple>(at));
 }
 
 /** Takes an entry out of the table at once and announces its death; it stays readable until the packet is judged. */

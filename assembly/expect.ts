@@ -3,12 +3,13 @@
 //
 // They are found by what they expect of the target: address, port, protocol. Those with the same target sit in one chain,
 // the newest first, and it is the first that matches which is taken. They die at their expiry, when they come true, and
-// with the entry that expects; not before the last of the entries that came of it, though, because these hold it.
+// with the entry that expects; not before the last of the entries that came of it, though, because these hold it. What has
+// expired is passed over until the batch ends: a packet has room for so many events only.
 
 import { expire_flow } from "./conntrack";
 import { expectation_event } from "./event";
 import { max_expected, timeout_s } from "./helper/policy";
-import { Event, Expectation, EXPECTATION_BUCKETS, Flow, Help, Helping, Tuple, World } from "./layout";
+import { Event, Expectation, EXPECTATION_BUCKETS, EXPECTATION_IDS, Flow, Help, Helping, Tuple, World } from "./layout";
 import { EventKind, ExpectFlag, L3 } from "./vocabulary";
 
 const SECOND: u64 = 1_000_000_000;
@@ -46,7 +47,8 @@ function same_target(a: usize, b: usize): bool {
 /** Is the source of `t` the one of `e`, as far as these masks tell (nf_ct_tuple_src_mask_cmp())? */
 // @ts-ignore: decorator
 @inline function source_matches(t: usize, e: Expectation, lo: u64, hi: u64, sport: u32): bool {
-  return ((load<u64>(t) ^ e.src_lo) & lo) == 0 && ((load<u64>(t, 8) ^ e.src_hi) & hi) == 0 && ((load<u16>(t, 32) ^ e.sport) & sport) == 0;
+  if (((load<u16>(t, 32) ^ e.sport) & sport) != 0) return false;
+  return ((load<u64>(t) ^ e.src_lo) & lo) == 0 && ((load<u64>(t, 8) ^ e.src_hi) & hi) == 0;
 }
 
 /** Expectation in the making, number 0 or 1, cleared. Its master and what it expects are the helper's to fill in. */
@@ -91,11 +93,8 @@ export function find_expectation(w: World, flow: Flow, zone: u16): Expectation {
   while (next) {
     const e = changetype<Expectation>(next);
     next = e.next;
-    if (e.expires <= w.now) {
-      unlink_expectation(w, e, w.now, false);
-      continue;
-    }
-    if (e.flags & ExpectFlag.INACTIVE || e.zone != zone || !same_target(tuple, changetype<usize>(e))) continue;
+    if (e.expires <= w.now || e.flags & ExpectFlag.INACTIVE || e.zone != zone) continue;
+    if (!same_target(tuple, changetype<usize>(e))) continue;
     if (!source_matches(tuple, e, e.mask_lo, e.mask_hi, e.mask_sport)) continue;
     const master = changetype<Help>(<usize>e.master);
     if (master.flow == 0) return none;
@@ -140,16 +139,13 @@ export function expect_related_of_any(w: World, e: Expectation): Refused {
 /** May it be made? What it replaces, and the oldest where there are too many, goes (__nf_ct_expect_check()). */
 function check(w: World, e: Expectation, skip_master: bool): Refused {
   const h = helping_of(w);
+  if (!is_between_the_hosts(e)) h.beyond++;
   const at = changetype<usize>(e);
   let next: usize = load<u32>(bucket_of(h, at));
   while (next) {
     const other = changetype<Expectation>(next);
     next = other.next;
-    if (other.expires <= w.now) {
-      unlink_expectation(w, other, w.now, false);
-      continue;
-    }
-    if (other.zone != e.zone || !same_target(at, changetype<usize>(other))) continue;
+    if (other.expires <= w.now || other.zone != e.zone || !same_target(at, changetype<usize>(other))) continue;
     if ((skip_master || other.master == e.master) && equal_source(e, other)) {
       if (other.klass != e.klass || other.master != e.master) return Refused.ALREADY;
       unlink_expectation(w, other, 0, true);
@@ -162,6 +158,15 @@ function check(w: World, e: Expectation, skip_master: bool): Refused {
   const limit = max_expected(master.helper, e.klass);
   if (limit != 0 && class_count(master, e.klass) >= limit) evict_oldest(w, master, e.klass, limit);
   return h.count >= h.max ? Refused.TOO_MANY : Refused.NO;
+}
+
+/** Is it of the two hosts alone between which the connection is that announced it? Others may meet in another lane. */
+function is_between_the_hosts(e: Expectation): bool {
+  const master = changetype<Help>(<usize>e.master);
+  if (e.mask_lo != (e.l3num == L3.IPV6 ? <u64>-1 : 0xffffffff) || (e.l3num == L3.IPV6 && e.mask_hi != <u64>-1)) return false;
+  const along = (e.src_lo ^ master.src_lo) | (e.src_hi ^ master.src_hi) | (e.dst_lo ^ master.dst_lo) | (e.dst_hi ^ master.dst_hi);
+  const back = (e.src_lo ^ master.dst_lo) | (e.src_hi ^ master.dst_hi) | (e.dst_lo ^ master.src_lo) | (e.dst_hi ^ master.src_hi);
+  return along == 0 || back == 0;
 }
 
 function equal_source(a: Expectation, b: Expectation): bool {
@@ -207,7 +212,9 @@ function insert(w: World, made: Expectation): void {
   const e = changetype<Expectation>(at);
   const master = changetype<Help>(<usize>e.master);
   e.expires = w.now + <u64>timeout_s(w, master.helper, e.klass) * SECOND;
-  e.id = ++h.made;
+  h.made++;
+  h.last_id = max(h.last_id + 1, w.number * EXPECTATION_IDS);
+  e.id = h.last_id;
   const head = bucket_of(h, at);
   e.next = load<u32>(head);
   store<u32>(head, <u32>at);
@@ -243,6 +250,12 @@ function take_out(head: usize, offset: usize, e: Expectation): void {
   let at = head;
   while (load<u32>(at) != <u32>changetype<usize>(e)) at = <usize>load<u32>(at) + offset;
   store<u32>(at, load<u32>(changetype<usize>(e) + offset));
+}
+
+/** May the packet in work make as many as there may be? Those that have expired do not count. */
+export function expectations_may_run_out(w: World): bool {
+  const h = helping_of(w);
+  return h.count + <u32>EXPECTATION_IDS > h.max;
 }
 
 /** Lets the expectations expire that are due at `now`. False if the event area filled up: call again. */

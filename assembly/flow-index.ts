@@ -81,7 +81,10 @@ export function index_remove(w: World, hash: u32, value: u32): void {
   if (first) close_gap(w, home, first, bucket == first ? 0 : hole);
 }
 
-/** Fills a hole (0: none) in a chain from its first overflow bucket, the only one that may have holes, and frees that if it is empty. */
+/**
+ * Fills a hole (0: none) in a chain from its first overflow bucket, the only one that may have holes, and frees that if it is
+ * empty.
+ */
 function close_gap(w: World, home: usize, first: usize, hole: usize): void {
   const filled = places_of(first, 0) ^ ALL;
   if (hole) {

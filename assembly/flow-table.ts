@@ -8,7 +8,7 @@ import { Flow, Packet, SLOT_ORIGINAL, SLOT_REPLY, Tuple, World } from "./layout"
 import { limit_insert, limit_remove } from "./limit";
 import { source_insert, source_remove } from "./nat-source";
 import { is_icmp, tuple_equal, tuple_hash, tuple_is_inverse, tuple_is_reverse } from "./tuple";
-import { Status } from "./vocabulary";
+import { Dir, Status } from "./vocabulary";
 import { TCP_FIN, TCP_RST } from "./wire/tcp";
 
 const SLOT_BITS: u32 = SLOT_ORIGINAL | SLOT_REPLY;
@@ -65,42 +65,60 @@ let dir_found: u32 = 0;
   return (flow.status & (Status.SRC_NAT | Status.DST_NAT)) != 0;
 }
 
-/** Zone of the packet in work for flows that it would be a reply of; that of `t.zone` is for the original direction. */
+/** Zone of the packet in work for flows that it would be a reply of; `t.zone` is the one for the original direction. */
 let reply_zone: u16 = 0;
 
 export function set_reply_zone(zone: u16): void {
   reply_zone = zone;
 }
 
+/** find_flow() where zones are in use, for the packet in work. */
+function find_zoned(w: World, t: Tuple, hash: u32): usize {
+  return find_in_zones(w, t, hash, reply_zone, true);
+}
+
 /**
  * find_flow() where zones are in use: tuples belong together within a zone, and an entry can have another zone in each
- * direction. The original direction is asked first (kernel: resolve_normal_ct(), nf_ct_key_equal()).
+ * direction: `t.zone` is where its original direction would be, `replies` where its answers. The kernel looks among what is
+ * filed under the first zone, the newest first, then under the second (nf_conntrack_find_get(), nf_ct_key_equal()).
+ *
+ * @param originals false: as the answers of an entry alone
  */
-function find_zoned(w: World, t: Tuple, hash: u32): usize {
-  let reply: usize = 0;
+export function find_in_zones(w: World, t: Tuple, hash: u32, replies: u16, originals: bool): usize {
+  const together = t.zone == replies;
+  let best: usize = 0;
   for (let bucket = bucket_of(w, hash); bucket; bucket = overflow_of(bucket)) {
     for (let places = places_of(bucket, hash); places; places &= places - 1) {
-      const found: usize = value_at(bucket, places);
-      const at = found & ~<usize>SLOT_BITS;
+      const found = value_at(bucket, places);
+      const at: usize = found & ~SLOT_BITS;
       const flow = changetype<Flow>(at);
-      if (<u32>found & SLOT_REPLY) {
-        if (flow.reply_zone == reply_zone && same_tuple(at + offsetof<Flow>("reply_src_lo"), changetype<usize>(t))) reply = at;
-        continue;
+      const own = originals && !(found & SLOT_REPLY) && tuple_equal(at, changetype<usize>(t));
+      if (own && comes_before(best, flow, Dir.ORIGINAL, together)) {
+        best = at;
+        dir_found = Dir.ORIGINAL;
       }
-      if (tuple_equal(at, changetype<usize>(t))) {
-        dir_found = 0;
-        return at;
+      if (found & SLOT_ORIGINAL || flow.reply_zone != replies) continue;
+      const answers = found & SLOT_REPLY
+        ? same_tuple(at + offsetof<Flow>("reply_src_lo"), changetype<usize>(t))
+        : tuple_is_inverse(t, changetype<Tuple>(at));
+      if (answers && comes_before(best, flow, Dir.REPLY, together)) {
+        best = at;
+        dir_found = Dir.REPLY;
       }
-      if (<u32>found & SLOT_ORIGINAL) continue;
-      if (flow.reply_zone == reply_zone && tuple_is_inverse(t, changetype<Tuple>(at))) reply = at;
     }
   }
-  dir_found = 1;
-  return reply;
+  return best;
+}
+
+/** Is a direction of an entry met before the best so far? Of what is filed together, the newest is, answers before originals. */
+function comes_before(best: usize, flow: Flow, dir: u32, together: bool): bool {
+  if (best == 0) return true;
+  if (!together) return dir == Dir.ORIGINAL;
+  return best == changetype<usize>(flow) ? dir == Dir.REPLY : <i64>flow.id > <i64>changetype<Flow>(best).id;
 }
 
 /** Equality, zones aside. */
-function same_tuple(a: usize, b: usize): bool {
+export function same_tuple(a: usize, b: usize): bool {
   const apart = v128.or(v128.xor(v128.load(a), v128.load(b)), v128.xor(v128.load(a, 16), v128.load(b, 16)));
   return !v128.any_true(apart) && ((load<u64>(a, 32) ^ load<u64>(b, 32)) & 0x0000ffffffffffff) == 0;
 }
@@ -118,8 +136,8 @@ export function set_fetch_scratch(at: usize): void {
 /**
  * Touches what the packets `from` to `end` (at most FETCH) of a queue will look up, so that their cache misses overlap
  * instead of following each other: first their buckets of the index, then the entries these lead to (their first two
- * lines), then the places of timers that will move. Addresses are put together beforehand: a processor that waits for a load runs ahead by so many instructions,
- * not by so many loads.
+ * lines), then the places of timers that will move. Addresses are put together beforehand: a processor that waits for a load
+ * runs ahead by so many instructions, not by so many loads.
  */
 export function fetch_lines(w: World, packets: usize, queue: usize, from: u32, end: u32): void {
   const count = <usize>(end - from) * 4;
@@ -152,6 +170,20 @@ export function fetch_lines(w: World, packets: usize, queue: usize, from: u32, e
     seen ^= load<u32>(<usize>select<u32>(timer, 0, closes));
   }
   w.fetched = seen;
+}
+
+/**
+ * The live entry of a packet if it is the one that fetch_lines() came across, `place` packets behind the first; else 0,
+ * which says nothing. For tables without zones and NAT.
+ */
+// @ts-ignore: decorator
+@inline export function fetched_flow(t: Tuple, place: u32): usize {
+  const flow: usize = load<u32>(fetch_scratch + <usize>place * 4);
+  if (flow == 0 || (changetype<Flow>(flow).status & (Status.CONFIRMED | Status.DYING)) != Status.CONFIRMED) return 0;
+  const reverse = <u32>tuple_is_reverse(changetype<usize>(t), flow);
+  if ((reverse | <u32>tuple_equal(flow, changetype<usize>(t))) == 0) return 0;
+  dir_found = reverse;
+  return flow;
 }
 
 // @ts-ignore: decorator

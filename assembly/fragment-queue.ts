@@ -18,7 +18,7 @@ export const LAST_IN: u32 = 2;
 /** What became of an insertion. */
 export const enum Insert { OK, DUPLICATE, OVERLAP }
 
-export function is_six(q: FragmentQueue): bool {
+function is_six(q: FragmentQueue): bool {
   return (q.kind >> 16 & 0xff) == L3.IPV6;
 }
 

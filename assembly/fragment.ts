@@ -15,7 +15,7 @@ import {
 import { add_bytes, begin_bytes, copy_bytes, take_block } from "./fragment-store";
 import { Assembled, ASSEMBLED_ROOM, BATCH_PACKETS, Defrag, FragmentPiece, FragmentQueue, Packet, Record } from "./layout";
 import { clear, decode_ipv4, decode_ipv6 } from "./packet";
-import { SHARDS } from "./process";
+import { deals_pairs, lane_of } from "./shard";
 import { L3, PacketFlag, Proto, Reason, Verdict } from "./vocabulary";
 import { fold, sum_bytes } from "./wire/checksum";
 
@@ -376,7 +376,7 @@ function go_on(d: Defrag, p: Packet, index: u32, reason: Reason): void {
     p.reason = <u8>reason;
     return;
   }
-  const lane = <usize>load<u8>(<usize>d.lanes + (p.hash & (SHARDS - 1)));
+  const lane = <usize>lane_of(d.shards, p, deals_pairs(d.shards));
   const counter = <usize>d.lengths + lane * 4;
   const length = load<u32>(counter);
   const queue = <usize>d.queues + lane * BATCH_PACKETS * 2;

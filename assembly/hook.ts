@@ -4,8 +4,8 @@
 // place of connection tracking. Each base chain is one function of the emitted rule code.
 
 import { deserves_error, deserves_reset, echo_of, error_for, mark_echo, reject_error, reset_for, routing_error } from "./answer";
-import { announce, bury, confirm, conntrack_in, find_live } from "./conntrack";
-import { found_dir } from "./flow-table";
+import { attach, bury, confirm, conntrack_in, find_live, resolve } from "./conntrack";
+import { fetched_flow, found_dir } from "./flow-table";
 import { help_of, helper_of } from "./help";
 import { help } from "./helper/helper";
 import { outgrows_mtu, restore_packet } from "./helper/rewrite";
@@ -30,9 +30,14 @@ let filter_rule: u32 = NO_RULE;
 
 /** Judges one decoded packet: fills verdict, rule, state and reason, and moves its flow on. */
 export function judge(w: World, p: Packet): void {
-  filter_rule = NO_RULE;
   if (p.flags & PacketFlag.LEAVING && w.sights && seen_elsewhere(w, p)) return;
   route_path(p, w);
+  judge_routed(w, p);
+}
+
+/** The same for a packet of which it is known who sent it. */
+function judge_routed(w: World, p: Packet): void {
+  filter_rule = NO_RULE;
   conclude(w, p, p.path == Path.OUTPUT ? send(w, p) : receive(w, p));
 }
 
@@ -50,14 +55,14 @@ export function judge(w: World, p: Packet): void {
 
 /** What judge_usual() is to know of a world: whether it may be used, and the one chain that packets on it meet. */
 export const USUAL_NEVER: u32 = 0xffffffff;
-export const USUAL_NO_CHAIN: u32 = 0xfffffffe;
+const USUAL_NO_CHAIN: u32 = 0xfffffffe;
 
 /**
- * Looks for the usual world: every IPv4 packet is forwarded, and between connection tracking and its end it meets no more
- * than one chain of the filter table. Returns that chain's slot or one of the above.
+ * Looks for the usual world: an IPv4 packet that is forwarded meets connection tracking first, and between that and its
+ * end no more than one chain of the filter table. Returns that chain's slot or one of the above.
  */
 export function usual_world(w: World): u32 {
-  if (w.topology | w.limits | w.accounts | w.trace_area | w.templates | w.nat | w.helping) return USUAL_NEVER;
+  if (w.trace_area | w.templates | w.nat | w.helping) return USUAL_NEVER;
   const prerouting = step_at(w, Hook.PREROUTING, 0);
   if (prerouting.kind != StepKind.CONNTRACK || step_at(w, Hook.PREROUTING, 1).kind != StepKind.END) return USUAL_NEVER;
   if (step_at(w, Hook.POSTROUTING, 0).kind != StepKind.END) return USUAL_NEVER;
@@ -74,31 +79,35 @@ export function usual_world(w: World): u32 {
 }
 
 /**
- * judge() for what most packets of a usual world are: forwarded TCP over IPv4 that tcp_established() accepts. False if
- * the packet is anything else: then nothing was changed but that an entry may have expired, and judge() has to look at it.
+ * judge() in a usual world, with a way of its own for what most packets are: forwarded TCP and UDP over IPv4. `place`: as
+ * fetched_flow() wants it.
  */
-export function judge_usual(w: World, p: Packet, chain: u32): bool {
-  if (p.protonum != Proto.TCP || p.l3num != L3.IPV4 || (p.flags & ~PacketFlag.ARRIVING) != 0 || p.ttl <= 1) return false;
-  const known = find_live(w, changetype<Tuple>(p), p.hash);
-  if (known == 0) return false;
-  const flow = changetype<Flow>(known);
-  const dir = found_dir();
-  if (!tcp_established(w, flow, p, dir)) return false;
-  p.flow = <u32>known;
-  p.dir = <u8>dir;
-  p.ct_state = <u8>CtState.ESTABLISHED;
-  p.path = <u8>Path.FORWARD;
-  p.oif = 0;
-  p.ttl--;
+export function judge_usual(w: World, p: Packet, chain: u32, place: u32): void {
+  const ported = p.protonum == Proto.TCP || p.protonum == Proto.UDP;
+  if (!ported || p.l3num != L3.IPV4 || (p.flags & ~PacketFlag.ARRIVING) != 0 || p.l4 == 0 || p.l4_len < 4) return judge(w, p);
+  route_path(p, w);
+  if (p.path != Path.FORWARD) return judge_routed(w, p);
   filter_rule = NO_RULE;
-  let verdict: u32 = Verdict.ACCEPT;
-  if (chain != USUAL_NO_CHAIN) {
-    verdict = call_indirect<u32>(chain, changetype<usize>(p), changetype<usize>(w));
-    filter_rule = p.rule;
+  let known = fetched_flow(changetype<Tuple>(p), place);
+  if (known == 0 || changetype<Flow>(known).expires <= w.now) known = find_live(w, changetype<Tuple>(p), p.hash);
+  if (known != 0 && p.protonum == Proto.TCP && tcp_established(w, changetype<Flow>(known), p, found_dir())) {
+    attach(p, changetype<Flow>(known), found_dir());
+  } else {
+    resolve(w, p, known);
+    if (p.reason == Reason.TABLE_FULL) return conclude(w, p, drop(p, Reason.TABLE_FULL));
   }
-  if (verdict == Verdict.ACCEPT) announce(w, flow, p);
-  conclude(w, p, verdict);
-  return true;
+  const reason = route_decide(p, w);
+  if (reason != Reason.NONE) return conclude(w, p, turn_away(w, p, reason));
+  let verdict: u32 = Verdict.ACCEPT;
+  if (p.path != Path.FORWARD) verdict = run(w, p, Hook.INPUT);
+  else {
+    p.ttl--;
+    if (chain != USUAL_NO_CHAIN) {
+      verdict = call_indirect<u32>(chain, changetype<usize>(p), changetype<usize>(w));
+      filter_rule = p.rule;
+    }
+  }
+  conclude(w, p, verdict == Verdict.ACCEPT ? finish(w, p) : verdict);
 }
 
 /** A packet from outside: PREROUTING, the routing decision, then INPUT or FORWARD and POSTROUTING. */
@@ -111,7 +120,7 @@ export function judge_usual(w: World, p: Packet, chain: u32): bool {
     if (fault != OptionFault.NONE) return drop(p, fault == OptionFault.MALFORMED ? Reason.IP_OPTIONS : Reason.SOURCE_ROUTE);
   }
   const reason = route(w, p);
-  if (reason != Reason.NONE) return undeliverable(w, p, reason);
+  if (reason != Reason.NONE) return turn_away(w, p, reason);
   if (p.path == Path.INPUT) {
     verdict = run(w, p, Hook.INPUT);
   } else {
@@ -122,12 +131,12 @@ export function judge_usual(w: World, p: Packet, chain: u32): bool {
   }
   if (verdict == Verdict.ACCEPT) verdict = finish(w, p);
   // A helper may have made it longer than the link carries.
-  if (verdict == Verdict.ACCEPT && w.helping && p.path == Path.FORWARD && outgrows_mtu(w, p)) return undeliverable(w, p, Reason.MTU_EXCEEDED);
+  if (verdict == Verdict.ACCEPT && w.helping && p.path == Path.FORWARD && outgrows_mtu(w, p)) return turn_away(w, p, Reason.MTU_EXCEEDED);
   return verdict;
 }
 
-/** Routing tells the sender, where it tells anything. */
-function undeliverable(w: World, p: Packet, reason: Reason): u32 {
+/** Drops what does not get on, and tells its sender so. */
+function turn_away(w: World, p: Packet, reason: Reason): u32 {
   const error = routing_error(reason, p.l3num);
   if (error != 0 && deserves_error(w, p)) answer(w, p, error_for(w, p, error));
   return drop(p, reason);

@@ -14,6 +14,7 @@ export function nat_expected(w: World, p: Packet, flow: Flow, e: Expectation): v
   if (e.follow == ExpectNat.MASTER) follow_master(w, p, flow, e);
   else if (e.follow == ExpectNat.SIP) follow_sip(w, p, flow, e);
   else if (e.follow == ExpectNat.CALL) follow_call(w, p, flow, e);
+  else if (e.follow == ExpectNat.FORWARDED) follow_forwarded(w, p, flow, e);
 }
 
 /** The entry that expects. */
@@ -62,6 +63,15 @@ function follow_sip(w: World, p: Packet, flow: Flow, e: Expectation): void {
   if (flow.src_lo != sender.src_lo || flow.src_hi != sender.src_hi) return;
   const other = tuple_of(master_of(e), e.dir ^ 1);
   nat_setup(w, p, flow, range_of(w, other.dst_lo, other.dst_hi), Manip.SRC);
+}
+
+/** It goes to what the message had announced; what the announcer's peer calls, it calls as the gateway (ip_nat_callforwarding_expect()). */
+function follow_forwarded(w: World, p: Packet, flow: Flow, e: Expectation): void {
+  const own = tuple_of(flow, e.dir ^ 1);
+  nat_setup(w, p, flow, range_of(w, own.src_lo, own.src_hi), Manip.SRC);
+  const target = range_of(w, e.saved_lo, e.saved_hi);
+  set_port(target, e.saved_proto);
+  nat_setup(w, p, flow, target, Manip.DST);
 }
 
 /** What the same master expects to come back to where this comes from, 0 for nothing. */

@@ -47,17 +47,23 @@ export function source_remove(w: World, flow: Flow): void {
   if (node.next) changetype<BucketNode>(<usize>node.next).from = node.from;
 }
 
+/** Is an entry's zone one of the original direction alone? Those are not filed with the others of the zone (hash_by_src()). */
+function is_halved(flow: Flow): bool {
+  return flow.zone != 0 && flow.reply_zone != flow.zone;
+}
+
 /**
- * The next entry of the source of `t`, behind `node` (0: the newest), and its mapping of that source in `mapped`, whose
- * other half is that of `t`. Returns its node, 0 if there is none (kernel: find_appropriate_src()).
+ * The next entry of the source of `t`, a tuple of the entry that is begun, behind `node` (0: the newest), and its mapping of that
+ * source in `mapped`, whose other half is that of `t`. Returns its node, 0 if there is none (kernel: find_appropriate_src()).
  */
-export function next_mapping(w: World, t: Tuple, mapped: Tuple, node: usize): usize {
+export function next_mapping(w: World, t: Tuple, begun: Flow, mapped: Tuple, node: usize): usize {
   const n = nat_of(w);
   let at: usize = node ? changetype<BucketNode>(node).next : load<u32>(bucket_of(n, t));
   for (; at; at = changetype<BucketNode>(at).next) {
     const flow = numbered_flow(w, (at - <usize>n.sources_nodes) / NODE);
     if (flow.src_lo != t.src_lo || flow.src_hi != t.src_hi || flow.sport != t.sport) continue;
-    if (flow.protonum != t.protonum || flow.l3num != t.l3num || flow.zone != t.zone || flow.expires <= w.now) continue;
+    if (flow.protonum != t.protonum || flow.l3num != t.l3num || flow.expires <= w.now) continue;
+    if (flow.zone != t.zone || is_halved(flow) != is_halved(begun)) continue;
     tuple_invert(mapped, changetype<Tuple>(changetype<usize>(flow) + offsetof<Flow>("reply_src_lo")));
     mapped.dst_lo = t.dst_lo;
     mapped.dst_hi = t.dst_hi;

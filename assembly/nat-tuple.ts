@@ -6,8 +6,8 @@
 // packet, so that they depend neither on other flows nor on lanes.
 
 import { be32, be64, bswap16 } from "./bytes";
-import { evict_flow, find_live } from "./conntrack";
-import { found_dir } from "./flow-table";
+import { evict_flow, expire_flow, find_live } from "./conntrack";
+import { find_in_zones, found_dir, same_tuple } from "./flow-table";
 import { Flow, Nat, NatRange, Packet, Tuple, World } from "./layout";
 import { next_mapping } from "./nat-source";
 import { has_ports, tuple_hash, tuple_invert } from "./tuple";
@@ -27,6 +27,8 @@ const ATTEMPTS_HARDER: u32 = ATTEMPTS_MAX / 4;
 /** Entries that one packet can come across expired, or evict, while ports are tried: 128 + 64 + 32 + 16, twice. */
 export const NAT_EVENTS_MAX: usize = 512;
 
+/** Whether NAT or a helper changes packets of an entry. */
+const TRANSLATED: u32 = Status.SRC_NAT | Status.DST_NAT | Status.SEQ_ADJUST;
 const RANDOM: u32 = NatFlag.PROTO_RANDOM | NatFlag.PROTO_RANDOM_FULLY;
 
 /** A number from 0 to 65535 (splitmix64 over seed, packet and draw). */
@@ -50,27 +52,71 @@ export function draw_below(w: World, count: u32): u32 {
   return (draw(w, changetype<Nat>(<usize>w.nat)) * count) >> 16;
 }
 
-/** The entry that answers to `t` would be taken for, 0 if there is none (kernel: nf_nat_used_tuple()). */
-function user_of(w: World, n: Nat, t: Tuple): usize {
+/** Would answers to `t`, a tuple for this new entry, be taken for another entry's (kernel: nf_nat_used_tuple())? */
+function is_used(w: World, n: Nat, t: Tuple, flow: Flow): bool {
   const reply = n.reply();
   tuple_invert(reply, t);
-  return find_live(w, reply, tuple_hash(reply));
-}
-
-/** Is there an entry that answers to the reply tuple of this new one belong to already? */
-export function reply_taken(w: World, flow: Flow): bool {
-  const reply = changetype<Tuple>(changetype<usize>(flow) + offsetof<Flow>("reply_src_lo"));
-  return find_live(w, reply, tuple_hash(reply)) != 0;
+  return is_taken(w, reply, flow);
 }
 
 /**
- * As user_of(), but when few attempts are left, a connection in TIME_WAIT or CLOSE gives way to a SYN whose sequence
+ * Is the tuple of a new entry's answers that of another entry? Where the new one has a zone in one direction only, it is filed
+ * where nothing but answers of others are (kernel: nf_conntrack_tuple_taken()).
+ */
+function is_taken(w: World, reply: Tuple, flow: Flow): bool {
+  if (w.templates == 0) return find_live(w, reply, tuple_hash(reply)) != 0;
+  return find_in_zones_of(w, reply, flow, flow.zone == flow.reply_zone) != 0;
+}
+
+/** The living entry that has this tuple in the zones of a new one, 0 if there is none. */
+function find_in_zones_of(w: World, t: Tuple, flow: Flow, originals: bool): usize {
+  // It may be the entry's own reply tuple, which has its zone there.
+  const replies = flow.reply_zone;
+  t.zone = flow.zone;
+  const found = find_in_zones(w, t, tuple_hash(t), replies, originals);
+  if (found == 0 || changetype<Flow>(found).expires > w.now) return found;
+  expire_flow(w, changetype<Flow>(found));
+  return 0;
+}
+
+/** Is there an entry that answers to the reply tuple of this new one belong to already (kernel: __nf_conntrack_confirm())? */
+export function reply_taken(w: World, flow: Flow): bool {
+  const reply = changetype<Tuple>(changetype<usize>(flow) + offsetof<Flow>("reply_src_lo"));
+  const zone = flow.reply_zone;
+  const taken = is_taken(w, reply, flow);
+  flow.reply_zone = zone;
+  return taken;
+}
+
+/**
+ * As is_used(), of the tuple that a new entry has anyhow. One of UDP, or that is tracked by its addresses, may have it though the
+ * other way round it is another's, if neither is translated: when it joins the table is soon enough to find out (kernel:
+ * nf_nat_used_tuple_new()). Only zones can let it come so far.
+ */
+function is_used_unchanged(w: World, n: Nat, t: Tuple, flow: Flow): bool {
+  if (!is_used(w, n, t, flow)) return false;
+  if (w.templates == 0 || flow.status & TRANSLATED || !may_clash(flow.protonum)) return true;
+  const reply = changetype<Tuple>(changetype<usize>(flow) + offsetof<Flow>("reply_src_lo"));
+  const found = find_in_zones_of(w, n.reply(), flow, true);
+  if (found == 0) return false;
+  const other = changetype<Flow>(found);
+  return (other.status & TRANSLATED) != 0 || !same_tuple(found, changetype<usize>(reply));
+}
+
+/** Protocols of which packets of both directions may begin an entry at the same time (kernel: allow_clash). */
+function may_clash(protonum: u32): bool {
+  return protonum != Proto.TCP && protonum != Proto.SCTP && protonum != Proto.ICMP && protonum != Proto.ICMPV6;
+}
+
+/**
+ * As is_used(), but when few attempts are left, a connection in TIME_WAIT or CLOSE gives way to a SYN whose sequence
  * number is beyond it: its packets can be told apart (kernel: nf_nat_used_tuple_harder()).
  */
 function is_used_harder(w: World, n: Nat, t: Tuple, flow: Flow, p: Packet, left: u32): bool {
-  const found = user_of(w, n, t);
-  if (found == 0) return false;
+  if (!is_used(w, n, t, flow)) return false;
   if (left > ATTEMPTS_HARDER || t.protonum != Proto.TCP || flow.tcp_state != TcpConntrack.SYN_SENT) return true;
+  const reply = n.reply();
+  const found = w.templates ? find_in_zones_of(w, reply, flow, true) : find_live(w, reply, tuple_hash(reply));
   if (found_dir() == Dir.ORIGINAL) return true;
   const old = changetype<Flow>(found);
   if (<u32>old.tcp_state < <u32>TcpConntrack.TIME_WAIT || old.status & (Status.FIXED_TIMEOUT | Status.DYING)) return true;
@@ -225,22 +271,22 @@ export function choose_tuple(w: World, n: Nat, range: NatRange, flow: Flow, p: P
   const random = (range.flags & RANDOM) != 0;
   if (manip == Manip.SRC && !random) {
     if (source_in_range(current, range)) {
-      if (user_of(w, n, current) == 0) return copy_tuple(chosen, current);
+      if (!is_used_unchanged(w, n, current, flow)) return copy_tuple(chosen, current);
     } else {
-      for (let node = next_mapping(w, current, chosen, 0); node; node = next_mapping(w, current, chosen, node)) {
+      for (let node = next_mapping(w, current, flow, chosen, 0); node; node = next_mapping(w, current, flow, chosen, node)) {
         if (!source_in_range(chosen, range)) continue;
-        if (user_of(w, n, chosen) == 0) return;
+        if (!is_used(w, n, chosen, flow)) return;
         break;
       }
     }
   }
   copy_tuple(chosen, current);
-  choose_address(chosen, range, current.zone, manip);
+  choose_address(chosen, range, flow.zone ? flow.zone : flow.reply_zone, manip);
   if (!random) {
     if (!(range.flags & NatFlag.PROTO_SPECIFIED)) {
-      if (user_of(w, n, chosen) == 0) return;
+      if (!is_used(w, n, chosen, flow)) return;
     } else if (!(range.flags & NatFlag.PROTO_OFFSET) && proto_in_range(chosen, manip, range)) {
-      if (range.min_proto == range.max_proto || user_of(w, n, chosen) == 0) return;
+      if (range.min_proto == range.max_proto || !is_used(w, n, chosen, flow)) return;
     }
   }
   choose_port(w, n, chosen, range, flow, p, manip);

@@ -5,16 +5,17 @@
 
 import { decode_usual } from "./decode-usual";
 import { fill_event, fill_expectation, EVENTS_PER_PACKET } from "./event";
-import { sweep_expectations } from "./expect";
+import { expectations_may_run_out, sweep_expectations } from "./expect";
 import { set_reply_scratch } from "./flow-pool";
 import { FETCH, fetch_lines, set_fetch_scratch } from "./flow-table";
 import { EXPECTATIONS_PER_FLOW } from "./help";
 import { judge, judge_usual, usual_world, USUAL_NEVER } from "./hook";
 import { EVICTIONS_MAX, table_is_full } from "./limit";
-import { BATCH_PACKETS, Event, Expectation, FINDS_MAX, Flow, LogRecord, Packet, Record, Sights, World } from "./layout";
+import { BATCH_PACKETS, Event, Expectation, FINDS_MAX, Flow, LogRecord, Packet, PAIRS_MAX, Record, Sights, World } from "./layout";
 import { NAT_EVENTS_MAX } from "./nat-tuple";
 import { decode, set_inner_scratch } from "./packet";
 import { SENT_ROOM } from "./sent";
+import { deals_pairs, lane_of, set_quoted_scratch } from "./shard";
 import { look, may_tell } from "./sight";
 import { set_error_scratch } from "./conntrack";
 import { tally } from "./tally";
@@ -26,32 +27,34 @@ import { Reason, Status } from "./vocabulary";
 const PACKET: usize = offsetof<Packet>();
 const RECORD: usize = offsetof<Record>();
 
-/** Most events of expectations that one packet can cause: those of a connection that ends, and new ones that replace others. */
-const EXPECTATION_EVENTS: usize = EXPECTATIONS_PER_FLOW + 4 * FINDS_MAX;
+/**
+ * Most events of expectations that one packet can cause: those of a connection that ends, new ones that replace others, and
+ * those that are given up because of their pair.
+ */
+const EXPECTATION_EVENTS: usize = EXPECTATIONS_PER_FLOW + 4 * FINDS_MAX + 3 * PAIRS_MAX;
 
-/** Shards: far more than lanes, so that load can be dealt evenly. */
-export const SHARDS: u32 = 4096;
-
-/** Prepares this instance: 512 bytes of scratch memory of its own, and the run's hash seed. */
+/** Prepares this instance: 576 bytes of scratch memory of its own, and the run's hash seed. */
 export function init_instance(scratch: usize, seed_lo: u32, seed_hi: u32): void {
   set_inner_scratch(scratch);
   set_error_scratch(scratch + 64);
   set_peer_scratch(scratch + 128);
   set_reply_scratch(scratch + 192);
   set_fetch_scratch(scratch + 256);
+  set_quoted_scratch(scratch + 512);
   seed_hash(((<u64>seed_hi) << 32) | seed_lo);
 }
 
 /**
  * Decodes `count` records into packets and appends each that goes on to the queue of its lane: `queues` holds a
- * u16[BATCH_PACKETS] of packet indices per lane, `lengths` a u32 per lane, `lanes` a u8 per shard. Fragments are appended
+ * u16[BATCH_PACKETS] of packet indices per lane, `lengths` a u32 per lane, `shards` is a shard table. Fragments are appended
  * to the queue behind those of the lanes, number `fragments`: defrag_batch() has to see them. `sights` is a Sights record
  * or 0. True if match_sights() has to see the batch.
  */
 export function decode_batch(
-  records: usize, count: u32, packets: usize, checksums: u32, queues: usize, lengths: usize, lanes: usize, fragments: u32,
+  records: usize, count: u32, packets: usize, checksums: u32, queues: usize, lengths: usize, shards: usize, fragments: u32,
   sights: usize,
 ): bool {
+  const pairs = deals_pairs(shards);
   let sided = false;
   for (let i: u32 = 0; i < count; i++) {
     const p = changetype<Packet>(packets + <usize>i * PACKET);
@@ -59,7 +62,7 @@ export function decode_batch(
     const judged = decode_usual(p, record, checksums) || decode(p, record, checksums);
     if (sights && may_tell(changetype<Sights>(sights), record) && look(changetype<Sights>(sights), p, record)) sided = true;
     if (!judged && p.reason != Reason.FRAGMENT_PENDING) continue;
-    const lane = <usize>(judged ? <u32>load<u8>(lanes + (p.hash & (SHARDS - 1))) : fragments);
+    const lane = <usize>(judged ? lane_of(shards, p, pairs) : fragments);
     const length = load<u32>(lengths + lane * 4);
     store<u16>(queues + (lane * BATCH_PACKETS + length) * 2, <u16>i);
     store<u32>(lengths + lane * 4, length + 1);
@@ -90,9 +93,12 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
   );
   const logs_room = w.logs_reserve * <u32>offsetof<LogRecord>();
   const usual = usual_world(w);
+  const helping = w.helping != 0;
+  let fetching = from;
   let fetched = from;
   for (let i = from; i < length; i++) {
     if (i == fetched) {
+      fetching = i;
       fetched = min(i + FETCH, length);
       fetch_lines(w, packets, queue, i, fetched);
     }
@@ -106,8 +112,12 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
     w.event_sequence = 0;
     // Entries whose time has come do not count against the limit.
     if (w.limits && table_is_full(w) && !sweep(w, w.now)) return i;
+    if (helping && expectations_may_run_out(w) && !sweep_expectations(w, w.now)) return i;
     w.trace = w.number == w.trace_number ? w.trace_area : 0;
-    if (p.reason != Reason.EGRESS_COPY && (usual == USUAL_NEVER || !judge_usual(w, p, usual))) judge(w, p);
+    if (p.reason != Reason.EGRESS_COPY) {
+      if (usual == USUAL_NEVER) judge(w, p);
+      else judge_usual(w, p, usual, i - fetching);
+    }
     if (w.table_full) return i;
     if (w.tally) tally(w, p);
   }

@@ -7,7 +7,8 @@
 //                 ip6_forward() up to their FORWARD hook); own packets: before OUTPUT (ip_route_output_key_hash_rcu())
 //
 // A source address of the host's own is taken as its own sending; that such a packet was received (spoofed: IPv4 drops
-// it as martian, IPv6 lets it pass) is not told from that. Without a topology (World.topology == 0) every packet is forwarded, between interfaces that only the capture can name.
+// it as martian, IPv6 lets it pass) is not told from that. Without a topology (World.topology == 0) every packet is forwarded,
+// between interfaces that only the capture can name.
 //
 // Not judged here, because no host file that is read so far decides it: reverse path filtering, policy routing,
 // frames for another station's link-layer address, and the size of the outgoing link.
@@ -32,9 +33,11 @@ export function route_lookup(w: World, l3num: u32, address: usize): u32 {
 }
 
 function lookup4(w: World, address: u32): u32 {
-  let count = w.routes4_count;
-  if (count == 0) return 0;
-  let at: usize = w.routes4;
+  if (w.networks4 == 0) return 0;
+  const network: usize = w.networks4 + <usize>(address >> 16) * 4;
+  const first = load<u32>(network);
+  let count = load<u32>(network, 4) - first + 1;
+  let at: usize = w.routes4 + <usize>first * offsetof<Route4>();
   while (count > 1) {
     const half = count >> 1;
     const middle = at + <usize>half * offsetof<Route4>();

@@ -13,7 +13,7 @@
 import { be16, be32 } from "./bytes";
 import { find_live } from "./conntrack";
 import { found_dir } from "./flow-table";
-import { INTERFACES_MAX, Flow, Packet, Record, Recent, RECENT_MAX, Sights, SightLink, Tuple, World } from "./layout";
+import { INTERFACES_MAX, Flow, Packet, Record, Recent, Sights, SightLink, Tuple, World } from "./layout";
 import { nat_of } from "./nat";
 import { recall, remember } from "./recent";
 import { is_nameless, route_lookup } from "./route";
@@ -50,7 +50,7 @@ const PAYLOAD_BYTES: u32 = 16;
   return record.link != LINK_ETHERNET || (record.direction | record.iface | s.links) != 0;
 }
 
-/** Notes the side that the capture or the link layer states, and the interface. True if match_sights() has to look at the packet. */
+/** Notes the side that the capture or the link layer states, and the interface. True if match_sights() has to look. */
 export function look(s: Sights, p: Packet, record: Record): bool {
   if (p.l3num == 0) return false;
   const data: usize = record.data;
@@ -120,7 +120,6 @@ function arrive(s: Sights, p: Packet, number: u64): void {
   if (load<u64>(first) == 0) store<u64>(first, number);
   if (p.ttl > 1) remember(changetype<Recent>(<usize>s.arrivals), sight_key(p, p.ttl - 1), p.clock, number);
 }
-
 
 /** Is the interface captured, as far as one can tell: has a packet arrived by it before packet `number`? */
 function arrived_before(s: Sights, iface: u32, number: u64): bool {

@@ -24,10 +24,21 @@ export const WHEEL_BYTES: u32 = LEVELS * BUCKETS * 4 + 64;
 const CHUNK: usize = offsetof<TimerChunk>();
 const PLACES: usize = offsetof<TimerChunk>("flow_0");
 
-/** Puts a flow into the bucket of its expiry. */
-export function arm(w: World, flow: Flow): void {
+/**
+ * When a new entry is looked at first, at the latest, whatever its timeout: no state of a connection that lives on has a
+ * shorter one by default, so what opens and closes within that time never moves on the wheel.
+ */
+const FIRST_LOOK: u64 = 30 * SECOND;
+
+/** Puts a new flow onto the wheel. */
+export function arm_first(w: World, flow: Flow): void {
+  arm(w, flow, min(flow.expires, w.now + FIRST_LOOK));
+}
+
+/** Puts a flow into the bucket of `look` (ns): its expiry, or earlier. */
+export function arm(w: World, flow: Flow, look: u64): void {
   const now = w.wheel_now;
-  let due = flow.expires / SECOND;
+  let due = look / SECOND;
   if (due < now) due = now;
   flow.armed_s = <u32>min<u64>(due, 0xffffffff);
   let level: u32 = 0;
@@ -45,7 +56,7 @@ export function arm(w: World, flow: Flow): void {
   flow.expires = expires;
   if (earlier && flow.timer && expires < <u64>flow.armed_s * SECOND) {
     disarm(w, flow);
-    arm(w, flow);
+    arm(w, flow, flow.expires);
   }
 }
 
@@ -158,7 +169,7 @@ function settle(w: World, now: u64): bool {
     const flow = changetype<Flow>(<usize>load<u32>(top - 4));
     if (flow.expires > now) {
       disarm(w, flow);
-      arm(w, flow);
+      arm(w, flow, flow.expires);
     } else if (!expire_flow(w, flow)) return false;
   }
 }

@@ -50,6 +50,11 @@ export function tuple_hash(t: Tuple): u32 {
   return join_endpoints(endpoint(src, 0, ports & 0xffff) + endpoint(dst, 0, ports >> 16), protonum);
 }
 
+/** Symmetric hash of the addresses of a tuple. */
+export function pair_hash(t: Tuple): u32 {
+  return join_endpoints(endpoint(t.src_lo, t.src_hi, 0) + endpoint(t.dst_lo, t.dst_hi, 0), t.l3num);
+}
+
 // @ts-ignore: decorator
 @inline function join_endpoints(sum: u64, protonum: u64): u32 {
   const h = (sum ^ (sum >> 32) ^ protonum) * MIX_2;

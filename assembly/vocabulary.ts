@@ -157,6 +157,7 @@ export enum Helper {
   RAS = 10,
   Q931 = 11,
   H245 = 12,
+  SNMP_TRAP = 13,
 }
 
 /** How an address is reached, if not by a next hop that has a number of its own (layout/h323.ts). */
@@ -186,6 +187,8 @@ export enum ExpectNat {
   SIP = 2,
   /** As calls of PPTP (pptp_nat_expected()). */
   CALL = 3,
+  /** As a forwarded call of H.323 (ip_nat_callforwarding_expect()). */
+  FORWARDED = 4,
 }
 
 /** Kinds of lines that `conntrack -E` prints. */
@@ -480,6 +483,8 @@ export enum HelperFault {
   RAS_MESSAGE = 18,
   Q931_MESSAGE = 19,
   H245_MESSAGE = 20,
+  SNMP_MALFORMED = 21,
+  SNMP_PARSER = 22,
 }
 
 /** Sysctls the engine reads, in the order of the Sysctls record; `src/topology/sysctl.ts` has names and defaults. */

@@ -9,7 +9,7 @@ import {
   type EngineExports,
   instantiateEngine,
   SCRATCH_BYTES,
-  SHARDS,
+  SHARD_TABLE_BYTES,
   WHEEL_BYTES,
 } from '../src/engine/engine.ts';
 import { BATCH_PACKETS, FLOW, INDEX_BUCKET, PACKET, RECORD, WORLD } from '../src/engine/layout.ts';
@@ -65,7 +65,7 @@ export class Lab {
   private readonly source = this.allocator.take(SOURCE.size);
   private readonly run = this.allocator.take(RUN.size);
   private readonly lengths = this.allocator.take(64);
-  private readonly shards = this.allocator.take(SHARDS);
+  private readonly shards = this.allocator.take(SHARD_TABLE_BYTES);
   /** Room for one batch that is not kept. */
   readonly passing: Batches;
   /** Packets that the last walk() found. */

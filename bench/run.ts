@@ -10,6 +10,7 @@ import { benchChecksum } from './checksum.bench.ts';
 import { benchDecode } from './decode.bench.ts';
 import { MODES, type Mode } from './generate.ts';
 import { benchGrowth } from './growth.bench.ts';
+import { kernelBaseline } from './kernel.ts';
 import { benchLoad } from './load.bench.ts';
 import { benchLookup } from './lookup.bench.ts';
 import { FULL, type Measure, QUICK } from './measure.ts';
@@ -74,7 +75,8 @@ async function whole(mode: Mode, divisor: number, repeats: number): Promise<Meas
   // pcap-parser takes long: one capture tells how it does.
   const parser = mode === 'small' ? await processBaseline('pcap-parser', capture, Math.min(repeats, 3)) : undefined;
   const tcpdump = await processBaseline('tcpdump', capture, repeats);
-  for (const baseline of [parser, tcpdump]) if (baseline) baselines.push(baseline);
+  const kernel = kernelBaseline(capture, repeats);
+  for (const baseline of [parser, tcpdump, kernel]) if (baseline) baselines.push(baseline);
   const runs: Measure[] = [];
   for (const workers of WORKERS) runs.push(await wholeRun(capture, workers, repeats));
   return [...baselines, ...runs];

@@ -12,7 +12,7 @@ export interface Report {
 }
 
 /** The baselines that whole runs are compared with, in the order of the columns. */
-const BASELINES = ['memory copy', 'pcap-parser', 'tcpdump'];
+const BASELINES = ['memory copy', 'pcap-parser', 'tcpdump', 'kernel'];
 const NONE = '';
 
 /**

@@ -7,7 +7,7 @@ import { type Measure, median } from './measure.ts';
 import { ROOT } from './parts.ts';
 import { runProcess } from './process.ts';
 
-const MAIN = fileURLToPath(new URL('../src/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../program/main.js', import.meta.url));
 /** The ten-rule stateful firewall. */
 const HOST = `${ROOT}bench/host`;
 

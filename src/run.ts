@@ -12,7 +12,14 @@ import { InterfaceNames } from './capture/interfaces.ts';
 import type { CaptureFile, CaptureSpec } from './capture/reader.ts';
 import { captureAreaBytes, type Walker } from './capture/walker.ts';
 import { defragNotes, layOutDefrag } from './engine/defrag.ts';
-import { compileEngine, type EngineExports, instantiateEngine, SCRATCH_BYTES, SHARDS } from './engine/engine.ts';
+import {
+  compileEngine,
+  type EngineExports,
+  instantiateEngine,
+  SCRATCH_BYTES,
+  SHARD_TABLE_BYTES,
+  SHARDS,
+} from './engine/engine.ts';
 import { BATCH_BYTES, BATCH_PACKETS, EVENT, LANES_MAX, RECORD, WORLD } from './engine/layout.ts';
 import { Allocator, createMemory } from './engine/memory.ts';
 import { preloadTable } from './engine/preload.ts';
@@ -21,8 +28,8 @@ import { Tables } from './engine/tables.ts';
 import { INTERFACE_TABLE_BYTES, WorldImage } from './engine/world.ts';
 import { CaptureError, EngineError } from './errors.ts';
 import type { Host } from './host.ts';
-import { EntryLimit, LimitReached, planShards } from './plan/shard.ts';
-import { sharedState } from './plan/shared-state.ts';
+import { LaneLimits, LimitReached, planShards } from './plan/shard.ts';
+import { hostLimits, sharedState } from './plan/shared-state.ts';
 import type { Chunk, LanePlan } from './pool/lane.ts';
 import { type Lanes, startLanes } from './pool/pool.ts';
 import { BATCH, type BatchPlace, CONTROL, LEFT, layOutRing, placesFor } from './pool/ring.ts';
@@ -180,7 +187,7 @@ class Replay {
     private readonly names: InterfaceNames,
     private readonly event: number,
     private readonly notes: string[],
-    private readonly limit: EntryLimit,
+    private readonly limits: LaneLimits,
   ) {
     this.view = new DataView(plan.memory.buffer);
     this.bytes = new Uint8Array(plan.memory.buffer);
@@ -190,8 +197,11 @@ class Replay {
   }
 
   static async prepare(options: RunOptions, sink: Sink): Promise<Replay> {
+    // V8 compiles on threads of its own while rules are read; a mistake in these is what is told first.
+    const compiling = compileEngine();
+    compiling.catch(() => {});
     const rulesets = options.hosts.map((host) => parseRulesets(host.rulesets));
-    const engineModule = await compileEngine();
+    const engineModule = await compiling;
     const memory = createMemory();
     const allocator = new Allocator();
     const seed = seedWords();
@@ -217,8 +227,8 @@ class Replay {
     const feed = await CaptureFeed.open(options.captures, memory, engine as unknown as Walker, names, area);
     try {
       const key = planShards(compiled.map(({ rules }, index) => sharedState(rules, options.hosts[index]!)));
-      const limit = new EntryLimit(options.hosts.map(({ sysctls }) => sysctls[Sysctl.MAX]!));
-      const alone = key.key === 'one-lane' || (limit.stated && !feed.seekable);
+      const limits = new LaneLimits(compiled.map(({ rules }, index) => hostLimits(rules, options.hosts[index]!)));
+      const alone = key.key === 'one-lane' || (limits.stated && !feed.seekable);
       const lanes = alone ? 1 : chooseLanes(options.workers, feed.bytesTotal);
       const images = compiled.map(
         ({ rules, interfaceTable }, index) =>
@@ -247,13 +257,14 @@ class Replay {
         translations: compiled.map(({ rules }) => rules.chains.some(({ table }) => table === 'nat')),
       };
       const ring = layOutRing(allocator, lanes, images.length, wants);
-      const shardLanes = allocator.take(SHARDS);
+      const shards = allocator.take(SHARD_TABLE_BYTES);
       const scratch = Array.from({ length: lanes }, () => allocator.take(SCRATCH_BYTES));
       const event = allocator.take(EVENT.size);
       const bytesPerTable = Math.floor(allocator.left / (lanes * images.length)) - 4096;
       for (const image of images) image.buildTables(allocator, bytesPerTable);
-      const shards = new Uint8Array(memory.buffer, shardLanes, SHARDS);
-      for (let shard = 0; shard < SHARDS; shard++) shards[shard] = shard % lanes;
+      const table = new Uint8Array(memory.buffer, shards, SHARD_TABLE_BYTES);
+      for (let shard = 0; shard < SHARDS; shard++) table[shard] = shard % lanes;
+      table[SHARDS] = key.key === 'pair' ? 1 : 0;
       const plan: LanePlan = {
         memory,
         engine: engineModule,
@@ -263,7 +274,7 @@ class Replay {
         seed,
         scratch,
         worlds: Array.from({ length: lanes }, (_, lane) => images.map((image) => image.lanes[lane]!)),
-        shardLanes,
+        shards,
         checksums: { ignore: Checksums.IGNORE, verify: Checksums.VERIFY, auto: Checksums.AUTO }[options.checksums],
         defrag,
         sights,
@@ -274,7 +285,7 @@ class Replay {
         ...defragNotes(options.hosts),
       ];
       const notes = [...new Set(told)];
-      return new Replay(options, sink, feed, engine, plan, images, names, event, notes, limit);
+      return new Replay(options, sink, feed, engine, plan, images, names, event, notes, limits);
     } catch (error) {
       await feed.close();
       throw error;
@@ -413,7 +424,7 @@ class Replay {
     const batch = this.reported;
     const place = this.place(batch);
     const count = this.view.getUint32(place.header + BATCH.COUNT * 4, true);
-    if (this.plan.lanes > 1 && this.limit.stated) this.checkLimit(place, count);
+    if (this.plan.lanes > 1 && this.limits.stated) this.checkLimits(place, count);
     const chunks = await lanes.chunks(batch, this.chunkCount(place));
     const tracked = sum(this.plan.lanes, (lane) => this.view.getUint32(place.lengths + lane * 4, true));
     const worlds = this.images.map((image, world) => {
@@ -454,12 +465,13 @@ class Replay {
     });
   }
 
-  /** Lanes know their own entries only: could all tables together have come to the limit within the batch? */
-  private checkLimit(place: BatchPlace, count: number): void {
+  /** Lanes know their own entries only: could all of them together have come to a limit within the batch? */
+  private checkLimits(place: BatchPlace, count: number): void {
     this.images.forEach((_, world) => {
-      let entries = 0;
-      for (const left of place.left) entries += this.view.getUint32(left[world]! + LEFT.FLOWS * 4, true);
-      this.limit.check(world, entries, count, this.delivered);
+      const all = (field: number) =>
+        sum(this.plan.lanes, (lane) => this.view.getUint32(place.left[lane]![world]! + field * 4, true));
+      const counts = { entries: all(LEFT.FLOWS), expected: all(LEFT.EXPECTED), beyond: all(LEFT.BEYOND) };
+      this.limits.check(world, counts, count, this.delivered);
     });
     this.delivered += count;
   }

@@ -34,7 +34,10 @@ export function amanda_help(w: World, flow: Flow, p: Packet): bool {
 
 /** Expects a connection for each of DATA, MESG, INDEX and STATE that stands on the line with a port; offsets of the payload. */
 function expect_ports(w: World, flow: Flow, p: Packet, start: usize, stop: usize): bool {
-  const names = memory.data<u8>([68, 65, 84, 65, 32, 0, 77, 69, 83, 71, 32, 0, 73, 78, 68, 69, 88, 32, 83, 84, 65, 84, 69, 32]); // "DATA MESG INDEX STATE "
+  // "DATA MESG INDEX STATE "
+  const names = memory.data<u8>([
+    68, 65, 84, 65, 32, 0, 77, 69, 83, 71, 32, 0, 73, 78, 68, 69, 88, 32, 83, 84, 65, 84, 69, 32,
+  ]);
   let passes = true;
   for (let i: u32 = 0; i < 4; i++) {
     // Where a port became longer or shorter, the line still ends where it did.

@@ -193,8 +193,12 @@ function behind(text: usize, i: u32, length: u32, skip: u32): u32 {
   return 0;
 }
 
-/** Six numbers (RFC 959), ended by `end`, or by anything if that is 0. What is too large for a byte runs over, as in the kernel. */
-function read_numbers(text: usize, length: u32, end: u32): bool {
+/**
+ * `count` numbers, each but the last followed by `separator`: four are an address, two more a port (RFC 959). Behind the last
+ * stands `end`, or anything if that is 0. Returns their length, 0 if that is not what stands there. A number that is too large
+ * for a byte runs over into the one before it, as in the kernel (try_number()).
+ */
+function read_row(text: usize, length: u32, count: u32, separator: u32, end: u32): u32 {
   let address: u32 = 0;
   let port: u32 = 0;
   let value: u32 = 0;
@@ -205,19 +209,25 @@ function read_numbers(text: usize, length: u32, end: u32): bool {
       value = value * 10 + c - 48;
       continue;
     }
-    if (c == COMMA ? index == 5 : index < 5 || (end != 0 && c != end)) return false;
+    const last = index == count - 1;
+    if (c == separator ? last : !last || (end != 0 && c != end)) return 0;
     if (index < 4) address |= value << (24 - index * 8);
     else port |= value << (40 - index * 8);
-    if (index == 5) {
+    if (last) {
       store<u32>(announced, bswap<u32>(address));
       announced_port = bswap<u16>(<u16>port);
-      size = i;
-      return true;
+      return i;
     }
     value = 0;
     index++;
   }
-  return false;
+  return 0;
+}
+
+/** As PORT and 227 have them. */
+function read_numbers(text: usize, length: u32, end: u32): bool {
+  size = read_row(text, length, 6, COMMA, end);
+  return size != 0;
 }
 
 /** The numbers begin at the first digit (RFC 1123 section 4.1.2.6). */
@@ -241,34 +251,9 @@ function read_extended(p: Packet, text: usize, length: u32): bool {
   if (load<u8>(text, 1) != (v6 ? 50 : 49)) return false;
   const address = v6
     ? ipv6_address(text + 3, text + length, delimiter, announced)
-    : read_dotted(text + 3, length - 3, delimiter);
+    : read_row(text + 3, length - 3, 4, DOT, delimiter);
   if (address == 0) return false;
   return read_port(text, 3 + address + 1, length, delimiter);
-}
-
-/** Four numbers with dots; returns their length, 0 if there are none. */
-function read_dotted(text: usize, length: u32, end: u32): u32 {
-  let address: u32 = 0;
-  let value: u32 = 0;
-  let index: u32 = 0;
-  for (let i: u32 = 0; i < length; i++) {
-    const c = <u32>load<u8>(text + i);
-    if (is_digit(c)) {
-      value = value * 10 + c - 48;
-      continue;
-    }
-    const dot = c == DOT;
-    if (!dot && (index != 3 || c != end)) return 0;
-    address |= value << (24 - index * 8);
-    value = 0;
-    index++;
-    if (!dot) {
-      store<u32>(announced, bswap<u32>(address));
-      return i;
-    }
-    if (index == 4) return 0;
-  }
-  return 0;
 }
 
 /** `|||6446|`: three delimiters, the port, the delimiter (RFC 2428). */

@@ -3,7 +3,8 @@
 // Only OpenLogicalChannel and its acknowledgement are looked into. The words are explained in per.ts.
 
 import {
-  ADDRESS, BITS, CHOICE, DOTS, END, EXTENSIBLE, FOR, IN_LENGTH, LIST, LIVE, NUMBER, OCTETS, ONLY, OPTIONAL, PLAIN, SEQUENCE, STOP, STRING, TOLD,
+  ADDRESS, BITS, CHOICE, DOTS, END, EXTENSIBLE, FOR, IN_LENGTH, LIST, LIVE, NUMBER, OCTETS, ONLY, OPTIONAL, PLAIN, SEQUENCE, STOP,
+  STRING, TOLD,
 } from "./per";
 
 /** What finds in messages of H.245, H.225.0 and RAS are for. */
@@ -28,6 +29,9 @@ export enum Role {
   RAS_ADDRESS = 11,
   CALL_SIGNAL = 12,
   LIFETIME = 13,
+  /** Where a call goes to, and where it comes from. */
+  CALLED = 14,
+  CALLER = 15,
 }
 
 export const NOTHING: usize = memory.data<u32>([BITS, 0]);
@@ -216,7 +220,11 @@ const ACCESS: usize = memory.data<u32>([
   END,
 ]);
 
-const FORWARD_MULTIPLEX: usize = memory.data<u32>([CHOICE | EXTENSIBLE, 2, 3, 5, PLAIN, H222, PLAIN, H223, PLAIN, V76, LIVE, H2250, END]);
+const FORWARD_MULTIPLEX: usize = memory.data<u32>([
+  CHOICE | EXTENSIBLE, 2, 3, 5,
+  PLAIN, H222, PLAIN, H223, PLAIN, V76, LIVE, H2250,
+  END,
+]);
 const FORWARD: usize = memory.data<u32>([
   SEQUENCE | EXTENSIBLE, 1, 2,
   OPTIONAL, WORD, LIVE, DATA_TYPE, LIVE, FORWARD_MULTIPLEX,

@@ -3,12 +3,18 @@
 
 import { unlink_expectation } from "../expect";
 import { help_of } from "../help";
-import { Expectation, Find, Flow, Help, Packet, World } from "../layout";
+import { Expectation, Find, Flow, Help, Packet, Tuple, World } from "../layout";
 import { set_expiry } from "../timer";
 import { ExpectFlag, Helper, HelperFault, Proto, Status } from "../vocabulary";
 import { RAS_MESSAGE, RasMessage } from "./h225";
 import { Role } from "./h245";
-import { find_at, h323_of, is_address, is_senders, other_end, read_address, read_port } from "./h323";
+import {
+  change_address, find_at, from_other_end, from_other_end_to, h323_of, is_address, is_senders, read_address, read_port, set_message,
+} from "./h323";
+import {
+  change_call_signal, change_loopback, change_ras_address, expect_signalling, forget_ports, is_rewritten, seen_as,
+  signal_port,
+} from "./h323-nat";
 import { ALL, expect, payload, payload_length, refuse, tuple_of } from "./helper";
 import { read_message } from "./per";
 
@@ -25,7 +31,8 @@ export function ras_help(w: World, flow: Flow, p: Packet): bool {
   const message = payload(p, false);
   const count = read_message(RAS_MESSAGE, Role.RAS_MESSAGE, message, length, h323_of(w).finds());
   if (count <= 0) return true;
-  return follow(w, flow, help_of(w, flow), p, message, count) || refuse(p, HelperFault.RAS_MESSAGE);
+  set_message(message, 0);
+  return follow(w, flow, help_of(w, flow), p, count) || refuse(p, HelperFault.RAS_MESSAGE);
 }
 
 /** Seconds in Help.data that the last registration asked for. */
@@ -35,26 +42,33 @@ export function ras_help(w: World, flow: Flow, p: Packet): bool {
 }
 
 /** Does what a message says; which one it is is the first find. */
-function follow(w: World, flow: Flow, help: Help, p: Packet, message: usize, count: i32): bool {
+function follow(w: World, flow: Flow, help: Help, p: Packet, count: i32): bool {
+  const rewritten = is_rewritten(flow);
   switch (find_at(w, 0).value) {
+    case RasMessage.GATEKEEPER_REQUEST:
+    case RasMessage.LOCATION_REQUEST:
+      if (rewritten) change_ras_address(w, flow, p, count);
+      return true;
     case RasMessage.GATEKEEPER_CONFIRM: {
       const find = find_of(w, count, Role.RAS_ADDRESS);
-      if (changetype<usize>(find) == 0 || !read_address(flow, find, message)) return true;
+      if (changetype<usize>(find) == 0 || !read_address(flow, find)) return true;
       const sender = tuple_of(flow, p.dir);
       const here = is_address(changetype<usize>(sender)) && read_port() == sender.sport;
       // A connection that was expected so does not expect others.
       if (here || flow.status & Status.EXPECTED) return true;
-      const e = other_end(w, flow, help, p, Proto.UDP, 0);
+      const e = from_other_end_to(w, flow, help, p, Proto.UDP);
       e.assign_helper = <u8>Helper.RAS;
       return expect(w, p, e);
     }
     case RasMessage.REGISTRATION_REQUEST: {
-      if (!expect_calls(w, flow, help, p, message, count)) return false;
+      if (!expect_calls(w, flow, help, p, count)) return false;
+      if (rewritten) change_ras_address(w, flow, p, count);
       const asked = find_of(w, count, Role.LIFETIME);
       store<u32>(lifetime_at(help), changetype<usize>(asked) ? asked.value : DEFAULT_LIFETIME);
       return true;
     }
     case RasMessage.REGISTRATION_CONFIRM: {
+      if (rewritten) change_call_signal(w, flow, help, p, count);
       // The kernel also looks for what is expected, to give it the same time, but not from whom: it finds nothing.
       const granted = find_of(w, count, Role.LIFETIME);
       if (changetype<usize>(granted)) store<u32>(lifetime_at(help), granted.value);
@@ -63,18 +77,31 @@ function follow(w: World, flow: Flow, help: Help, p: Packet, message: usize, cou
       return true;
     }
     case RasMessage.UNREGISTRATION_REQUEST:
+      if (rewritten) change_call_signal(w, flow, help, p, count);
       while (help.expectations) unlink_expectation(w, changetype<Expectation>(<usize>help.expectations), 0, true);
+      forget_ports(help);
       live_for(w, flow, UNREGISTRATION);
+      return true;
+    case RasMessage.ADMISSION_REQUEST:
+      if (rewritten) change_admission(w, flow, help, p, count);
       return true;
     case RasMessage.ADMISSION_CONFIRM:
     case RasMessage.LOCATION_CONFIRM: {
       const find = find_of(w, count, Role.CALL_SIGNAL);
-      if (changetype<usize>(find) == 0 || !read_address(flow, find, message)) return true;
+      if (changetype<usize>(find) == 0 || !read_address(flow, find)) return true;
       // Who is asked whether he may answer need not be told where he is.
-      const admits = find_at(w, 0).value == RasMessage.ADMISSION_CONFIRM;
-      if (admits && is_address(changetype<usize>(tuple_of(flow, p.dir ^ 1)))) return true;
-      return expect_call(w, flow, help, p);
+      const own = tuple_of(flow, p.dir);
+      if (find_at(w, 0).value == RasMessage.ADMISSION_CONFIRM && is_address(changetype<usize>(own) + offsetof<Tuple>("dst_lo"))) {
+        if (rewritten) change_call_signal(w, flow, help, p, count);
+        return true;
+      }
+      return expect(w, p, calls(from_other_end_to(w, flow, help, p, Proto.TCP)));
     }
+    case RasMessage.INFO_RESPONSE:
+      if (!rewritten) return true;
+      change_ras_address(w, flow, p, count);
+      change_call_signal(w, flow, help, p, count);
+      return true;
     default:
       return true;
   }
@@ -89,21 +116,38 @@ function find_of(w: World, count: i32, role: u32): Find {
   return changetype<Find>(0);
 }
 
+/** Who asks whether he may call or answer says where he is (process_arq()). */
+function change_admission(w: World, flow: Flow, help: Help, p: Packet, count: i32): void {
+  const own = changetype<usize>(tuple_of(flow, p.dir));
+  const called = find_of(w, count, Role.CALLED);
+  if (changetype<usize>(called) && read_address(flow, called) && is_address(own) && read_port() == signal_port(help, p.dir)) {
+    change_address(w, p, called, seen_as(flow, p), signal_port(help, p.dir ^ 1));
+    return;
+  }
+  const caller = find_of(w, count, Role.CALLER);
+  if (changetype<usize>(caller) && read_address(flow, caller) && is_address(own)) {
+    change_address(w, p, caller, seen_as(flow, p), read_port());
+  }
+}
+
 /** The first of the addresses of who registers that is his own: there he may be called (expect_q931()). */
-function expect_calls(w: World, flow: Flow, help: Help, p: Packet, message: usize, count: i32): bool {
+function expect_calls(w: World, flow: Flow, help: Help, p: Packet, count: i32): bool {
   for (let i: i32 = 0; i < count; i++) {
     const find = find_at(w, i);
-    if (find.role == Role.CALL_SIGNAL && read_address(flow, find, message) && is_senders(flow, p)) return expect_call(w, flow, help, p);
+    if (find.role != Role.CALL_SIGNAL || !read_address(flow, find) || !is_senders(flow, p)) continue;
+    const e = calls(from_other_end(w, flow, help, p, Proto.TCP, 0));
+    if (!is_rewritten(flow)) return expect(w, p, e);
+    if (expect_signalling(w, flow, help, p, e, find)) change_loopback(w, flow, help, p, find, count);
+    return true;
   }
   return true;
 }
 
-/** Calls to the address that was read, any number of them. */
-function expect_call(w: World, flow: Flow, help: Help, p: Packet): bool {
-  const e = other_end(w, flow, help, p, Proto.TCP, 0);
+/** Calls, any number of them. */
+function calls(e: Expectation): Expectation {
   e.flags = <u8>ExpectFlag.PERMANENT;
   e.assign_helper = <u8>Helper.Q931;
-  return expect(w, p, e);
+  return e;
 }
 
 /** Gives the entry so many seconds from now. Jiffies have 32 bits: with what is too long it dies right behind the packet. */

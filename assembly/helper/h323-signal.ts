@@ -8,7 +8,12 @@ import { Find, FINDS_MAX, Flow, Help, Packet, World } from "../layout";
 import { CtState, ExpectFlag, Helper, HelperFault, Proto, Reason } from "../vocabulary";
 import { CALL_FORWARDED, USER_INFORMATION } from "./h225";
 import { CONTROL_MESSAGE, Role, SEPARATE_LAN_STACK } from "./h245";
-import { find_at, h323_of, is_senders, other_end, read_address, read_port } from "./h323";
+import {
+  find_at, from_other_end, from_other_end_to, h323_of, is_senders, message_at, read_address, read_port, set_message,
+} from "./h323";
+import {
+  begin_pairs, change_called, change_caller, expect_data, expect_forwarded_call, expect_pair, expect_signalling, is_hidden, is_rewritten,
+} from "./h323-nat";
 import { stays_on_its_side } from "./h323-route";
 import { ALL, expect, payload, payload_length, refuse } from "./helper";
 import { read_message } from "./per";
@@ -39,8 +44,9 @@ let found: u32 = 0;
 /** Reads the TPKTs of a segment; one that is not whole ends it (get_tpkt_data()). False if an expectation failed. */
 function read_stream(w: World, flow: Flow, p: Packet, h245: bool): bool {
   found = 0;
+  begin_pairs();
   if (p.ct_state != CtState.ESTABLISHED) return true;
-  if (flow.protonum != Proto.TCP && p.l4_captured < TCP_HEADER) return true;
+  if (flow.protonum != Proto.TCP && !is_like_tcp(flow, p)) return true;
   const help = help_of(w, flow);
   const length = payload_length(p, true, ALL);
   const start = payload(p, true);
@@ -59,20 +65,32 @@ function read_stream(w: World, flow: Flow, p: Packet, h245: bool): bool {
     if (before == 0 || before > length) return true;
     size = before;
   }
+  let data = start + at;
   while (true) {
-    if (!read_tpkt(w, flow, help, p, start + at, size, h245)) return false;
+    if (!read_tpkt(w, flow, help, p, data, at, size, h245)) return false;
     if (broken) return true;
+    // Where something was changed the message has moved.
+    data = (h245 ? message_at() : payload(p, true) + at) + size;
     at += size;
-    if (length - at <= TPKT_HEADER || be16(start + at) != 0x300) return true;
-    size = be16(start + at + 2);
+    if (length - at <= TPKT_HEADER || be16(data) != 0x300) return true;
+    size = be16(data + 2);
     if (size < TPKT_HEADER || size > length - at) return true;
+    data += TPKT_HEADER;
     at += TPKT_HEADER;
     size -= TPKT_HEADER;
   }
 }
 
-/** Reads a message and does what it says. False if an expectation failed. */
-function read_tpkt(w: World, flow: Flow, help: Help, p: Packet, start: usize, length: u32, h245: bool): bool {
+/**
+ * Has a datagram what would be a header of TCP? Where it says that there is less than the header of UDP, the kernel would change
+ * bytes behind the packet.
+ */
+function is_like_tcp(flow: Flow, p: Packet): bool {
+  return p.l4_captured >= TCP_HEADER && (!is_rewritten(flow) || payload(p, true) >= payload(p, false));
+}
+
+/** Reads the message at `start`, `offset` bytes behind the header, and does what it says. False if an expectation failed. */
+function read_tpkt(w: World, flow: Flow, help: Help, p: Packet, start: usize, offset: u32, length: u32, h245: bool): bool {
   let size = length;
   if (!h245) {
     const skipped = user_information(start, length);
@@ -82,6 +100,7 @@ function read_tpkt(w: World, flow: Flow, help: Help, p: Packet, start: usize, le
     }
     size = be16(start + skipped - 3) - 1;
     start += skipped;
+    offset += skipped;
   }
   const type = h245 ? CONTROL_MESSAGE : USER_INFORMATION;
   const finds = read_message(type, h245 ? Role.CONTROL : Role.NONE, start, size, h323_of(w).finds());
@@ -94,7 +113,8 @@ function read_tpkt(w: World, flow: Flow, help: Help, p: Packet, start: usize, le
     broken = true;
     return true;
   }
-  return follow(w, flow, help, p, start, finds);
+  set_message(start, offset);
+  return follow(w, flow, help, p, finds);
 }
 
 /** Where a Q.931 message has its user-user information (ITU-T Q.931 section 4), 0 if nowhere (DecodeQ931()). */
@@ -118,7 +138,7 @@ function user_information(start: usize, length: u32): u32 {
 }
 
 /** Expects what a message announces (process_q931(), process_h245()). */
-function follow(w: World, flow: Flow, help: Help, p: Packet, message: usize, count: i32): bool {
+function follow(w: World, flow: Flow, help: Help, p: Packet, count: i32): bool {
   let acknowledges = false;
   let separate = false;
   let forwarded = false;
@@ -129,7 +149,7 @@ function follow(w: World, flow: Flow, help: Help, p: Packet, message: usize, cou
     const role: u32 = find.role;
     if (role == Role.CHANNEL || role == Role.CHANNEL_ACK || role == Role.CONTROL) {
       // T.120 of an acknowledgement comes behind media there, though it stands before them.
-      if (!expect_t120(w, flow, help, p, late, message)) return false;
+      if (!expect_t120(w, flow, help, p, late)) return false;
       late = changetype<Find>(0);
       separate = false;
       acknowledges = role == Role.CHANNEL_ACK;
@@ -139,56 +159,70 @@ function follow(w: World, flow: Flow, help: Help, p: Packet, message: usize, cou
       target = find;
     } else if (role == Role.FACILITY_REASON) {
       forwarded = find.value == CALL_FORWARDED;
-      if (forwarded && changetype<usize>(target) && !expect_forwarded(w, flow, help, p, target, message)) return false;
+      if (forwarded && changetype<usize>(target) && !expect_forwarded(w, flow, help, p, target)) return false;
     } else if (forwarded) {
       continue;
+    } else if (role == Role.CALLED) {
+      if (is_rewritten(flow)) change_called(w, flow, p, find);
+    } else if (role == Role.CALLER) {
+      if (is_rewritten(flow)) change_caller(w, flow, p, find);
     } else if (role == Role.H245) {
-      if (!expect_h245(w, flow, help, p, find, message)) return false;
+      if (!expect_h245(w, flow, help, p, find)) return false;
     } else if (role == Role.DATA_PROTOCOL) {
       separate = find.value == SEPARATE_LAN_STACK;
     } else if (role == Role.MEDIA) {
-      if (!expect_media(w, flow, help, p, find, message)) return false;
+      if (!expect_media(w, flow, help, p, find)) return false;
     } else if (role == Role.T120) {
       if (acknowledges) late = find;
-      else if (separate && !expect_t120(w, flow, help, p, find, message)) return false;
+      else if (separate && !expect_t120(w, flow, help, p, find)) return false;
     }
   }
-  return expect_t120(w, flow, help, p, late, message);
+  return expect_t120(w, flow, help, p, late);
 }
 
 /** H.245 will be spoken (expect_h245()). */
-function expect_h245(w: World, flow: Flow, help: Help, p: Packet, find: Find, message: usize): bool {
-  if (!read_address(flow, find, message) || !is_senders(flow, p)) return true;
-  const e = other_end(w, flow, help, p, Proto.TCP, 0);
+function expect_h245(w: World, flow: Flow, help: Help, p: Packet, find: Find): bool {
+  if (!read_address(flow, find) || !is_senders(flow, p)) return true;
+  const e = from_other_end(w, flow, help, p, Proto.TCP, 0);
   e.assign_helper = <u8>Helper.H245;
-  return expect(w, p, e);
+  if (!is_hidden(flow, p)) return expect(w, p, e);
+  expect_signalling(w, flow, help, p, e, find);
+  return true;
 }
 
 /** The other end shall call somebody else (expect_callforwarding()). */
-function expect_forwarded(w: World, flow: Flow, help: Help, p: Packet, find: Find, message: usize): bool {
-  if (!read_address(flow, find, message) || read_port() == 0) return true;
-  const e = other_end(w, flow, help, p, Proto.TCP, 0);
+function expect_forwarded(w: World, flow: Flow, help: Help, p: Packet, find: Find): bool {
+  if (!read_address(flow, find) || read_port() == 0) return true;
+  const e = from_other_end_to(w, flow, help, p, Proto.TCP);
   if (stays_on_its_side(w, e)) return true;
   e.assign_helper = <u8>Helper.Q931;
-  return expect(w, p, e);
+  if (!is_hidden(flow, p)) return expect(w, p, e);
+  expect_forwarded_call(w, flow, p, e, find);
+  return true;
 }
 
 /** Data comes, maybe in several connections; nothing if there is no find (expect_t120()). */
-function expect_t120(w: World, flow: Flow, help: Help, p: Packet, find: Find, message: usize): bool {
-  if (changetype<usize>(find) == 0 || !read_address(flow, find, message) || !is_senders(flow, p)) return true;
-  const e = other_end(w, flow, help, p, Proto.TCP, 0);
+function expect_t120(w: World, flow: Flow, help: Help, p: Packet, find: Find): bool {
+  if (changetype<usize>(find) == 0 || !read_address(flow, find) || !is_senders(flow, p)) return true;
+  const e = from_other_end(w, flow, help, p, Proto.TCP, 0);
   e.flags = <u8>ExpectFlag.PERMANENT;
-  return expect(w, p, e);
+  if (!is_hidden(flow, p)) return expect(w, p, e);
+  expect_data(w, flow, p, e, find);
+  return true;
 }
 
 /** Media and their control come, or neither (expect_rtp_rtcp()). */
-function expect_media(w: World, flow: Flow, help: Help, p: Packet, find: Find, message: usize): bool {
-  if (!read_address(flow, find, message) || !is_senders(flow, p)) return true;
-  const rtp = other_end(w, flow, help, p, Proto.UDP, 0);
-  const rtcp = other_end(w, flow, help, p, Proto.UDP, 1);
+function expect_media(w: World, flow: Flow, help: Help, p: Packet, find: Find): bool {
+  if (!read_address(flow, find) || !is_senders(flow, p)) return true;
+  const rtp = from_other_end(w, flow, help, p, Proto.UDP, 0);
+  const rtcp = from_other_end(w, flow, help, p, Proto.UDP, 1);
   const number = bswap<u16>(read_port());
   rtp.dport = bswap<u16>(number & ~1);
   rtcp.dport = bswap<u16>(number | 1);
+  if (is_hidden(flow, p)) {
+    expect_pair(w, flow, help, p, rtp, rtcp, find);
+    return true;
+  }
   if (expect_related(w, rtp) != Refused.NO) return false;
   if (expect_related(w, rtcp) == Refused.NO) return true;
   const made = look_for_expectation(w, changetype<usize>(rtp), rtp.zone);

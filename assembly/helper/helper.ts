@@ -20,11 +20,11 @@ import { pptp_help } from "./pptp";
 import { adjust_numbers } from "./rewrite";
 import { sane_help } from "./sane";
 import { sip_help } from "./sip";
+import { snmp_help, snmp_trap_help } from "./snmp";
 import { tftp_help } from "./tftp";
 
-const UDP_HEADER: u32 = 8;
+export const UDP_HEADER: u32 = 8;
 const NETBIOS_NS_PORT: u16 = 137;
-const SNMP_PORT: u16 = 161;
 
 /** Shows a packet to the helper of its entry; `looped` if it comes back by loopback. The reason if it may not pass. */
 export function help(w: World, p: Packet, looped: bool): Reason {
@@ -45,7 +45,8 @@ function show(w: World, flow: Flow, p: Packet): bool {
     case Helper.IRC: return irc_help(w, flow, p);
     case Helper.SANE: return sane_help(w, flow, p);
     case Helper.NETBIOS_NS: return broadcast_help(w, flow, p, bswap<u16>(NETBIOS_NS_PORT));
-    case Helper.SNMP: return broadcast_help(w, flow, p, bswap<u16>(SNMP_PORT));
+    case Helper.SNMP: return snmp_help(w, flow, p);
+    case Helper.SNMP_TRAP: return snmp_trap_help(w, flow, p);
     case Helper.AMANDA: return amanda_help(w, flow, p);
     case Helper.PPTP: return pptp_help(w, flow, p);
     case Helper.SIP: return sip_help(w, flow, p);
@@ -106,14 +107,14 @@ export function expect(w: World, p: Packet, e: Expectation): bool {
   return expect_related(w, e) == Refused.NO || refuse(p, HelperFault.CANNOT_ADD_EXPECTATION);
 }
 
-/** Other ports that are tried where the announced one is expected already (nf_nat_exp_find_port()). */
+/** Other ports that are tried where the announced one is expected already. */
 const PORTS_TRIED: u32 = 128;
 
 /**
  * Expects what was put together at `port` (wire order), or where that is taken at one above it, which the target's port then
- * is. Returns the expectation; null if the packet may not pass because there is none.
+ * is. Returns the expectation; null if there is none (nf_nat_exp_find_port()).
  */
-export function expect_port(w: World, p: Packet, e: Expectation, port: u16): Expectation {
+export function find_port(w: World, e: Expectation, port: u16): Expectation {
   const first = bswap16(port);
   const range = 65535 - first;
   e.dport = port;
@@ -123,8 +124,14 @@ export function expect_port(w: World, p: Packet, e: Expectation, port: u16): Exp
     if (refused != Refused.CLASH || left == 0) break;
     e.dport = <u16>bswap16(first + draw_below(w, range));
   }
-  refuse(p, HelperFault.ALL_PORTS_IN_USE);
   return changetype<Expectation>(0);
+}
+
+/** find_port(); where there is none the packet may not pass. */
+export function expect_port(w: World, p: Packet, e: Expectation, port: u16): Expectation {
+  const made = find_port(w, e, port);
+  if (changetype<usize>(made) == 0) refuse(p, HelperFault.ALL_PORTS_IN_USE);
+  return made;
 }
 
 /** The expectation that was made of this one a moment ago. */

@@ -71,6 +71,8 @@ let at: u32 = 0;
 let end: u32 = 0;
 let finds: usize = 0;
 let found: u32 = 0;
+/** Number of the item of a list in work. */
+let item: u32 = 0;
 
 /** Reads a message; returns how many finds there are at `target` (Find[FINDS_MAX]), -1 if the message is broken. */
 export function read_message(type: usize, role: u32, start: usize, length: u32, target: usize): i32 {
@@ -88,6 +90,7 @@ function find(role: u32, kind: FindKind, value: u32): void {
   found++;
   f.role = <u8>role;
   f.kind = <u8>kind;
+  f.item = <u16>item;
   f.value = value;
 }
 
@@ -188,10 +191,11 @@ function walk_list(type: usize, live: bool, role: u32): bool {
   if (count < 0) return false;
   const wanted = load<u32>(type, 4);
   const attributes = load<u32>(type, 8);
-  const item = load<u32>(type, 12);
+  const type_of_item: usize = load<u32>(type, 12);
   for (let i: u32 = 0; i < <u32>count; i++) {
     if (attributes & OPEN) align();
-    if (!walk_part(attributes, item, live, live && i < wanted, role)) return false;
+    item = i;
+    if (!walk_part(attributes, type_of_item, live, live && i < wanted, role)) return false;
   }
   return true;
 }

@@ -11,7 +11,7 @@ import { end_flow, evict_flow } from "../conntrack";
 import {
   expect_related, expect_source, expect_sport, expect_target, helping_of, look_for_expectation, Refused, unlink_expectation,
 } from "../expect";
-import { find_flow } from "../flow-table";
+import { find_flow, find_in_zones } from "../flow-table";
 import { help_of } from "../help";
 import { Expectation, Flow, Help, Helping, Packet, Tuple, World } from "../layout";
 import { tuple_hash } from "../tuple";
@@ -322,9 +322,10 @@ function end_direction(w: World, control: Flow, help: Help, when: u64, p: Packet
   tuple.dport = original ? calls.pac : calls.pns;
   tuple.protonum = <u8>Proto.GRE;
   tuple.l3num = help.l3num;
-  tuple.zone = help.zone;
+  tuple.zone = control.zone;
   const by_packet = changetype<usize>(p) != 0;
-  const found = find_flow(w, tuple, tuple_hash(tuple));
+  const hash = tuple_hash(tuple);
+  const found = w.templates ? find_in_zones(w, tuple, hash, control.reply_zone, true) : find_flow(w, tuple, hash);
   if (found) {
     const flow = changetype<Flow>(found);
     if (flow.expires <= when) end_flow(w, flow, flow.expires);

@@ -98,7 +98,10 @@ export function replace_in_stream(w: World, flow: Flow, p: Packet, offset: u32, 
   return true;
 }
 
-/** The bytes behind this segment move by `difference`, unless it is an older one than the last that moved them (nf_ct_seqadj_set()). */
+/**
+ * The bytes behind this segment move by `difference`, unless it is an older one than the last that moved them
+ * (nf_ct_seqadj_set()).
+ */
 export function move_stream(w: World, flow: Flow, p: Packet, difference: i32): void {
   if (difference == 0) return;
   flow.status |= <u16>Status.SEQ_ADJUST;

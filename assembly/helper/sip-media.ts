@@ -103,7 +103,8 @@ function change_session(w: World, p: Packet, session: u32): bool {
 
 /** SipClass of a media line, 0 for other media. */
 function media_class(at: usize, length: u32): u32 {
-  const names = memory.data<u8>([97, 117, 100, 105, 111, 32, 118, 105, 100, 101, 111, 32, 105, 109, 97, 103, 101, 32]); // "audio video image "
+  // "audio video image "
+  const names = memory.data<u8>([97, 117, 100, 105, 111, 32, 118, 105, 100, 101, 111, 32, 105, 109, 97, 103, 101, 32]);
   if (length < KIND_BYTES) return 0;
   for (let i: u32 = 0; i < 3; i++) {
     if (is_text(at, names + i * KIND_BYTES, KIND_BYTES)) return SipClass.AUDIO + i;

@@ -2,7 +2,7 @@
 // since a message that is rewritten moves.
 
 import { put_u32 } from "../format/write";
-import { Flow, Packet, World } from "../layout";
+import { Packet, World } from "../layout";
 import { L3, Proto } from "../vocabulary";
 import { payload, scratch } from "./helper";
 import { replace, written } from "./rewrite";

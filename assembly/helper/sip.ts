@@ -7,7 +7,7 @@ import { expect_source, helping_of, unlink_expectation } from "../expect";
 import { help_of } from "../help";
 import { Expectation, Flow, Help, Packet, World } from "../layout";
 import { set_expiry } from "../timer";
-import { CtState, Dir, ExpectFlag, Helper, HelperFault, Proto, Reason, Status } from "../vocabulary";
+import { CtState, ExpectFlag, Helper, HelperFault, Proto, Reason, Status } from "../vocabulary";
 import { ALL, expect, expect_port, expectation_of, payload, payload_length, refuse, scratch, tuple_of } from "./helper";
 import { SipClass } from "./policy";
 import { is_translated, move_stream } from "./rewrite";
@@ -55,7 +55,7 @@ export function sip_help(w: World, flow: Flow, p: Packet): bool {
 }
 
 /** More than any segment announces: behind that it is not read on, for there is room for so many events of a packet only. */
-const ANNOUNCED_MAX: u64 = 128;
+const ANNOUNCED_MAX: u32 = 128;
 
 /** Messages follow each other; each says how long its body is. One that is not complete is not read. */
 function read_stream(w: World, flow: Flow, p: Packet, length: u32): bool {

@@ -162,6 +162,8 @@ if (offsetof<TimerChunk>() != 64) ERROR("TimerChunk is 64 bytes");
   pad: u64;
 }
 if (offsetof<Account>() != 64) ERROR("Account is 64 bytes");
+/** Bytes of an account where no rule looks at labels. */
+export const ACCOUNT_SHORT: u32 = 40;
 
 // IndexBucket: a cache line of the index (64 bytes)
 //   0       28   32       60

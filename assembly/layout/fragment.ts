@@ -39,7 +39,8 @@
   /** Lane queues of the batch as decode_batch() has them. */
   queues: u32; // 96
   lengths: u32;
-  lanes: u32;
+  /** Shard table. */
+  shards: u32;
   pad_0: u32;
   pad_1: u64; // 112
   pad_2: u64;
@@ -53,7 +54,10 @@ export const DEFRAG_BLOCK: u32 = 256;
   /** Next queue of the bucket. */
   next: u32; // 0
   hash: u32;
-  /** Key: addresses, identification; protocol (IPv4) or interface (IPv6, where it counts), family above bit 16, and bit 24 for what leaves. */
+  /**
+   * Key: addresses, identification; protocol (IPv4) or interface (IPv6, where it counts), family above bit 16, and bit 24 for what
+   * leaves.
+   */
   src_lo: u64;
   src_hi: u64; // 16
   dst_lo: u64;

@@ -6,7 +6,8 @@
   role: u8;
   /** FindKind (assembly/helper/per.ts). */
   kind: u8;
-  pad: u16;
+  /** Which of the items of the list around it, from 0; means nothing without a list. */
+  item: u16;
   /** Of an address: where in the message it stands, in bytes; else the number, or which alternative. */
   value: u32;
 }
@@ -14,6 +15,9 @@ if (offsetof<Find>() != 8) ERROR("Find is 8 bytes");
 
 /** More than any message can hold: 30 channels and 4 messages of H.245 with seven each, and what stands before them. */
 export const FINDS_MAX: u32 = 256;
+
+/** How many pairs of ports for media are tried in vain for a packet's announcements. */
+export const PAIRS_MAX: u32 = 64;
 
 // NextHop: the way that an interval of addresses is reached by, sorted by start (24 bytes). Addresses as numbers, of IPv4 in `lo`.
 @unmanaged export class NextHop {

@@ -1,6 +1,6 @@
 // What is kept of helpers and of what they expect?
 
-// Helping: helpers and expectations of a world (104 bytes), then two Expectations in the making, then HELPER_SCRATCH bytes
+// Helping: helpers and expectations of a world (112 bytes), then two Expectations in the making, then HELPER_SCRATCH bytes
 @unmanaged export class Helping {
   /** u32 per flow, parallel to the flows: its Help. Meaningful where the status has HELPER or EXPECTED. */
   slots: u32; // 0
@@ -22,8 +22,8 @@
   begun: u32;
   /** No expectation expires before, ns since 1970. */
   next_expiry: u64; // 48
-  /** Expectations made so far: the number of the last one. */
-  made: u64;
+  /** Expectation.id of the last one. */
+  last_id: u64;
   /** Connections that have calls in the keymap of GRE: the first one's Help (helper/pptp.ts). */
   keymap: u32; // 64
   /** Broadcast[], one with mask 0 at the end. */
@@ -36,11 +36,15 @@
   captured_bytes: u32;
   captured_ip_len: u32;
   captured_l4_len: u32;
+  /** Expectations made so far. */
+  made: u32; // 96
+  /** Expectations wanted so far of others than the two hosts of the connection that announced them. */
+  beyond: u32;
   /** 1 if bytes of the payload were replaced in the copy. */
-  replaced: u32; // 96
+  replaced: u32; // 104
   pad: u32;
 }
-if (offsetof<Helping>() != 104) ERROR("Helping is 104 bytes");
+if (offsetof<Helping>() != 112) ERROR("Helping is 112 bytes");
 /** 64 bytes in which a helper may put together what it reads, then 96 for what it writes. */
 export const HELPER_SCRATCH: u32 = 160;
 /** The longest IP packet, its header included. */
@@ -57,6 +61,8 @@ export const REWRITE_BYTES: u32 = 0x10040;
 if (offsetof<Broadcast>() != 12) ERROR("Broadcast is 12 bytes");
 
 export const EXPECTATION_BUCKETS: u32 = 1024;
+/** More expectations than one packet makes: what they are numbered by does not depend on other packets. */
+export const EXPECTATION_IDS: u64 = 2048;
 
 // SeqAdjust: by how much the bytes of one direction have moved (12 bytes; kernel: struct nf_ct_seqadj)
 @unmanaged export class SeqAdjust {
@@ -150,7 +156,7 @@ if (offsetof<Help>() != 160) ERROR("Help is 160 bytes");
   pad_0: u16;
   /** Expiry, ns since 1970. */
   expires: u64; // 64
-  /** Number in order of making, from 1; 0: the record is free. */
+  /** Number of the packet that announced it * EXPECTATION_IDS, plus which of that packet's; 0: the record is free. */
   id: u64; // 72
   /** Help of the entry that expects. */
   master: u32; // 80

@@ -11,6 +11,9 @@
   oif: u16;
 }
 if (offsetof<Route4>() != 8) ERROR("Route4 is 8 bytes");
+/** Networks of 16 bits, each of which says where among the intervals to look: in most there is no more than one. */
+export const NETWORKS4: u32 = 65536;
+
 @unmanaged export class Route6 {
   start_hi: u64;
   start_lo: u64;

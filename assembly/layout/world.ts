@@ -23,9 +23,9 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   sysctls: u32; // 0
   /** Step[2][5][STEPS_MAX]: family (IPv4, IPv6), then hook. */
   steps: u32;
-  /** Route4[], count. */
+  /** Route4[]; and u32[NETWORKS4 + 1]: number of the interval that each /16 begins in, then that of the last one. 0 without. */
   routes4: u32;
-  routes4_count: u32;
+  networks4: u32;
   /** Route6[], count. */
   routes6: u32; // 16
   routes6_count: u32;
@@ -43,7 +43,7 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   flows_end: u32;
   flows_top: u32;
   flows_free: u32;
-  /** Account[] parallel to the flows, 0 if neither accounting nor timestamps are on. */
+  /** Account[] parallel to the flows, 0 if neither accounting nor timestamps nor labels are wanted. */
   accounts: u32; // 56
   /** Confirmed entries. */
   flow_count: u32;
@@ -114,14 +114,18 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   /** Sights, and Recent: answers that the host gave. 0 where no side of a packet is ever told. */
   sights: u32; // 240
   answers: u32;
-  /** Area of Sent records: start, end, write position; 0 unless somebody wants packets as they left. */
-  sent: u32; // 248
-  sent_end: u32;
-  sent_top: u32; // 256
+  /** Bytes of one of the `accounts`: ACCOUNT_SHORT, or all of Account. */
+  account_bytes: u32; // 248
   /** u32[INTERFACES_MAX]: MTU of each interface, 0 unknown; 0 where none is known. */
   mtus: u32;
+  /** Area of Sent records: start, end, write position; 0 unless somebody wants packets as they left. */
+  sent: u32; // 256
+  sent_end: u32;
+  sent_top: u32; // 264
+  /** Records begin at multiples of 8. */
+  pad: u32;
 }
-if (offsetof<World>() != 264) ERROR("World is 264 bytes");
+if (offsetof<World>() != 272) ERROR("World is 272 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

@@ -12,8 +12,8 @@ import { Flow, Packet, SctpState, World } from "../layout";
 import { timeout_ns } from "../sysctl";
 import { EventBit, Reason, SctpChunk, SctpConntrack, Status, Sysctl } from "../vocabulary";
 import {
-  SCTP_CHUNK_HEADER, SCTP_HEADER, SCTP_INIT_CHUNK, SCTP_T_FLAG, sctp_chunk_raw_length, sctp_chunk_step, sctp_chunk_type,
-  sctp_has_chunk, sctp_init_tag, sctp_vtag,
+  SCTP_HEADER, SCTP_INIT_CHUNK, SCTP_T_FLAG, sctp_chunk_raw_length, sctp_chunk_step, sctp_chunk_type, sctp_has_chunk,
+  sctp_init_tag, sctp_vtag,
 } from "../wire/sctp";
 import { sctp_next_state } from "./sctp-states";
 import { shown_state, Track } from "./tracker";

@@ -112,8 +112,8 @@ const USUAL_MASK: u32 = ANSWERED | Status.SEQ_ADJUST;
 
 /**
  * tcp_packet() for what nearly every packet is: an ACK in window, SYN, FIN and RST aside, of an assured connection in
- * ESTABLISHED that no helper rewrites. It stays there, so neither table nor exceptions nor events play a part. False if the packet is anything
- * else: then nothing was changed, and tcp_packet() has to look at it.
+ * ESTABLISHED that no helper rewrites. It stays there, so neither table nor exceptions nor events play a part. False if the
+ * packet is anything else: then nothing was changed, and tcp_packet() has to look at it.
  */
 export function tcp_established(w: World, flow: Flow, p: Packet, dir: u32): bool {
   if (flow.tcp_state != TcpConntrack.ESTABLISHED || (flow.status & USUAL_MASK) != ANSWERED || w.trace) return false;

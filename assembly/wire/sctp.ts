@@ -9,7 +9,7 @@ import { SctpChunk } from "../vocabulary";
 import { crc32c, crc32c_zero_word } from "./crc32c";
 
 export const SCTP_HEADER: u32 = 12;
-export const SCTP_CHUNK_HEADER: u32 = 4;
+const SCTP_CHUNK_HEADER: u32 = 4;
 /** Chunk header and fixed part of INIT and INIT ACK. */
 export const SCTP_INIT_CHUNK: u32 = 20;
 

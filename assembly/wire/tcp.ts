@@ -5,11 +5,8 @@ import { be16, be32 } from "../bytes";
 export const TCP_FIN: u32 = 1;
 export const TCP_SYN: u32 = 2;
 export const TCP_RST: u32 = 4;
-export const TCP_PSH: u32 = 8;
 export const TCP_ACK: u32 = 16;
 export const TCP_URG: u32 = 32;
-export const TCP_ECE: u32 = 64;
-export const TCP_CWR: u32 = 128;
 
 export const TCP_HEADER_MIN: u32 = 20;
 

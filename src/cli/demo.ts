@@ -2,8 +2,8 @@
 
 import { readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import picocolors from 'picocolors';
+import { packageFile } from '../built.ts';
 import { loadHost } from '../host.ts';
 import { writeStandardOutput } from '../output.ts';
 import { ConntrackLines } from '../report/conntrack-text.ts';
@@ -16,10 +16,8 @@ import { colorful } from './replay.ts';
 /** Events that are shown. */
 const EVENTS_SHOWN = 12;
 
-/** The package's `captures` folder: this file runs as build/src/cli/demo.js. */
 function capturesFolder(): string {
-  const folder = fileURLToPath(new URL('../../../captures', import.meta.url));
-  return relative(process.cwd(), folder) || '.';
+  return relative(process.cwd(), packageFile('captures')) || '.';
 }
 
 async function title(command: string): Promise<void> {

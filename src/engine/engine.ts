@@ -2,7 +2,7 @@
 // name is typed here; numbers that mean failure become errors here and in the pool.
 
 import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
+import { packageFile } from '../built.ts';
 
 /** Exports of assembly/index.ts. Addresses are unsigned 32-bit numbers that V8 hands out signed: see `unsigned`. */
 export interface EngineExports extends WebAssembly.Exports {
@@ -15,7 +15,7 @@ export interface EngineExports extends WebAssembly.Exports {
     checksums: number,
     queues: number,
     lengths: number,
-    lanes: number,
+    shards: number,
     fragments: number,
     sights: number,
   ): number;
@@ -29,13 +29,14 @@ export interface EngineExports extends WebAssembly.Exports {
   next_expectation(world: number, expectation: number): number;
   describe_expectation(expectation: number, event: number, nowLow: number, nowHigh: number): void;
   preload_flow(world: number, template: number, helper: number): number;
-  hash_tuple(tuple: number): number;
+  lane_of_tuple(shards: number, tuple: number): number;
 }
 
-/** Shards that packets are dealt into (assembly/process.ts). */
+/** Shards that packets are dealt into, and bytes of a shard table (assembly/shard.ts). */
 export const SHARDS = 4096;
+export const SHARD_TABLE_BYTES = SHARDS + 1;
 /** Bytes of scratch memory that init_instance() wants. */
-export const SCRATCH_BYTES = 512;
+export const SCRATCH_BYTES = 576;
 /** Bytes of a timing wheel (assembly/timer.ts). */
 export const WHEEL_BYTES = 4160;
 
@@ -47,10 +48,7 @@ export function unsigned(address: number): number {
 export type EngineBuild = 'release' | 'debug';
 
 export async function compileEngine(build: EngineBuild = 'release'): Promise<WebAssembly.Module> {
-  // Sources lie in src/engine, compiled files in build/src/engine: the engine is in build/engine for both.
-  const compiled = import.meta.url.endsWith('.js');
-  const file = new URL(compiled ? `../../engine/${build}.wasm` : `../../build/engine/${build}.wasm`, import.meta.url);
-  return WebAssembly.compile(await readFile(fileURLToPath(file)));
+  return WebAssembly.compile(await readFile(packageFile(`build/engine/${build}.wasm`)));
 }
 
 /** A fresh instance over the run's memory. `scratch`: SCRATCH_BYTES of its own; `seed`: the run's hash seed. */

@@ -4,7 +4,7 @@ import { Helper, Sysctl } from '../../assembly/vocabulary.ts';
 import type { InterfaceNames } from '../capture/interfaces.ts';
 import { HostError } from '../errors.ts';
 import type { Host } from '../host.ts';
-import { helperName, helperNumber, UNTRANSLATED } from '../ruleset/helpers.ts';
+import { helperNumber } from '../ruleset/helpers.ts';
 import type { CompiledRuleset } from '../ruleset/index.ts';
 import { IPV4, IPV6 } from '../topology/addresses.ts';
 import { compileNextHops } from '../topology/compile.ts';
@@ -41,36 +41,33 @@ export function usesHelpers({ host: { conntrack, sysctls }, rules }: Helped): bo
 }
 
 /**
- * A helper rewrites what NAT changes. Without the rules the engine has nothing to do it with, and with some helpers it cannot.
+ * A helper rewrites what NAT changes, and without the rules the engine has nothing to do it with.
  *
- * @throws HostError naming the first entry of the host's table that has such a helper
+ * @throws HostError naming the first entry of the host's table that would need them
  */
-export function refuseEntriesBesideNat({ conntrack }: Host, nat: boolean): void {
-  for (const { translated, helper, line } of conntrack) {
-    if (helper === undefined || !(nat || translated)) continue;
-    const place = `line ${line} of the host's conntrack table`;
-    const name = helperName(helper) ?? '';
-    if (UNTRANSLATED.has(name))
-      throw new HostError('host-unsupported', `${place}: an entry with the helper ${name} is not supported beside NAT`);
-    if (!nat)
-      throw new HostError(
-        'host-missing',
-        `${place}: an entry with a helper that NAT changed needs the host's nat table`,
-      );
-  }
+export function requireNatTable({ conntrack }: Host): void {
+  const found = conntrack.find(({ translated, helper }) => translated && helper !== undefined);
+  if (found === undefined) return;
+  const place = `line ${found.line} of the host's conntrack table`;
+  throw new HostError('host-missing', `${place}: an entry with a helper that NAT changed needs the host's nat table`);
 }
 
-/** Writes a lane's Helping record: expectations as many as there may be, and with NAT room to rewrite a packet. */
+/**
+ * Most expectations that each of several lanes has room for. Where more are allowed, one lane takes over to make them, as if
+ * that were the limit.
+ */
+export const LANE_EXPECTATIONS_MAX = 16_384;
+
+/** Writes a lane's Helping record: room for `max` expectations, and with NAT room to rewrite a packet. */
 export function buildHelping(
   memory: WebAssembly.Memory,
   allocator: Allocator,
   helped: Helped,
   names: InterfaceNames,
-  translates: boolean,
+  { translates, max }: { translates: boolean; max: number },
 ): number {
   const view = new DataView(memory.buffer);
   const { host } = helped;
-  const max = host.sysctls[Sysctl.EXPECT_MAX]!;
   const shared = HELPING.size + 2 * EXPECTATION.size + HELPER_SCRATCH;
   const at = allocator.take(shared + H323.size + FINDS_MAX * FIND.size);
   if (forwardsCalls(helped)) writeNextHops(memory, allocator, host, at + shared);

@@ -8,7 +8,7 @@ import { Helper, Proto, Status } from '../../assembly/vocabulary.ts';
 import { EngineError } from '../errors.ts';
 import type { LanePlan } from '../pool/lane.ts';
 import type { ConntrackEntry, EntryTuple } from '../topology/conntrack-table.ts';
-import { type EngineExports, SHARDS } from './engine.ts';
+import type { EngineExports } from './engine.ts';
 import { FLOW, TUPLE, WORLD } from './layout.ts';
 import type { WorldImage } from './world.ts';
 
@@ -29,8 +29,7 @@ export function preloadTable(image: WorldImage, engine: EngineExports, plan: Lan
     view.setUint8(template + FLOW.tcp_state, entry.tcpState ?? entry.sctpState ?? 0);
     view.setBigUint64(template + FLOW.expires, start + BigInt(entry.timeout) * SECOND, true);
     view.setBigInt64(template + FLOW.id, BigInt(-1 - index), true);
-    const lane = bytes[plan.shardLanes + (engine.hash_tuple(template) & (SHARDS - 1))]!;
-    const world = image.lanes[lane]!;
+    const world = image.lanes[engine.lane_of_tuple(plan.shards, template)]!;
     view.setBigUint64(world + WORLD.wheel_now, start / SECOND, true);
     if (!engine.preload_flow(world, template, entry.helper ?? Helper.NONE)) {
       throw new EngineError('table-full', `the host's conntrack table does not fit into memory (entry ${index + 1})`);

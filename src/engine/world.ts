@@ -11,9 +11,10 @@ import { helperNumber } from '../ruleset/helpers.ts';
 import { type CompiledRuleset, interfaceClass, matchesInterface } from '../ruleset/index.ts';
 import { compileTopology } from '../topology/compile.ts';
 import { WHEEL_BYTES } from './engine.ts';
-import { buildHelping, buildHelps, HELP_BYTES, refuseEntriesBesideNat, usesHelpers } from './help.ts';
+import { buildHelping, buildHelps, HELP_BYTES, LANE_EXPECTATIONS_MAX, requireNatTable, usesHelpers } from './help.ts';
 import {
   ACCOUNT,
+  ACCOUNT_SHORT,
   BUCKET_NODE,
   COUNTER,
   FLOW,
@@ -22,7 +23,6 @@ import {
   INTERFACES_MAX,
   LIMITS,
   PACKET,
-  ROUTE4,
   ROUTE6,
   STEP,
   STEPS_MAX,
@@ -165,10 +165,12 @@ export class WorldImage {
     const templates = this.templates(allocator);
     const routes = host.topology && compileTopology(host.topology, this.names);
     const nat = buildNat(this.memory, allocator, rules, host.topology, this.names);
-    refuseEntriesBesideNat(host, nat !== undefined);
+    if (nat === undefined) requireNatTable(host);
     const routes4 = routes ? this.copy(allocator, routes.routes4) : 0;
+    const networks4 = routes ? this.copy(allocator, routes.networks4) : 0;
     const routes6 = routes ? this.copy(allocator, routes.routes6) : 0;
     this.dispatch = this.copy(allocator, rules.tables);
+    const expected = host.sysctls[Sysctl.EXPECT_MAX]!;
     for (let lane = 0; lane < lanes; lane++) {
       const world = allocator.take(WORLD.size);
       const set = (field: number, value: number) => this.view.setUint32(world + field, value, true);
@@ -178,7 +180,7 @@ export class WorldImage {
       set(WORLD.steps, steps);
       set(WORLD.templates, templates);
       set(WORLD.routes4, routes4);
-      set(WORLD.routes4_count, routes ? routes.routes4.length / ROUTE4.size : 0);
+      set(WORLD.networks4, networks4);
       set(WORLD.routes6, routes6);
       set(WORLD.routes6_count, routes ? routes.routes6.length / ROUTE6.size : 0);
       set(WORLD.topology, routes ? 1 : 0);
@@ -192,7 +194,11 @@ export class WorldImage {
       // The last is for the entry that expected the packet's.
       set(WORLD.logs_reserve, rules.logsPerPacket + (this.helps ? 1 : 0));
       if (this.helps) {
-        set(WORLD.helping, buildHelping(this.memory, allocator, this.plan, this.names, nat !== undefined));
+        const room = {
+          translates: nat !== undefined,
+          max: lanes === 1 ? expected : Math.min(expected, LANE_EXPECTATIONS_MAX),
+        };
+        set(WORLD.helping, buildHelping(this.memory, allocator, this.plan, this.names, room));
       }
       if (options.tally) set(WORLD.tally, allocator.take(TALLY_DECIDED + rules.rules.length * 8));
       set(WORLD.nat, nat ? nat.lane(allocator, options.seed ?? 0n) : 0);
@@ -218,7 +224,8 @@ export class WorldImage {
   /** Gives each lane a connection table of at most `bytes`. */
   buildTables(allocator: Allocator, bytes: number): void {
     const { sysctls } = this.plan.host;
-    const accounting = sysctls[Sysctl.ACCT] !== 0 || sysctls[Sysctl.TIMESTAMP] !== 0 || this.plan.rules.usesLabels;
+    const accounting = sysctls[Sysctl.ACCT] !== 0 || sysctls[Sysctl.TIMESTAMP] !== 0;
+    const accountBytes = this.plan.rules.usesLabels ? ACCOUNT.size : accounting ? ACCOUNT_SHORT : 0;
     const limited = this.lanes.some((world) => this.view.getUint32(world + WORLD.limits, true) !== 0);
     const nodes = limited ? 2 * BUCKET_NODE.size : 0;
     const translates = this.lanes.some((world) => this.view.getUint32(world + WORLD.nat, true) !== 0);
@@ -229,7 +236,7 @@ export class WorldImage {
     const perFlow =
       flowBytes +
       TIMER_CHUNK.size / TIMERS_PER_CHUNK +
-      (accounting ? ACCOUNT.size : 0) +
+      accountBytes +
       nodes +
       (translates ? SOURCE_NODE + SOURCE_BUCKET : 0) +
       (this.helps ? HELP_BYTES : 0) +
@@ -241,7 +248,8 @@ export class WorldImage {
     for (const world of this.lanes) {
       const set = (field: number, value: number) => this.view.setUint32(world + field, value, true);
       buildPool(this.view, world, allocator, flows, flowBytes);
-      set(WORLD.accounts, accounting ? allocator.take(flows * ACCOUNT.size) : 0);
+      set(WORLD.account_bytes, accountBytes);
+      set(WORLD.accounts, accountBytes ? allocator.take(flows * accountBytes) : 0);
       const limits = this.view.getUint32(world + WORLD.limits, true);
       if (limits) this.view.setUint32(limits + LIMITS.nodes, allocator.take(flows * nodes), true);
       const nat = this.view.getUint32(world + WORLD.nat, true);

@@ -1,8 +1,8 @@
 // Lanes in piscina workers, each of which runs one task as long as the run lasts.
 
-import { fileURLToPath } from 'node:url';
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { packageFile } from '../built.ts';
 import { EngineError } from '../errors.ts';
 import type { Chunk, LanePlan } from './lane.ts';
 import { ChunkStore, type Lanes } from './pool.ts';
@@ -22,7 +22,7 @@ export class LanePool implements Lanes {
     this.words = new Int32Array(plan.memory.buffer);
     this.control = plan.ring.control / 4;
     this.pool = new Piscina({
-      filename: workerFile(),
+      filename: packageFile('build/program/worker.js'),
       workerData: plan,
       minThreads: plan.lanes,
       maxThreads: plan.lanes,
@@ -51,6 +51,8 @@ export class LanePool implements Lanes {
     this.failure ??= error;
     Atomics.store(this.words, this.control + CONTROL.ABORT, 1);
     this.published();
+    Atomics.add(this.words, this.control + CONTROL.DONE, 1);
+    Atomics.notify(this.words, this.control + CONTROL.DONE);
     this.wakeChunks();
   }
 
@@ -69,9 +71,9 @@ export class LanePool implements Lanes {
   async tracked(number: number): Promise<void> {
     while (true) {
       if (this.failure) throw this.failure;
-      const epoch = Atomics.load(this.words, this.control + CONTROL.EPOCH);
+      const done = Atomics.load(this.words, this.control + CONTROL.DONE);
       if (this.isTracked(number)) return;
-      const waited = Atomics.waitAsync(this.words, this.control + CONTROL.EPOCH, epoch, 1000);
+      const waited = Atomics.waitAsync(this.words, this.control + CONTROL.DONE, done, 1000);
       if (waited.async) await waited.value;
     }
   }
@@ -92,10 +94,4 @@ export class LanePool implements Lanes {
     await this.tasks;
     await this.pool.destroy();
   }
-}
-
-/** Workers run compiled JavaScript, also when this file is run from its source. */
-function workerFile(): string {
-  const compiled = import.meta.url.endsWith('.js');
-  return fileURLToPath(new URL(compiled ? './worker.js' : '../../build/src/pool/worker.js', import.meta.url));
 }

@@ -5,9 +5,9 @@
 
 import type { DefragRegion } from '../engine/defrag.ts';
 import { type EngineExports, instantiateEngine } from '../engine/engine.ts';
-import { BATCH_PACKETS, DEFRAG, NAT, TALLY_STRANGERS, WORLD } from '../engine/layout.ts';
+import { BATCH_PACKETS, DEFRAG, HELPING, NAT, TALLY_STRANGERS, WORLD } from '../engine/layout.ts';
 import { EngineError } from '../errors.ts';
-import { instantiateRuleset } from '../ruleset/index.ts';
+import { instantiateRuleset } from '../ruleset/link.ts';
 import { BATCH, type BatchPlace, CONTROL, EVENT_AREA, LEFT, LOG_AREA, type Ring, SENT_AREA } from './ring.ts';
 
 /** What every lane of a run is made from; crosses to the workers as it is. */
@@ -23,8 +23,8 @@ export interface LanePlan {
   scratch: number[];
   /** World records per lane, per world. */
   worlds: number[][];
-  /** u8[SHARDS]: the lane of each shard. */
-  shardLanes: number;
+  /** Shard table: which lane a packet belongs to (assembly/shard.ts). */
+  shards: number;
   checksums: number;
   /** Reassembly, which all lanes share. */
   defrag: DefragRegion;
@@ -77,7 +77,7 @@ export class Lane {
       this.track(place);
       this.tracked++;
       Atomics.store(this.words, this.control + CONTROL.TRACKED + this.index, this.tracked);
-      this.publish();
+      this.publish(CONTROL.DONE);
       return true;
     }
     if (this.reassemble()) return true;
@@ -100,13 +100,13 @@ export class Lane {
     }
   }
 
-  private publish(): void {
-    Atomics.add(this.words, this.control + CONTROL.EPOCH, 1);
-    Atomics.notify(this.words, this.control + CONTROL.EPOCH);
+  private publish(word: number): void {
+    Atomics.add(this.words, this.control + word, 1);
+    Atomics.notify(this.words, this.control + word);
   }
 
   private decode(batch: number): void {
-    const { ring, lanes, checksums, shardLanes, sights } = this.plan;
+    const { ring, lanes, checksums, shards, sights } = this.plan;
     const slot = batch % ring.places.length;
     const place = ring.places[slot]!;
     const count = this.u32[place.header / 4 + BATCH.COUNT]!;
@@ -119,13 +119,13 @@ export class Lane {
       checksums,
       queues,
       lengths,
-      shardLanes,
+      shards,
       lanes,
       sights,
     );
     this.u32[place.header / 4 + BATCH.SIDED] = sided;
     Atomics.store(this.words, this.control + CONTROL.DECODED + slot, batch + 1);
-    this.publish();
+    this.publish(CONTROL.EPOCH);
   }
 
   /**
@@ -149,7 +149,7 @@ export class Lane {
       Atomics.store(this.words, this.control + CONTROL.DEFRAG_NEXT, batch + 1);
     }
     Atomics.store(this.words, turn, 0);
-    this.publish();
+    this.publish(CONTROL.EPOCH);
     return ready;
   }
 
@@ -160,7 +160,7 @@ export class Lane {
   }
 
   private defrag(place: BatchPlace): void {
-    const { defrag, lanes, checksums, shardLanes } = this.plan;
+    const { defrag, lanes, checksums, shards } = this.plan;
     const header = place.header / 4;
     const set = (field: number, value: number) => {
       this.u32[(defrag.address + field) / 4] = value;
@@ -177,7 +177,7 @@ export class Lane {
     set(DEFRAG.checksums, checksums);
     set(DEFRAG.queues, place.queues);
     set(DEFRAG.lengths, place.lengths);
-    set(DEFRAG.lanes, shardLanes);
+    set(DEFRAG.shards, shards);
     const clockLow = this.u32[header + BATCH.CLOCK_LOW]!;
     const clockHigh = this.u32[header + BATCH.CLOCK_HIGH]!;
     this.engine.defrag_batch(defrag.address, place.queues + lanes * QUEUE_BYTES, length, clockLow, clockHigh);
@@ -197,6 +197,8 @@ export class Lane {
       const sent = place.sent[this.index]![number]!;
       this.u32.fill(0, left, left + LEFT.WORDS);
       this.u32[left + LEFT.FLOWS] = this.u32[(world + WORLD.flow_count) / 4]!;
+      const helping = this.u32[(world + WORLD.helping) / 4]!;
+      if (helping) this.u32[left + LEFT.EXPECTED] = this.helped(helping, 'count') - this.helped(helping, 'made');
       const before = this.strangers(world);
       this.openAreas(world, events, logs, sent);
       const nat = this.u32[(world + WORLD.nat) / 4]!;
@@ -216,6 +218,9 @@ export class Lane {
       this.u32[left + LEFT.LOG_BYTES] = this.u32[(world + WORLD.logs_top) / 4]! - logs;
       this.u32[left + LEFT.SENT_BYTES] = this.u32[(world + WORLD.sent_top) / 4]! - sent;
       this.u32[left + LEFT.STRANGERS] = this.strangers(world) - before;
+      if (!helping) return;
+      this.u32[left + LEFT.EXPECTED]! += this.helped(helping, 'made');
+      this.u32[left + LEFT.BEYOND] = this.helped(helping, 'beyond');
     });
   }
 
@@ -223,6 +228,10 @@ export class Lane {
   private strangers(world: number): number {
     const tally = this.u32[(world + WORLD.tally) / 4]!;
     return tally && this.u32[(tally + TALLY_STRANGERS) / 4]!;
+  }
+
+  private helped(helping: number, count: 'count' | 'made' | 'beyond'): number {
+    return this.u32[(helping + HELPING[count]) / 4]!;
   }
 
   private openAreas(world: number, events: number, logs: number, sent: number): void {

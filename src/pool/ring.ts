@@ -2,14 +2,14 @@
 //
 // A batch is filled by the main thread (read and walked), decoded by whichever lane is free, tracked by every lane (its
 // own shards only), and reported by the main thread; then its place in the ring is free again. Batches are numbered from
-// 0; batch s lies in place s mod SLOTS. Every publication bumps EPOCH and wakes who waits on it.
+// 0; batch s lies in place s mod SLOTS. Whoever publishes bumps the word that others wait on, and wakes them.
 
 import { BATCH_BYTES, BATCH_PACKETS, EVENT, LOG_RECORD, PACKET, RECORD, TUPLE } from '../engine/layout.ts';
 import type { Allocator } from '../engine/memory.ts';
 
 /** Words of the control block (Int32Array indices). */
 export const CONTROL = {
-  /** Counts publications; waited on. */
+  /** Counts what was published for lanes: batches filled, decoded, reassembled; the end. Lanes wait on it. */
   EPOCH: 0,
   /** Batches filled so far. */
   FILLED: 1,
@@ -23,6 +23,8 @@ export const CONTROL = {
   DEFRAG_NEXT: 5,
   /** 1 while a lane does that. */
   DEFRAG_TURN: 6,
+  /** Counts batches that a lane has tracked. The main thread waits on it. */
+  DONE: 7,
   /** Batches tracked, per lane. */
   TRACKED: 16,
   /** Per place of the ring: number + 1 of the batch that is decoded there. */
@@ -56,9 +58,13 @@ export const LEFT = {
   FLOWS: 4,
   /** Packets that it counted with PacketFlag.STRANGER. */
   STRANGERS: 5,
-  SENT_BYTES: 6,
-  SENT_CHUNKS: 7,
-  WORDS: 8,
+  /** Expectations of the lane when the batch began, and those made since. */
+  EXPECTED: 6,
+  /** Expectations wanted so far of others than the two hosts of the connection that announced them. */
+  BEYOND: 7,
+  SENT_BYTES: 8,
+  SENT_CHUNKS: 9,
+  WORDS: 10,
 } as const;
 
 /** Room for the events and log records of one lane, world and batch; what does not fit is sent in chunks. */

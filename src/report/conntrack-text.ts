@@ -144,23 +144,17 @@ function timesText({ view, bytes, at }: EventPlace, listed: boolean): string {
 
 /** Lines of `conntrack -E` or `conntrack -L`. */
 export class ConntrackLines {
-  readonly #formatter = new Formatter();
+  #made: Formatter | undefined;
   readonly #modes: ConntrackModes;
 
   constructor(modes: ConntrackModes) {
     this.#modes = modes;
-    const byNumber = (count: number, text: (number: number) => string) =>
-      Array.from({ length: count }, (_, n) => text(n));
-    const tables: [Table, string[]][] = [
-      [Table.PIECE, byNumber(Piece.COUNT, (piece) => PIECES[piece as Piece] ?? '')],
-      [Table.KIND, byNumber(256, (kind) => KINDS[kind] ?? '')],
-      [Table.FAMILY, byNumber(256, (l3num) => `${familyName(l3num).padEnd(8)} ${l3num} `)],
-      [Table.PROTOCOL, byNumber(256, (protonum) => `${conntrackProtocol(protonum).padEnd(8)} ${protonum} `)],
-      [Table.TCP_STATE, byNumber(256, (state) => `${tcpStateName(state)} `)],
-      [Table.SCTP_STATE, byNumber(256, (state) => `${sctpStateName(state)} `)],
-      [Table.HELPER, byNumber(256, (helper) => `helper=${helperName(helper)} `)],
-    ];
-    for (const [table, texts] of tables) this.#formatter.texts(table, texts);
+  }
+
+  /** Made for the first line: many runs never print one. */
+  get #formatter(): Formatter {
+    this.#made ??= makeFormatter();
+    return this.#made;
   }
 
   /** Of events: the timestamp is the event's time, cut to microseconds. */
@@ -182,4 +176,22 @@ export class ConntrackLines {
       labels: labels ? labelsText(place, labels, listed) : '',
     }));
   }
+}
+
+/** A formatter with the texts of all lines. */
+function makeFormatter(): Formatter {
+  const formatter = new Formatter();
+  const byNumber = (count: number, text: (number: number) => string) =>
+    Array.from({ length: count }, (_, n) => text(n));
+  const tables: [Table, string[]][] = [
+    [Table.PIECE, byNumber(Piece.COUNT, (piece) => PIECES[piece as Piece] ?? '')],
+    [Table.KIND, byNumber(256, (kind) => KINDS[kind] ?? '')],
+    [Table.FAMILY, byNumber(256, (l3num) => `${familyName(l3num).padEnd(8)} ${l3num} `)],
+    [Table.PROTOCOL, byNumber(256, (protonum) => `${conntrackProtocol(protonum).padEnd(8)} ${protonum} `)],
+    [Table.TCP_STATE, byNumber(256, (state) => `${tcpStateName(state)} `)],
+    [Table.SCTP_STATE, byNumber(256, (state) => `${sctpStateName(state)} `)],
+    [Table.HELPER, byNumber(256, (helper) => `helper=${helperName(helper)} `)],
+  ];
+  for (const [table, texts] of tables) formatter.texts(table, texts);
+  return formatter;
 }

@@ -1,7 +1,7 @@
 // In which format do expectations leave: conntrack's text and XML, the kernel's /proc/net/nf_conntrack_expect, or JSON?
 
 import { EventKind, L3 } from '../../assembly/vocabulary.ts';
-import { EVENT, TUPLE } from '../engine/layout.ts';
+import { EVENT, EXPECTATION_IDS, TUPLE } from '../engine/layout.ts';
 import { addressText } from './address.ts';
 import { portsJson } from './conntrack-json.ts';
 import { lineFormat, type OutputMode, type RecordFormat } from './events.ts';
@@ -35,7 +35,12 @@ const EVENT_NAMES: Record<number, string> = {
   [EventKind.EXPECT_DESTROY]: 'DESTROY',
 };
 
-/** `{"ts":"1700000000.000123456","event":"NEW","id":1,"family":"ipv4","proto":"tcp","protonum":6,"timeout":300,"expected":{...},...}` */
+/** Number of the packet that announced it, and which of that packet's it is, from 1. */
+function announced(id: number): string {
+  return `${Math.floor(id / EXPECTATION_IDS)}.${(id % EXPECTATION_IDS) + 1}`;
+}
+
+/** `{"ts":"1700000000.000123456","event":"NEW","id":"7.1","family":"ipv4","proto":"tcp","protonum":6,"timeout":300,"expected":{...},...}` */
 function expectJson(view: DataView, bytes: Uint8Array, at: number): string {
   const e = expectRecord(view, bytes, at);
   const event = EVENT_NAMES[bytes[at + EVENT.kind]!];
@@ -43,7 +48,7 @@ function expectJson(view: DataView, bytes: Uint8Array, at: number): string {
   return (
     `{"ts":"${stampAt(view, at + EVENT.time)}"` +
     (event === undefined ? '' : `,"event":"${event}"`) +
-    `,"id":${idAt(view, at + EVENT.id)},"family":"${familyName(e.l3num)}"` +
+    `,"id":"${announced(idAt(view, at + EVENT.id))}","family":"${familyName(e.l3num)}"` +
     `,"proto":"${conntrackProtocol(e.protonum)}","protonum":${e.protonum},"timeout":${e.timeout}` +
     `,"expected":${tupleJson(e.expected, e)},"mask":${tupleJson(e.mask, e)},"master":${tupleJson(e.master, master)}` +
     (e.zone ? `,"zone":${e.zone}` : '') +

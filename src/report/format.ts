@@ -2,8 +2,8 @@
 // own; here records are put into that memory, and the texts they refer to.
 
 import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Table } from '../../assembly/format/text.ts';
+import { packageFile } from '../built.ts';
 import { EVENT, FLOW_EXTRA, FORMAT_JOB, PACKET, PACKET_EXTRA, RECORD } from '../engine/layout.ts';
 import { EngineError } from '../errors.ts';
 import type { EventPlace } from './order.ts';
@@ -74,11 +74,7 @@ function* runs(places: Iterable<EventPlace>): Generator<Run> {
 let compiled: WebAssembly.Module | undefined;
 
 function module(): WebAssembly.Module {
-  // Sources lie in src/report, compiled files in build/src/report: the module is in build/engine for both.
-  const up = import.meta.url.endsWith('.js') ? '../..' : '../../build';
-  compiled ??= new WebAssembly.Module(
-    readFileSync(fileURLToPath(new URL(`${up}/engine/format.wasm`, import.meta.url))),
-  );
+  compiled ??= new WebAssembly.Module(readFileSync(packageFile('build/engine/format.wasm')));
   return compiled;
 }
 

@@ -56,6 +56,8 @@ const HELPER_FAULTS: Record<HelperFault, string> = {
   [HelperFault.RAS_MESSAGE]: 'cannot process RAS message',
   [HelperFault.Q931_MESSAGE]: 'cannot process Q.931 message',
   [HelperFault.H245_MESSAGE]: 'cannot process H.245 message',
+  [HelperFault.SNMP_MALFORMED]: 'dropping malformed packet',
+  [HelperFault.SNMP_PARSER]: 'parser failed',
 };
 
 /** Reason.HELPER: a HelperFault, or 256 and a port that is none of media's. */

@@ -3,10 +3,10 @@
 // What iptables leaves to the kernel: mark_source_chains in net/ipv4/netfilter/ip_tables.c (loops, hooks a rule can be
 // reached from), xt_check_match and xt_check_target in net/netfilter/x_tables.c (table, hooks, protocol), and the
 // checkentry functions of the extensions.
-import { AddrType, Hook, L3, NatKind, Proto, RejectWith, TemplateFlag } from '../../assembly/vocabulary.ts';
+import { AddrType, Hook, L3, NatKind, Proto, RejectWith } from '../../assembly/vocabulary.ts';
 import type { TextPosition } from '../errors.ts';
 import type { Chain, Match, Rule, Ruleset, SourceTree, Table } from './ast.ts';
-import { findHelper, UNTRANSLATED } from './helpers.ts';
+import { findHelper } from './helpers.ts';
 import { hookName } from './iptables/parse.ts';
 import { position, refuse } from './source.ts';
 
@@ -50,33 +50,7 @@ export function checkRuleset(sources: SourceTree[]): Ruleset {
       new TableCheck(table).check();
     }
   }
-  checkUntranslated(ruleset);
   return ruleset;
-}
-
-/**
- * Some helpers are not for connections that NAT changes. NAT means a NAT rule of the same family, or a nat table beside a zone
- * that holds for one direction, with which ports move, too.
- */
-function checkUntranslated({ sources, entries }: Ruleset): void {
-  const both = TemplateFlag.ZONE_ORIGINAL | TemplateFlag.ZONE_REPLY;
-  for (const { table, rule } of entries) {
-    if (rule?.target.kind !== 'template' || rule.target.helperAt === undefined) continue;
-    const { helperAt, template } = rule.target;
-    if (!UNTRANSLATED.has(template.helper ?? '')) continue;
-    const related = entries.filter((other) => other.table.family === table.family);
-    const nat = related.find((other) => other.rule?.target.kind === 'nat');
-    const at = nat?.rule?.target.at;
-    const zoned = related.some(
-      ({ rule: other }) => other?.target.kind === 'template' && (other.target.template.flags & both) !== both,
-    );
-    const tables = sources.flatMap((source) => source.tables);
-    const moved = zoned && tables.some(({ family, name }) => family === table.family && name === 'nat');
-    if (at === undefined && !moved) continue;
-    const reason =
-      at === undefined ? 'a nat table and a zone of one direction' : `the NAT rule in ${at.file}:${at.line}`;
-    refuse('RULESET_UNSUPPORTED', `helper '${template.helper}' is not supported beside ${reason}`, helperAt);
-  }
 }
 
 function number(ruleset: Ruleset, table: Table): void {

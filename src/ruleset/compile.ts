@@ -4,7 +4,7 @@ import { type Hook, TemplateFlag } from '../../assembly/vocabulary.ts';
 import { EngineError } from '../errors.ts';
 import type { Counters, Entry, LogOptions, NatBinding, Ruleset, TableName, TrackingTemplate } from './ast.ts';
 import { HZ } from './check.ts';
-import { emitProgram, IMPORT_MODULE, TABLE_LENGTH_SECTION } from './emit.ts';
+import { emitProgram } from './emit.ts';
 import { type ChainProgram, LIMIT_STATE, type Program, SCTP_TEST } from './expression.ts';
 import { lowerRuleset } from './lower.ts';
 import type { Family } from './source.ts';
@@ -41,12 +41,11 @@ export interface BaseChain {
   slot: number;
 }
 
-/** What a ruleset demands of the way packets are dealt to lanes. */
-export interface RulesetKey {
-  key: 'tuple' | 'one-lane';
+/** Why all packets must meet in one lane. */
+export interface OneLane {
   /** The rule that demands it. */
   rule?: RuleInfo;
-  reason?: string;
+  reason: string;
 }
 
 export interface CompiledRuleset {
@@ -66,7 +65,10 @@ export interface CompiledRuleset {
   stateBytes: number;
   /** Fills World.rule_state for a lane whose clock starts at `startClockNs` (ns since 1970). */
   initState(bytes: Uint8Array, startClockNs: bigint): void;
-  key: RulesetKey;
+  /** undefined: several lanes may track. */
+  oneLane: OneLane | undefined;
+  /** Rules that give helpers, whose expectations other flows may fulfil. */
+  helping: readonly { rule: RuleInfo; helper: string }[];
   usesInterfaces: boolean;
   /** Families for which some rule needs connection tracking: without one the kernel does not track at all. */
   usesConntrack: ReadonlySet<Family>;
@@ -115,7 +117,8 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     candidatesBytes,
     stateBytes: program.stateBytes,
     initState: (bytes, startClockNs) => initState(program, bytes, startClockNs),
-    key: shardKey(program, rules),
+    oneLane: oneLane(program, rules),
+    helping: helpingRules(program, rules),
     usesInterfaces: program.patterns.length > 0 || usesInterfaceAddresses(program),
     usesConntrack: conntrackFamilies(ruleset),
     logsPerPacket: logsPerPacket(program),
@@ -129,32 +132,6 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     ),
     usesAccounting: ruleset.entries.some(({ rule }) => rule?.matches.some(({ kind }) => kind === 'connbytes')),
   };
-}
-
-/**
- * Instantiates emitted code over the engine's memory and puts its chains into the engine's table.
- * Throws EngineError if the engine lacks something that the rules call.
- */
-export function instantiateRuleset(
-  module: WebAssembly.Module,
-  memory: WebAssembly.Memory,
-  engine: WebAssembly.Exports,
-): WebAssembly.Instance {
-  const { table } = engine;
-  if (!(table instanceof WebAssembly.Table)) throw new EngineError('ENGINE_LINK', 'the engine exports no table');
-  const imports: WebAssembly.ModuleImports = { memory, table };
-  for (const { name, kind } of WebAssembly.Module.imports(module)) {
-    if (kind !== 'function') continue;
-    const exported = engine[name];
-    if (typeof exported !== 'function') {
-      throw new EngineError('ENGINE_LINK', `the engine does not export ${name}, which the rules call`);
-    }
-    imports[name] = exported;
-  }
-  const [wanted] = WebAssembly.Module.customSections(module, TABLE_LENGTH_SECTION);
-  const needed = wanted ? new DataView(wanted).getUint32(0, true) : 0;
-  if (table.length < needed) table.grow(needed - table.length);
-  return new WebAssembly.Instance(module, { [IMPORT_MODULE]: imports });
 }
 
 function ruleInfo({ table, chain, rule }: Entry): RuleInfo {
@@ -224,53 +201,36 @@ function initState(program: Program, bytes: Uint8Array, startClockNs: bigint): v
  * Every limit bucket counts all packets that come to its rule, of whatever flow. What a NAT rule maps a flow to depends on
  * which tuples other flows have; and the answers to the flow have another hash than its own packets.
  */
-function shardKey(program: Program, rules: RuleInfo[]): RulesetKey {
+function oneLane(program: Program, rules: RuleInfo[]): OneLane | undefined {
   const [limit] = program.limits;
   const limiting = limit && rules[limit.rule];
-  if (limiting) {
-    const reason = `${ruleName(limiting)} has -m limit, whose tokens all flows share`;
-    return { key: 'one-lane', rule: limiting, reason };
-  }
-  const helping = helpingRule(program);
-  const helped = helping === undefined ? undefined : rules[helping];
-  if (helped) {
-    const reason = `${ruleName(helped)} gives a helper, whose expectations any flow may fulfil`;
-    return { key: 'one-lane', rule: helped, reason };
-  }
+  if (limiting) return { rule: limiting, reason: `${ruleName(limiting)} has -m limit, whose tokens all flows share` };
   const [nat] = program.nats;
   const translating = nat && rules[nat.rule];
-  if (!translating) return program.chains.some(({ table }) => table === 'nat') ? zonedKey(program) : { key: 'tuple' };
-  return {
-    key: 'one-lane',
-    rule: translating,
-    reason: `NAT: rule ${ruleName(translating)}`,
-  };
+  if (translating) return { rule: translating, reason: `NAT: rule ${ruleName(translating)}` };
+  return program.chains.some(({ table }) => table === 'nat') ? zonedLane(program) : undefined;
 }
 
 /**
  * Without a NAT rule ports move only where a zone holds for one direction alone: answers of flows in different zones can
  * then be alike.
  */
-function zonedKey({ templates }: Program): RulesetKey {
+function zonedLane({ templates }: Program): OneLane | undefined {
   const both = TemplateFlag.ZONE_ORIGINAL | TemplateFlag.ZONE_REPLY;
   const halved = templates.some(({ flags }) => (flags & both) !== both);
-  return halved
-    ? {
-        key: 'one-lane',
-        reason: 'NAT: a zone of one direction, and a nat table',
-      }
-    : { key: 'tuple' };
+  return halved ? { reason: 'NAT: a zone of one direction, and a nat table' } : undefined;
 }
 
-/** The first rule that gives a helper to connections. */
-function helpingRule({ chains, templates }: Program): number | undefined {
-  for (const { rules } of chains) {
-    for (const { index, actions } of rules) {
-      if (actions.some((action) => action.op === 'template' && templates[action.template]?.helper !== undefined))
-        return index;
-    }
-  }
-  return undefined;
+/** The rules that give helpers to connections. */
+function helpingRules({ chains, templates }: Program, infos: RuleInfo[]): { rule: RuleInfo; helper: string }[] {
+  return chains.flatMap(({ rules }) =>
+    rules.flatMap(({ index, actions }) =>
+      actions.flatMap((action) => {
+        const helper = action.op === 'template' ? templates[action.template]?.helper : undefined;
+        return helper === undefined ? [] : [{ rule: infos[index]!, helper }];
+      }),
+    ),
+  );
 }
 
 function usesInterfaceAddresses(program: Program): boolean {

@@ -77,7 +77,8 @@ export class DispatchPlanner {
       }
       const own = rules.slice(start, end);
       const before = pieces.at(-1);
-      if (found && own.length >= RUN_MIN) pieces.push(this.run(own, allowed, start));
+      const run = found && own.length >= RUN_MIN ? this.run(own, allowed, start) : undefined;
+      if (run) pieces.push(run);
       else if (before?.kind === 'linear') before.rules = before.rules.concat(own);
       else pieces.push({ kind: 'linear', start, rules: own });
       start = end;
@@ -85,7 +86,8 @@ export class DispatchPlanner {
     return pieces;
   }
 
-  private run(rules: RuleProgram[], allowed: readonly Allowed[][], start: number): Run {
+  /** Nothing if no field tells enough of the rules apart: those behind a rule that changes it do not count. */
+  private run(rules: RuleProgram[], allowed: readonly Allowed[][], start: number): Run | undefined {
     const byField = new Map<DispatchField, { allowed: (Allowed | undefined)[]; tested: number; intervals: number }>();
     const changed = new Set<DispatchField>();
     for (const [place, rule] of rules.entries()) {
@@ -111,6 +113,7 @@ export class DispatchPlanner {
       .sort((a, b) => b.different - a.different || a.field - b.field)
       .slice(0, DIMENSIONS_MAX)
       .map(({ field, allowed: tests }) => ({ field, allowed: tests }));
+    if (dimensions.length === 0) return undefined;
     return { kind: 'run', start, rules, dimensions, order: alike(dimensions, rules.length) };
   }
 }

@@ -12,6 +12,7 @@ import { type Ending, RETURNED, RuleWriter } from './emit-rule.ts';
 import { defineHelpers, importFunctions, P, type RuleFunctions, W } from './engine-functions.ts';
 import type { ChainProgram, Program, RuleProgram } from './expression.ts';
 import { Fields } from './fields.ts';
+import { IMPORT_MODULE, TABLE_LENGTH_SECTION } from './link.ts';
 import { Code, type FunctionType, I32, ModuleBuilder } from './wasm.ts';
 
 const RULES_PER_FUNCTION = 256;
@@ -35,12 +36,6 @@ export interface Emitted {
   tables: Uint8Array;
   candidatesBytes: number;
 }
-
-/** Custom section with the length that the engine's table must have (u32). */
-export const TABLE_LENGTH_SECTION = 'table-length';
-
-/** Name of the import module that the emitted code expects. */
-export const IMPORT_MODULE = 'engine';
 
 export function emitProgram(program: Program, options: EmitOptions): Emitted {
   return new Emitter(program, options).emit();

@@ -11,6 +11,8 @@ interface Registration {
   protocols: readonly Proto[];
   /** Protocols of connections that have it because they were expected, if others. */
   expected?: readonly Proto[];
+  /** It may expect flows of others than the two hosts of the connection that announces them. */
+  others?: true;
 }
 
 const BOTH = [L3.IPV4, L3.IPV6];
@@ -18,23 +20,18 @@ const BOTH = [L3.IPV4, L3.IPV6];
 const REGISTRATIONS: readonly Registration[] = [
   { helper: Helper.FTP, name: 'ftp', families: BOTH, protocols: [Proto.TCP] },
   { helper: Helper.TFTP, name: 'tftp', families: BOTH, protocols: [Proto.UDP] },
-  { helper: Helper.IRC, name: 'irc', families: [L3.IPV4], protocols: [Proto.TCP] },
+  { helper: Helper.IRC, name: 'irc', families: [L3.IPV4], protocols: [Proto.TCP], others: true },
   { helper: Helper.SANE, name: 'sane', families: BOTH, protocols: [Proto.TCP] },
   { helper: Helper.PPTP, name: 'pptp', families: [L3.IPV4], protocols: [Proto.TCP] },
   { helper: Helper.SIP, name: 'sip', families: BOTH, protocols: [Proto.UDP, Proto.TCP] },
-  { helper: Helper.NETBIOS_NS, name: 'netbios-ns', families: [L3.IPV4], protocols: [Proto.UDP] },
-  { helper: Helper.SNMP, name: 'snmp', families: [L3.IPV4], protocols: [Proto.UDP] },
+  { helper: Helper.NETBIOS_NS, name: 'netbios-ns', families: [L3.IPV4], protocols: [Proto.UDP], others: true },
+  { helper: Helper.SNMP, name: 'snmp', families: [L3.IPV4], protocols: [Proto.UDP], others: true },
+  { helper: Helper.SNMP_TRAP, name: 'snmp_trap', families: [L3.IPV4], protocols: [Proto.UDP] },
   { helper: Helper.AMANDA, name: 'amanda', families: BOTH, protocols: [Proto.UDP] },
-  { helper: Helper.RAS, name: 'RAS', families: BOTH, protocols: [Proto.UDP] },
-  { helper: Helper.Q931, name: 'Q.931', families: BOTH, protocols: [Proto.TCP] },
+  { helper: Helper.RAS, name: 'RAS', families: BOTH, protocols: [Proto.UDP], others: true },
+  { helper: Helper.Q931, name: 'Q.931', families: BOTH, protocols: [Proto.TCP], others: true },
   { helper: Helper.H245, name: 'H.245', families: BOTH, protocols: [Proto.UDP], expected: [Proto.TCP] },
 ];
-
-/**
- * Helpers whose messages the kernel rewrites where NAT changes their connections, and ctreplay does not: refused there. SNMP has a
- * parser of its own that drops what it does not understand (nf_nat_snmp_basic).
- */
-export const UNTRANSLATED: ReadonlySet<string> = new Set(['snmp', 'RAS', 'Q.931', 'H.245']);
 
 const NAMES = new Map(REGISTRATIONS.map(({ helper, name }) => [helper as number, name]));
 
@@ -60,6 +57,11 @@ export function findEntryHelper(name: string, family: number, protocol: number):
 /** Number of a helper by its name alone. */
 export function helperNumber(name: string): Helper {
   return REGISTRATIONS.find((each) => each.name === name)?.helper ?? Helper.NONE;
+}
+
+/** May connections with this helper expect flows of others than their own two hosts? */
+export function expectsOthers(name: string): boolean {
+  return REGISTRATIONS.some((each) => each.name === name && each.others);
 }
 
 /** Helpers that `-m helper --helper TEXT` means, as bits: those whose name TEXT begins with; all if it is empty. */

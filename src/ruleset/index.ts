@@ -1,4 +1,5 @@
-// Rulesets: text in, checked tree, code for the engine, text out. The rest of the program imports from here only.
+// Rulesets: text in, checked tree, code for the engine, text out. The rest of the program imports from here only, but
+// for workers, which only link.
 import type { Ruleset, SourceTree } from './ast.ts';
 import { checkRuleset } from './check.ts';
 import { parseIptables } from './iptables/parse.ts';
@@ -10,12 +11,12 @@ export {
   type CompiledRuleset,
   type CompileOptions,
   compileRuleset,
-  instantiateRuleset,
+  type OneLane,
   type RuleInfo,
-  type RulesetKey,
   ruleName,
 } from './compile.ts';
 export { interfaceClass, matchesInterface } from './interface-pattern.ts';
+export { instantiateRuleset } from './link.ts';
 export { explain, printCounters } from './print.ts';
 export type { Family, RulesetSource } from './source.ts';
 

@@ -3,7 +3,7 @@
 // The kernel walks the tables local, main, default; in each the longest prefix wins, then the smallest metric. All of
 // that is settled here, once: the engine finds the one interval that an address lies in.
 import { AddrType, HopKind } from '../../assembly/vocabulary.ts';
-import { GATEWAY4, NEXT_HOP, ROUTE4, ROUTE6 } from '../engine/layout.ts';
+import { GATEWAY4, NETWORKS4, NEXT_HOP, ROUTE4, ROUTE6 } from '../engine/layout.ts';
 import { addressBits, type Family, IPV4, IPV6, lastAddress } from './addresses.ts';
 import { type Route, type TableName, THROW } from './routes.ts';
 import type { Topology } from './topology.ts';
@@ -21,16 +21,23 @@ export interface Interval {
   device: string | undefined;
 }
 
+/** IPv4 addresses of one of the NETWORKS4. */
+const ADDRESSES = 2 ** 32 / NETWORKS4;
+
 const TABLES: readonly TableName[] = ['local', 'main', 'default'];
 
-/**
- * The engine's lookup tables: Route4[] and Route6[] as in assembly/layout.ts, sorted by start, the first one starting at
- * address 0, without gaps.
- */
-export function compileTopology(
-  topology: Pick<Topology, 'routes'>,
-  names: InterfaceNumbers,
-): { routes4: Uint8Array; routes6: Uint8Array } {
+/** As in assembly/layout/route.ts and World: intervals sorted by start, the first one starting at address 0, without gaps. */
+export interface LookupTables {
+  /** Route4[]. */
+  routes4: Uint8Array;
+  /** u32[NETWORKS4 + 1]. */
+  networks4: Uint8Array;
+  /** Route6[]. */
+  routes6: Uint8Array;
+}
+
+/** The engine's lookup tables. */
+export function compileTopology(topology: Pick<Topology, 'routes'>, names: InterfaceNumbers): LookupTables {
   const number = (device: string | undefined): number => (device === undefined ? 0 : names.index(device));
   const intervals4 = flatten(topology.routes, IPV4);
   const routes4 = new Uint8Array(intervals4.length * ROUTE4.size);
@@ -40,6 +47,12 @@ export function compileTopology(
     view4.setUint32(at + ROUTE4.start, Number(interval.first), true);
     view4.setUint8(at + ROUTE4.type, interval.type);
     view4.setUint16(at + ROUTE4.oif, number(interval.device), true);
+  });
+  const networks4 = new Uint32Array(NETWORKS4 + 1).fill(intervals4.length - 1);
+  intervals4.forEach(({ first }, index) => {
+    const from = Math.ceil(Number(first) / ADDRESSES);
+    const next = intervals4[index + 1]?.first;
+    if (next !== undefined) networks4.fill(index, from, Math.ceil(Number(next) / ADDRESSES));
   });
   const intervals6 = flatten(topology.routes, IPV6);
   const routes6 = new Uint8Array(intervals6.length * ROUTE6.size);
@@ -51,7 +64,7 @@ export function compileTopology(
     view6.setUint8(at + ROUTE6.type, interval.type);
     view6.setUint16(at + ROUTE6.oif, number(interval.device), true);
   });
-  return { routes4, routes6 };
+  return { routes4, networks4: new Uint8Array(networks4.buffer), routes6 };
 }
 
 /**

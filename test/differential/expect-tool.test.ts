@@ -130,7 +130,7 @@ describe.skipIf(lacks.length > 0 && !required)('expectations', () => {
     const [first] = records(answer.list['']!).filter(({ bytes, at }) => bytes[at + EVENT.original_0 + 37] === L3.IPV6);
     expect(JSON.parse(print([first!], 'json'))).toEqual({
       ts: '0.000000000',
-      id: 0,
+      id: '0.1',
       family: 'ipv6',
       proto: 'udp',
       protonum: 17,

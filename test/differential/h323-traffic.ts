@@ -4,23 +4,35 @@
 import { Random } from '../model/random.ts';
 import { H323 } from '../support/h323.ts';
 import { q931, tpkt } from '../support/h323-h225.ts';
-import { concat, ip, udp } from '../support/packets.ts';
+import { concat } from '../support/packets.ts';
 import { perBytes } from '../support/per.ts';
-import { Connection, type Side } from './helper-connection.ts';
-import { CLIENTS, type Meeting, meet, NO_NAT } from './helper-nat.ts';
-import type { Sequence } from './sequences.ts';
+import { Connection, datagram, type Side } from './helper-connection.ts';
+import {
+  CLIENTS,
+  drawHelperNat,
+  type Meeting,
+  meet,
+  movedPort,
+  type Nat,
+  NO_NAT,
+  natRules,
+  outsideAddresses,
+} from './helper-nat.ts';
+import type { HelperTraffic } from './helper-traffic.ts';
 
 /** Ports that are announced: few, so that they meet. */
 const PORTS = [40_000, 40_001, 40_002, 40_003, 40_004, 0];
+/** So far from the first of them media may move. */
+const NEAR_PORTS = 200;
 
 /** Rules that give the helpers their ports; UDP with H.245 is what the kernel allows, though nobody does it. */
-export function h323Rules(): string {
+export function h323Rules(nat: Nat = NO_NAT): string {
   return [
     '*raw',
     ':PREROUTING ACCEPT [0:0]',
     ':OUTPUT ACCEPT [0:0]',
-    '-A PREROUTING -p tcp -m tcp --dport 1720 -j CT --helper Q.931',
-    '-A PREROUTING -p udp -m udp --dport 1719 -j CT --helper RAS',
+    `-A PREROUTING -p tcp -m tcp --dport ${movedPort(1720, nat)} -j CT --helper Q.931`,
+    `-A PREROUTING -p udp -m udp --dport ${movedPort(1719, nat)} -j CT --helper RAS`,
     '-A PREROUTING -p udp -m udp --dport 2720 -j CT --helper H.245',
     'COMMIT',
     '*filter',
@@ -32,10 +44,6 @@ export function h323Rules(): string {
     'COMMIT',
     '',
   ].join('\n');
-}
-
-function datagram(from: string, to: string, sport: number, dport: number, payload: Uint8Array): Buffer {
-  return Buffer.from(ip(from, to, udp({ sport, dport, payload })));
 }
 
 /** The message, often with bytes changed, cut off or put in. */
@@ -60,22 +68,27 @@ class Call {
   readonly meeting: Meeting;
   private readonly damage: number;
 
-  constructor(random: Random) {
+  constructor(random: Random, nat: Nat) {
     this.random = random;
-    this.meeting = meet(random, true, NO_NAT);
+    this.meeting = meet(random, true, nat);
     this.damage = random.pick([0, 0.3, 0.6, 0.8]);
   }
 
-  /** Messages of one side: mostly it announces its own address. */
-  messages(side: Side): H323 {
+  /** Messages of one side: mostly it announces its own address; behind NAT also the port that it speaks from. */
+  messages(side: Side, ownPort = 0, loopback = false): H323 {
     const { random, meeting } = this;
-    const [own, other] = side === 'client' ? [meeting.client, meeting.server] : [meeting.server, meeting.client];
+    const [own, other] = meeting.way(side);
     return new H323(random, () => {
       const wrong = random.chance(0.03);
       const family = wrong ? (meeting.family === 4 ? 6 : 4) : meeting.family;
       const foreign = random.chance(0.12);
       const address = wrong || foreign ? random.pick([...CLIENTS[family], ...(wrong ? [] : [other])]) : own;
-      return { address, port: random.pick(PORTS) };
+      const port = random.pick(PORTS);
+      if (!meeting.translated || wrong) return { address, port };
+      const what = random.weighted({ own: 5, speaking: 3, other: 2, loopback: loopback ? 1 : 0 });
+      if (what === 'other') return { address: other, port };
+      if (what === 'loopback') return { address: '127.0.0.1', port };
+      return what === 'speaking' ? { address, port: ownPort } : { address, port };
     });
   }
 
@@ -101,10 +114,10 @@ class Call {
   *follows(): Generator<Buffer[]> {
     const { random, meeting } = this;
     const back = random.chance(0.5);
-    const [from, to] = back ? [meeting.server, meeting.client] : [meeting.client, meeting.server];
-    const port = random.pick(PORTS);
+    const port = random.pick(PORTS) + (meeting.translated ? random.pick([0, 0, 2, 4, 6]) : 0);
     if (random.chance(0.5)) {
-      yield [datagram(from, to, random.pick([30_000, 30_001]), port, Uint8Array.from([0x80, 0, 0, 1]))];
+      const ports = [random.pick([30_000, 30_001]), port] as const;
+      yield [datagram(meeting, back ? 'server' : 'client', ports, Uint8Array.from([0x80, 0, 0, 1]))];
       return;
     }
     const ports = { client: random.pick([50_000, 50_001]), server: port };
@@ -123,13 +136,13 @@ class Call {
 
 function* signalling(call: Call): Generator<Buffer[]> {
   const { random, meeting } = call;
-  const ports = { client: random.pick([33_000, 33_001]), server: 1720 };
+  const ports = { client: random.pick([33_000, 33_001]) + meeting.portShift(2), server: 1720 };
   const connection = new Connection(meeting, ports, random);
   yield connection.open();
   for (let i = random.below(14); i >= 0; i--) {
     const side = random.chance(0.5) ? 'client' : 'server';
     const messages = Array.from({ length: random.pick([1, 1, 1, 2, 3]) }, () => {
-      return call.damaged(q931(random, perBytes(call.messages(side).userInformation)));
+      return call.damaged(q931(random, perBytes(call.messages(side, ports[side]).userInformation)));
     });
     for (const segment of call.segments(messages)) yield [connection.say(side, segment)];
     if (random.chance(0.1)) yield connection.again();
@@ -140,49 +153,61 @@ function* signalling(call: Call): Generator<Buffer[]> {
 
 function* registration(call: Call): Generator<Buffer[]> {
   const { random, meeting } = call;
-  const { client, server } = meeting;
-  const port = random.pick([1719, 1800]);
+  const port = meeting.translated ? random.pick([1800, 1801]) + meeting.portShift(2) : random.pick([1719, 1800]);
   for (let i = random.below(20); i >= 0; i--) {
     const side = random.chance(0.55) ? 'client' : 'server';
-    const message = call.damaged(perBytes(call.messages(side).ras));
-    const packet =
-      side === 'client' ? datagram(client, server, port, 1719, message) : datagram(server, client, 1719, port, message);
-    yield [packet];
+    const message = call.damaged(
+      perBytes(call.messages(side, side === 'client' ? port : 1719, meeting.family === 4).ras),
+    );
+    yield [datagram(meeting, side, side === 'client' ? [port, 1719] : [1719, port], message)];
     if (random.chance(0.3)) yield* call.follows();
   }
 }
 
-/** H.245 over UDP: where the header of TCP would be, the datagram has what was drawn. */
+/**
+ * H.245 over UDP: where the header of TCP would be, the datagram has what was drawn. Behind NAT no header of less than eight
+ * bytes: then the kernel writes behind the packet.
+ */
 function* misplaced(call: Call): Generator<Buffer[]> {
   const { random, meeting } = call;
-  const { client, server } = meeting;
+  const [lengths, headers] = meeting.translated
+    ? [
+        [12, 12, 16, 8],
+        [0x50, 0x60, 0x20, 0x40],
+      ]
+    : [
+        [12, 12, 16, 3],
+        [0x50, 0x60, 0],
+      ];
   for (let i = random.below(6); i >= 0; i--) {
     const side = random.chance(0.5) ? 'client' : 'server';
-    const before = Uint8Array.from({ length: random.pick([12, 12, 16, 3]) }, (_, at) =>
-      at === 4 ? random.pick([0x50, 0x60, 0]) : 0,
-    );
+    const before = Uint8Array.from({ length: random.pick(lengths) }, (_, at) => (at === 4 ? random.pick(headers) : 0));
     const message = concat(before, tpkt(call.damaged(perBytes(call.messages(side).control))));
-    yield [
-      side === 'client' ? datagram(client, server, 2720, 2720, message) : datagram(server, client, 2720, 2720, message),
-    ];
+    yield [datagram(meeting, side, [2720, 2720], message)];
     if (random.chance(0.3)) yield* call.follows();
   }
 }
 
-/** Several conversations at a time, of about `packets` packets in all. */
-export function h323Traffic(seed: number, packets: number): Sequence {
+/** Several conversations at a time, of about `packets` packets in all; through some NAT if `translated`. */
+export function h323Traffic(seed: number, packets: number, translated = false): HelperTraffic {
   const random = new Random(seed);
+  const nat = translated ? drawHelperNat(random) : NO_NAT;
   const steps: Buffer[] = [];
   const open: Generator<Buffer[]>[] = [];
   while (steps.length < packets) {
     if (open.length < 4) {
       const kind = random.weighted({ signalling: 6, registration: 3, misplaced: 0.5 });
-      open.push({ signalling, registration, misplaced }[kind](new Call(random)));
+      open.push({ signalling, registration, misplaced }[kind](new Call(random, nat)));
     }
     const at = random.below(open.length);
     const { value, done } = open[at]!.next();
     if (done) open.splice(at, 1);
     else steps.push(...value);
   }
-  return { name: `seed ${seed}`, steps, rules4: [h323Rules()], rules6: [h323Rules()] };
+  const rules = (family: 4 | 6): string[] => [h323Rules(nat) + natRules(family, nat)];
+  // Media goes up from what was announced, pair by pair; signalling and data are looked for at random.
+  const near = new Set(Array.from({ length: NEAR_PORTS }, (_, index) => PORTS[0]! + index));
+  const announced = new Map(['Q.931', 'H.245', 'RAS'].map((helper) => [helper, near]));
+  const traffic = { name: `seed ${seed}`, steps, rules4: rules(4), rules6: rules(6), outside: outsideAddresses() };
+  return translated ? { ...traffic, announced } : traffic;
 }

@@ -1,10 +1,16 @@
 // A TCP connection through a gateway whose helpers rewrite what is said: both ends keep in step with what they get.
 
 import type { Random } from '../model/random.ts';
-import { ip, type TcpOptions, tcp } from '../support/packets.ts';
+import { ip, type TcpOptions, tcp, udp } from '../support/packets.ts';
 import type { Meeting } from './helper-nat.ts';
 
 export type Side = 'client' | 'server';
+
+/** A datagram from and to these ports, as the other side has them. */
+export function datagram(meeting: Meeting, side: Side, ports: readonly [number, number], payload: Uint8Array): Buffer {
+  const [sport, dport] = [ports[0], meeting.known(side, ports[1])];
+  return Buffer.from(ip(...meeting.way(side), udp({ sport, dport, payload })));
+}
 
 /** What a helper does to the lines of a connection. */
 export interface Rewriting {

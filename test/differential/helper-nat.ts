@@ -2,6 +2,8 @@
 // the rules that do it.
 
 import type { Random } from '../model/random.ts';
+import { ip, udp } from '../support/packets.ts';
+import { addresses } from './frames.ts';
 import type { Side } from './helper-connection.ts';
 
 type Family = 4 | 6;
@@ -9,13 +11,20 @@ type Family = 4 | 6;
 export const CLIENTS = { 4: ['10.0.0.2', '10.0.0.3'], 6: ['2001:db8:1::2', '2001:db8:1::3'] } as const;
 export const SERVERS = { 4: ['192.0.2.80', '192.0.2.81'], 6: ['2001:db8:2::80', '2001:db8:2::81'] } as const;
 
+/** Where the servers live (text of `addressText`): a translated one is not found out by who talks to it. */
+export function outsideAddresses(): string[] {
+  return [...SERVERS[4], ...SERVERS[6]].map(
+    (server) => addresses(Buffer.from(ip(server, server, udp({ sport: 1, dport: 1 }))))[0],
+  );
+}
+
 /** What a server sees of clients, and by what clients know the servers. Of another length than what it stands for. */
 const OUTSIDE = { 4: ['198.18.255.101', '198.18.255.2'], 6: ['2001:2:0:ee::1', '2001:2:0:ee:a:b:c:2'] } as const;
 const PUBLISHED = { 4: ['203.0.113.180', '203.0.113.8'], 6: ['2001:db8:77:1:2:3:4:80', '2001:db8:77::81'] } as const;
 
 /** Ports that servers are asked at, and those that clients ask from, by protocol. */
-const ASKED = { tcp: [21, 6667, 6566, 1723, 5060], udp: [69, 10_080, 5060] } as const;
-const ASKING = { tcp: [33_000, 34_000, 35_000, 36_000, 37_000], udp: [2000, 850, 5060] } as const;
+const ASKED = { tcp: [21, 6667, 6566, 1723, 5060, 1720], udp: [69, 10_080, 5060, 1719, 161, 162] } as const;
+const ASKING = { tcp: [33_000, 34_000, 35_000, 36_000, 37_000], udp: [2000, 850, 5060, 1800, 3800] } as const;
 /** How many ports behind each of those clients ask from. */
 const ASKING_PORTS = 4;
 /** How far such ports are moved where they are. */
@@ -114,6 +123,11 @@ export class Meeting {
   known(side: Side, port: number): number {
     if (side === 'client') return this.movedServer && isOne(ASKED, port, 1) ? port + ASKED_SHIFT : port;
     return this.movedClient && isOne(ASKING, port, ASKING_PORTS) ? port + ASKING_SHIFT : port;
+  }
+
+  /** With NAT clients ask from so many ports each, so that none has to move: how far this one's are from the first. */
+  portShift(many: number): number {
+    return this.nat === NO_NAT ? 0 : CLIENTS[this.family].indexOf(this.client as never) * many;
   }
 
   /** The same two, the other one beginning: neither of these ports is moved. */

@@ -2,11 +2,10 @@
 // time, between few hosts and over few ports, so that what they announce meets, clashes, comes true and is repeated.
 
 import { Random } from '../model/random.ts';
-import { ip, udp } from '../support/packets.ts';
+import { ip } from '../support/packets.ts';
 import { gre } from '../support/sctp.ts';
-import { addresses } from './frames.ts';
 import { FtpLines } from './ftp-lines.ts';
-import { Connection, type Side } from './helper-connection.ts';
+import { Connection, datagram, type Side } from './helper-connection.ts';
 import {
   CLIENTS,
   drawHelperNat,
@@ -16,6 +15,7 @@ import {
   type Nat,
   NO_NAT,
   natRules,
+  outsideAddresses,
   SERVERS,
   seenPorts,
 } from './helper-nat.ts';
@@ -79,9 +79,8 @@ class Talk {
   }
 
   /** A client's port: with NAT clients have ports of their own, so that none has to move. */
-  port({ client, family }: Meeting, ports: readonly number[]): number {
-    const own = this.nat === NO_NAT ? 0 : CLIENTS[family].indexOf(client as never) * ports.length;
-    return this.random.pick(ports) + own;
+  port(meeting: Meeting, ports: readonly number[]): number {
+    return this.random.pick(ports) + meeting.portShift(ports.length);
   }
 
   bytes(text: string): Uint8Array {
@@ -283,11 +282,6 @@ function* pptp(talk: Talk): Generator<Buffer[]> {
   if (random.chance(0.5)) yield [connection.reset()];
 }
 
-function datagram(meeting: Meeting, side: Side, ports: [number, number], payload: Uint8Array): Buffer {
-  const [sport, dport] = [ports[0], meeting.known(side, ports[1])];
-  return Buffer.from(ip(...meeting.way(side), udp({ sport, dport, payload })));
-}
-
 function* tftp(talk: Talk): Generator<Buffer[]> {
   const { random } = talk;
   const meeting = talk.meet(true);
@@ -447,9 +441,6 @@ export function helperTraffic(
     else steps.push(...value);
   }
   const rules = (family: 4 | 6): string[] => [helperRules(family, nat) + natRules(family, nat)];
-  const outside = [...SERVERS[4], ...SERVERS[6]].map(
-    (server) => addresses(Buffer.from(ip(server, server, udp({ sport: 1, dport: 1 }))))[0],
-  );
   const own = Array.from({ length: PORTS.length * 4 }, (_, index) => PORTS[3]! + 1 + index);
   const announced = new Map<string, Set<number>>([
     ['ftp', new Set([...PORTS, ...own])],
@@ -459,5 +450,12 @@ export function helperTraffic(
     ['tftp', new Set(seenPorts(nat))],
     ['pptp', new Set(seenPorts(nat))],
   ]);
-  return { name: `seed ${seed}`, steps, rules4: rules(4), rules6: rules(6), outside, ...(translated && { announced }) };
+  return {
+    name: `seed ${seed}`,
+    steps,
+    rules4: rules(4),
+    rules6: rules(6),
+    outside: outsideAddresses(),
+    ...(translated && { announced }),
+  };
 }

@@ -4,16 +4,18 @@
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { Random } from '../model/random.ts';
 import { traffic } from './craft.ts';
 import { addresses, addressText, framesOf, type Traffic } from './frames.ts';
 import { h323Rules, h323Traffic } from './h323-traffic.ts';
-import { helperRules, helperTraffic } from './helper-traffic.ts';
+import { type HelperTraffic, helperRules, helperTraffic } from './helper-traffic.ts';
 import { compareTraffic } from './judge.ts';
 import { missing, type Question } from './kernel.ts';
 import { PUBLISHED, published, ROUTER, seenThrough } from './nat-view.ts';
 import { commandLine } from './ours.ts';
 import { readCapture } from './read-capture.ts';
 import { ruleset } from './sequences.ts';
+import { drawZones, zoned } from './zone-rules.ts';
 
 const SEEDS = Number(process.env.CTREPLAY_HELPER_SEEDS ?? 12);
 const PACKETS = 1500;
@@ -62,27 +64,47 @@ async function agree(question: Question): Promise<number> {
   return kernel.expectations.length;
 }
 
-function asked(seed: number, translated: boolean): Question {
-  const { steps, rules4 = [], rules6 = [], outside, announced } = helperTraffic(seed, PACKETS, translated);
+function asked({ steps, rules4 = [], rules6 = [], outside, announced }: HelperTraffic): Question {
   const question = { ...traffic(steps, outside), rules4, rules6, sysctls: {}, interfaces: ['lan', 'wan'] as const };
   return announced ? { ...question, announced } : question;
 }
 
 describe.skipIf(lacks.length > 0)('generated conversations: the kernel and ctreplay agree', AGAIN, () => {
   it.each(Array.from({ length: SEEDS }, (_, index) => index + 1))('seed %i', async (seed) => {
-    expect(await agree(asked(seed, false))).toBeGreaterThan(10);
+    expect(await agree(asked(helperTraffic(seed, PACKETS)))).toBeGreaterThan(10);
   });
 
   it.each(Array.from({ length: SEEDS }, (_, index) => index + 1))('seed %i through NAT', async (seed) => {
-    expect(await agree(asked(seed, true))).toBeGreaterThan(10);
+    expect(await agree(asked(helperTraffic(seed, PACKETS, true)))).toBeGreaterThan(10);
+  });
+});
+
+/** The same in zones that another draw decides. */
+function inZones(seed: number, question: Question): Question {
+  const zones = drawZones(new Random(seed + 1000));
+  const rules = (family: 4 | 6, texts: readonly string[]) => texts.map((text) => zoned(text, family, zones));
+  return { ...question, rules4: rules(4, question.rules4), rules6: rules(6, question.rules6) };
+}
+
+describe.skipIf(lacks.length > 0)('generated conversations in zones: the kernel and ctreplay agree', AGAIN, () => {
+  const seeds = Array.from({ length: SEEDS }, (_, index) => index + 1);
+
+  it.each(seeds)('seed %i', async (seed) => {
+    await agree(inZones(seed, asked(helperTraffic(seed, PACKETS))));
+  });
+
+  it.each(seeds)('seed %i through NAT', async (seed) => {
+    await agree(inZones(seed, asked(helperTraffic(seed, PACKETS, true))));
   });
 });
 
 describe.skipIf(lacks.length > 0)('generated conversations of H.323: the kernel and ctreplay agree', AGAIN, () => {
   it.each(Array.from({ length: Math.ceil(SEEDS / 2) }, (_, index) => index + 1))('seed %i', async (seed) => {
-    const { steps, rules4 = [], rules6 = [] } = h323Traffic(seed, PACKETS);
-    const asked = { ...traffic(steps), rules4, rules6, sysctls: {}, interfaces: ['lan', 'wan'] as const };
-    expect(await agree(asked)).toBeGreaterThan(10);
+    expect(await agree(asked(h323Traffic(seed, PACKETS)))).toBeGreaterThan(10);
+  });
+
+  it.each(Array.from({ length: SEEDS }, (_, index) => index + 1))('seed %i through NAT', async (seed) => {
+    expect(await agree(asked(h323Traffic(seed, PACKETS, true)))).toBeGreaterThan(10);
   });
 });
 

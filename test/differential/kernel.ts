@@ -133,13 +133,9 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
   let listener: Listener | undefined;
   let expecting: Listener | undefined;
   try {
-    writeFileSync(
-      path('frames'),
-      frameFile(
-        question.frames,
-        question.rules4.some((text) => text.includes('--helper pptp')),
-      ),
-    );
+    const says = (word: string): boolean =>
+      [...question.rules4, ...question.rules6].some((text) => text.includes(word));
+    writeFileSync(path('frames'), frameFile(question.frames, { calls: says('--helper pptp'), zones: says('--zone') }));
     const job = {
       frames: path('frames'),
       answers: path('answers'),
@@ -285,8 +281,11 @@ function portOf({ side, own, packet }: Frame): number {
   return own === undefined ? side : side | OWN | (own === 'link' && needsInterface(packet) ? NAMED : 0);
 }
 
-/** The frames as kernel.py reads them. With `calls` GRE has keys that only the kernel knows: its entries are not asked for. */
-export function frameFile(frames: Frame[], calls: boolean): Buffer {
+/**
+ * The frames as kernel.py reads them, with the question for each one's entry: not with `zones`, in which there may be another one of
+ * the same tuple, nor with `calls` of GRE, which has keys that only the kernel knows.
+ */
+export function frameFile(frames: Frame[], { calls = false, zones = false } = {}): Buffer {
   const parts: Buffer[] = [];
   // The flow of a fragment is that of the packet's first fragment, if that is known by then.
   const flows = new Map<string, ReturnType<typeof flowOf>>();
@@ -295,7 +294,8 @@ export function frameFile(frames: Frame[], calls: boolean): Buffer {
     const fragment = fragmentInfo(frame.packet);
     if (fragment?.offset === 0) flows.set(fragment.key, flowOf(fragment.alone));
     const flow = fragment ? flows.get(fragment.key) : flowOf(frame.packet);
-    const query = flow && !(calls && flow.protocol === GRE) ? entryRequest(flow) : Buffer.alloc(0);
+    const asks = flow && !zones && !(calls && flow.protocol === GRE);
+    const query = asks ? entryRequest(flow) : Buffer.alloc(0);
     const header = Buffer.alloc(14);
     header.writeUInt32LE(frame.n, 0);
     header.writeUInt32LE(frame.wait, 4);

@@ -16,9 +16,9 @@ import { pcapngOf } from './write-capture.ts';
 const run = promisify(execFile);
 const ETHERNET_HEADER = 14;
 
-/** The built command line: build/src/cli/main.js, seen from test/differential or build/test/differential. */
+/** The built command line: build/program/main.js, seen from test/differential or build/test/differential. */
 export function commandLine(): string | undefined {
-  const places = ['../../build/src/cli/main.js', '../../src/cli/main.js'];
+  const places = ['../../build/program/main.js', '../../program/main.js'];
   return places.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((place) => existsSync(place));
 }
 
@@ -37,7 +37,7 @@ export class OurRun {
 
   constructor(question: Question, times: bigint[], host?: HostFiles) {
     const program = commandLine();
-    if (!program) throw new Error('build/src/cli/main.js is missing: npm run build');
+    if (!program) throw new Error('build/program/main.js is missing: npm run build');
     this.#program = program;
     this.#folder = mkdtempSync(join(tmpdir(), 'ctreplay-ours-'));
     writeFileSync(this.#path('capture.pcapng'), pcapngOf(question.frames, times, question.interfaces));

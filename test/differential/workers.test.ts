@@ -1,68 +1,14 @@
 // Same input, same bytes out, for any number of workers: on every capture that the tests have.
 
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { afterAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { fragment } from '../support/fragments.ts';
 import * as build from '../support/packets.ts';
 import { departuresOf } from './compare-sent.ts';
 import { readCapture } from './read-capture.ts';
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-const MAIN = join(ROOT, 'build/src/cli/main.js');
-const OUTPUTS = ['packets', 'events', 'table', 'counters', 'write'] as const;
-const WORKERS = [1, 2, 3, 8];
-
-const scratch = mkdtempSync(join(tmpdir(), 'ctreplay-workers-'));
-afterAll(() => rmSync(scratch, { recursive: true, force: true }));
-
-function capturesIn(folder: string): string[] {
-  return readdirSync(folder)
-    .filter((name) => /\.(pcap|pcapng|snoop)(\.gz)?$/.test(name))
-    .map((name) => join(folder, name));
-}
-
-function sharedCaptures(): string[] {
-  const folder = join(ROOT, '../shared/captures');
-  if (existsSync(folder)) return capturesIn(folder);
-  console.warn(`SKIPPED: ${folder} is not there, so only the captures of the repository are compared`);
-  return [];
-}
-
-interface Outcome {
-  exit: number;
-  stdout: string;
-  stderr: string;
-  hashes: Record<string, string>;
-}
-
-/** Runs a replay and returns everything that it put out, files as hashes. */
-async function replay(captures: readonly string[], workers: number, options: readonly string[]): Promise<Outcome> {
-  const folder = mkdtempSync(join(scratch, 'run-'));
-  const files = OUTPUTS.map((name) => [name, join(folder, name)] as const);
-  const args = ['replay', '--json', '--workers', String(workers), ...options];
-  for (const [name, file] of files) args.push(`--${name}`, file);
-  const outcome = await new Promise<Omit<Outcome, 'hashes'>>((resolve) => {
-    execFile(process.execPath, [MAIN, ...args, ...captures], { timeout: 120_000 }, (error, stdout, stderr) => {
-      // The speed is the one thing that may differ.
-      resolve({
-        exit: typeof error?.code === 'number' ? error.code : error ? -1 : 0,
-        stdout,
-        stderr: stderr.replace(/^.* packets\/s$/gm, ''),
-      });
-    });
-  });
-  const hashes: Record<string, string> = {};
-  for (const [name, file] of files) {
-    hashes[name] = existsSync(file) ? createHash('sha256').update(readFileSync(file)).digest('hex') : 'absent';
-  }
-  rmSync(folder, { recursive: true });
-  return { ...outcome, hashes };
-}
+import { capturesIn, expectSame, MAIN, ROOT, scratch, sharedCaptures } from './worker-runs.ts';
 
 const own = capturesIn(join(ROOT, 'captures'));
 const host = ['--host', join(ROOT, 'captures/demo-host-old'), '--sysctl', 'net.netfilter.nf_conntrack_acct=1'];
@@ -121,18 +67,12 @@ describe('any number of workers', () => {
   );
 
   test.concurrent.each(cases)('%s', { timeout: 300_000 }, async (_name, captures, options) => {
-    const first = await replay(captures, WORKERS[0]!, options);
-    expect(first.exit).toBeGreaterThanOrEqual(0);
-    for (const workers of WORKERS.slice(1)) {
-      expect(await replay(captures, workers, options), `${workers} workers`).toEqual(first);
-    }
+    await expectSame(captures, options);
   });
 
   test('fragments whose packet is complete many batches later', { timeout: 300_000 }, async () => {
     const { file, pairs } = farFragments();
-    const first = await replay([file], 1, []);
-    for (const workers of WORKERS.slice(1))
-      expect(await replay([file], workers, []), `${workers} workers`).toEqual(first);
+    await expectSame([file], []);
     const outputs = ['packets', 'events', 'rules', 'write', 'sent'].map((name) => join(scratch, `far.${name}`));
     const [packets, events, rules, written, sent] = outputs as [string, string, string, string, string];
     const chains = [':INPUT ACCEPT [0:0]', ':FORWARD ACCEPT [0:0]', ':OUTPUT ACCEPT [0:0]', '-A FORWARD -j LOG'];

@@ -16,7 +16,7 @@ import { departuresOf } from '../differential/compare-sent.ts';
 import { parse, pseudoHeader, wordSum } from '../differential/packet.ts';
 import { readCapture } from '../differential/read-capture.ts';
 
-const MAIN = fileURLToPath(new URL('../../build/src/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../build/program/main.js', import.meta.url));
 const RECORDINGS = fileURLToPath(new URL('../../captures/gateway/', import.meta.url));
 const ETHERNET_HEADER = 14;
 const CHECKSUM_AT: Readonly<Record<number, number>> = { 1: 2, 6: 16, 17: 6, 58: 2 };

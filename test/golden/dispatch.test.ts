@@ -6,10 +6,17 @@ import { lowerRuleset } from '../../src/ruleset/lower.ts';
 
 /** The plan of filter/FORWARD with these rules. */
 function plan(rules: readonly string[], more: readonly string[] = [], family: 2 | 10 = 2): string {
-  const text = ['*filter', ':FORWARD DROP [0:0]', ...more, ...rules.map((rule) => `-A FORWARD ${rule}`), 'COMMIT', ''];
-  const program = lowerRuleset(parseRulesets([{ file: 'rules', text: text.join('\n'), family }]));
-  const chain = program.chains.find(({ name }) => name === 'FORWARD');
-  if (!chain) throw new Error('no chain FORWARD');
+  return planOf(
+    ['*filter', ':FORWARD DROP [0:0]', ...more, ...rules.map((rule) => `-A FORWARD ${rule}`), 'COMMIT', ''],
+    'FORWARD',
+    family,
+  );
+}
+
+function planOf(lines: readonly string[], name: string, family: 2 | 10): string {
+  const program = lowerRuleset(parseRulesets([{ file: 'rules', text: lines.join('\n'), family }]));
+  const chain = program.chains.find((each) => each.name === name);
+  if (!chain) throw new Error(`no chain ${name}`);
   return printPieces(new DispatchPlanner(program).plan(chain));
 }
 
@@ -54,6 +61,12 @@ describe('plan of a chain', () => {
     expect(plan(rules, [], 10)).toBe(
       ['rules 1 to 144: one after the other', 'rules 145 to 272: by daddr (128 rules, 128 different)', ''].join('\n'),
     );
+  });
+
+  it('finds nothing by what a rule before may have changed', () => {
+    const rules = times(200, (n) => `-A POSTROUTING -s 10.0.0.${n} -j SNAT --to-source 192.0.2.1`);
+    const lines = ['*nat', ':POSTROUTING ACCEPT [0:0]', ...rules, 'COMMIT', ''];
+    expect(planOf(lines, 'POSTROUTING', 2)).toBe('rules 1 to 200: one after the other\n');
   });
 
   it('cuts what is longer than a bit map', () => {

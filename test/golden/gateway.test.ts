@@ -13,7 +13,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import type { Summary } from '../../src/index.ts';
 import { expectEvents, expectSeconds, unstamped } from '../support/kernel-lines.ts';
 
-const MAIN = fileURLToPath(new URL('../../build/src/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../build/program/main.js', import.meta.url));
 const RECORDINGS = fileURLToPath(new URL('../../captures/gateway/', import.meta.url));
 
 /** Captures that each show all that passed. */

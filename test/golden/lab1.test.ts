@@ -14,7 +14,7 @@ import type { Summary } from '../../src/index.ts';
 import { sharedFile } from '../support/host.ts';
 import { expectEvents, unstamped } from '../support/kernel-lines.ts';
 
-const MAIN = fileURLToPath(new URL('../../build/src/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../build/program/main.js', import.meta.url));
 const LAB = fileURLToPath(new URL('../../../shared/formats/lab1/', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'ctreplay-lab1-'));
 afterAll(() => rmSync(folder, { recursive: true }));

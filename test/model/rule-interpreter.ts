@@ -352,7 +352,7 @@ export class RuleInterpreter {
     const world = (field: number): number => this.view.getUint32(w + field, true);
     if (flow === 0) return 0;
     if (flow === world(WORLD.unconfirmed)) return flow + FLOW.size;
-    return world(WORLD.accounts) + ((flow - world(WORLD.flows)) / world(WORLD.flow_bytes)) * ACCOUNT.size;
+    return world(WORLD.accounts) + ((flow - world(WORLD.flows)) / world(WORLD.flow_bytes)) * world(WORLD.account_bytes);
   }
 
   private label(test: Extract<Test, { op: 'ct label' }>, p: number, w: number): boolean {

@@ -5,6 +5,7 @@
 // Kernel: nf_conntrack_core.c and the trackers beside it, as of 6.18.
 
 import { classify, inverseOf, keyOf, type ModelTuple, mayBegin, tupleOf } from './icmp.ts';
+import { ModelNat, type NatRule } from './nat.ts';
 import { be16, type ModelPacket, readPacket, readSegment } from './packet.ts';
 import { freshAssociation, type SctpAssociation, type SctpState, type SctpTimeouts, trackSctp } from './sctp.ts';
 import { beginTcp, type TcpConnection, type TcpSettings, type TcpState, tcpHeaderFault, trackTcp } from './tcp.ts';
@@ -35,6 +36,7 @@ export interface ModelEvent {
   tcpState: TcpState | SctpState;
   id: number;
   original: ModelTuple;
+  reply: ModelTuple;
   packets: [number, number];
   bytes: [number, number];
 }
@@ -47,6 +49,10 @@ export interface ModelVerdict {
   status: string[];
   tcpState: TcpState | SctpState;
   flowId: number;
+  /** What it became: its tuple as NAT changed it; undefined for what belongs to no entry. */
+  sent?: ModelTuple | undefined;
+  /** It could not have a tuple of its own. */
+  clashed?: true;
 }
 
 interface Entry {
@@ -56,6 +62,8 @@ interface Entry {
   confirmed: boolean;
   seenReply: boolean;
   assured: boolean;
+  sourceChanged: boolean;
+  targetChanged: boolean;
   dying: boolean;
   /** Ns since 1970. */
   expires: bigint;
@@ -82,7 +90,20 @@ export class ModelTracker {
   private sequence = 0;
   private now = 0n;
 
-  constructor(private readonly settings: ModelSettings) {}
+  private readonly nat: ModelNat | undefined;
+
+  /** @param nat a nat table: its rules, and the seed of what is random in the kernel */
+  constructor(
+    private readonly settings: ModelSettings,
+    nat?: { rules: readonly NatRule[]; seed: bigint },
+  ) {
+    const table = {
+      find: (tuple: ModelTuple) => this.entries.get(keyOf(tuple)),
+      newest: () => [...this.live].reverse(),
+      evict: (entry: unknown) => this.kill(entry as Entry),
+    };
+    this.nat = nat && new ModelNat(nat.rules, table, nat.seed);
+  }
 
   /** Judges an IP packet. */
   judge(bytes: Uint8Array, time: bigint): ModelVerdict {
@@ -112,7 +133,7 @@ export class ModelTracker {
   }
 
   /** Live entries, in order of creation: generators look here for the edges of windows and lifetimes. */
-  get table(): readonly Pick<Entry, 'original' | 'expires' | 'created' | 'tcp' | 'sctp'>[] {
+  get table(): readonly Pick<Entry, 'original' | 'reply' | 'expires' | 'created' | 'tcp' | 'sctp'>[] {
     return [...this.live];
   }
 
@@ -135,6 +156,10 @@ export class ModelTracker {
       if (dir === 1 && !entry.seenReply) {
         entry.seenReply = true;
         entry.changes.add('REPLY');
+      }
+      if (this.nat && !entry.confirmed && !entry.dying) {
+        this.nat.bind(entry, this.number);
+        if (this.entries.has(keyOf(entry.reply))) return { ...this.invalid('NAT_CLASH'), clashed: true };
       }
       this.confirm(entry);
       return this.describe(entry, dir, ctState, outcome.reason, outcome.value);
@@ -261,6 +286,8 @@ export class ModelTracker {
       confirmed: false,
       seenReply: false,
       assured: false,
+      sourceChanged: false,
+      targetChanged: false,
       dying: false,
       expires: 0n,
       created: this.now,
@@ -326,6 +353,7 @@ export class ModelTracker {
       tcpState: entry.tcp?.state ?? entry.sctp?.state ?? 'NONE',
       id: entry.id,
       original: entry.original,
+      reply: entry.reply,
       packets: [...entry.packets],
       bytes: [...entry.bytes],
       ...when,
@@ -333,7 +361,9 @@ export class ModelTracker {
   }
 
   private status(entry: Entry): string[] {
-    return [...(entry.seenReply ? ['SEEN_REPLY'] : []), ...(entry.assured ? ['ASSURED'] : [])];
+    const bits = { SEEN_REPLY: entry.seenReply, ASSURED: entry.assured };
+    const nat = { SRC_NAT: entry.sourceChanged, DST_NAT: entry.targetChanged };
+    return Object.entries({ ...bits, ...nat }).flatMap(([bit, set]) => (set ? [bit] : []));
   }
 
   private invalid(reason: string, value = 0): ModelVerdict {
@@ -363,6 +393,7 @@ export class ModelTracker {
       status: this.status(entry),
       tcpState: entry.tcp?.state ?? entry.sctp?.state ?? 'NONE',
       flowId: entry.id,
+      sent: inverseOf(dir === 0 ? entry.reply : entry.original),
     };
   }
 }

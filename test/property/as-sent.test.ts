@@ -32,7 +32,7 @@ function departures(
   }));
   writeFileSync(capture, build.writePcap(packets, { link }));
   execFileSync(process.execPath, [
-    join(ROOT, 'build/src/cli/main.js'),
+    join(ROOT, 'build/program/main.js'),
     'replay',
     ...['--quiet', '--write', written, '--as-sent'],
     ...rules.flatMap((file) => ['--rules', file]),

@@ -5,19 +5,11 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { EngineBuild } from '../../src/engine/engine.ts';
 import { FLOW, FLOW_SHORT } from '../../src/engine/layout.ts';
 import { Random } from '../model/random.ts';
-import { drawSettings } from '../model/settings.ts';
+import { drawSettings, sysctlsOf } from '../model/settings.ts';
 import { TCP_STATES } from '../model/tcp.ts';
-import { type ModelEvent, type ModelSettings, ModelTracker, type ModelVerdict } from '../model/tracker.ts';
+import { type ModelEvent, ModelTracker, type ModelVerdict } from '../model/tracker.ts';
 import { Traffic } from '../model/traffic.ts';
-import {
-  BUILDS,
-  type EventView,
-  type Frame,
-  openEngine,
-  SECOND,
-  type Sysctls,
-  type TestEngine,
-} from '../support/engine.ts';
+import { BUILDS, type EventView, type Frame, openEngine, SECOND, type TestEngine } from '../support/engine.ts';
 
 const SEEDS = 50;
 const PACKETS = 2000;
@@ -40,41 +32,6 @@ const OUTCOMES = [
   ...['ICMP_ERROR_SHORT', 'ICMP_ERROR_UNKNOWN_PROTO', 'ICMP_ERROR_NO_FLOW', 'ICMP_ERROR_WRONG_SENDER'],
   ...TCP_STATES.filter((state) => state !== 'NONE').flatMap((state) => [`${state} ORIGINAL`, `${state} REPLY`]),
 ];
-
-function sysctlsOf(settings: ModelSettings): Partial<Sysctls> {
-  const { timeouts, sctp } = settings;
-  return {
-    TCP_TIMEOUT_SYN_SENT: timeouts.SYN_SENT,
-    TCP_TIMEOUT_SYN_RECV: timeouts.SYN_RECV,
-    TCP_TIMEOUT_ESTABLISHED: timeouts.ESTABLISHED,
-    TCP_TIMEOUT_FIN_WAIT: timeouts.FIN_WAIT,
-    TCP_TIMEOUT_CLOSE_WAIT: timeouts.CLOSE_WAIT,
-    TCP_TIMEOUT_LAST_ACK: timeouts.LAST_ACK,
-    TCP_TIMEOUT_TIME_WAIT: timeouts.TIME_WAIT,
-    TCP_TIMEOUT_CLOSE: timeouts.CLOSE,
-    TCP_TIMEOUT_SYN_SENT2: timeouts.SYN_SENT2,
-    TCP_TIMEOUT_MAX_RETRANS: timeouts.MAX_RETRANS,
-    TCP_TIMEOUT_UNACKNOWLEDGED: timeouts.UNACKNOWLEDGED,
-    UDP_TIMEOUT: settings.udp,
-    UDP_TIMEOUT_STREAM: settings.udpStream,
-    ICMP_TIMEOUT: settings.icmp,
-    ICMPV6_TIMEOUT: settings.icmpv6,
-    GENERIC_TIMEOUT: settings.generic,
-    SCTP_TIMEOUT_CLOSED: sctp.CLOSED,
-    SCTP_TIMEOUT_COOKIE_WAIT: sctp.COOKIE_WAIT,
-    SCTP_TIMEOUT_COOKIE_ECHOED: sctp.COOKIE_ECHOED,
-    SCTP_TIMEOUT_ESTABLISHED: sctp.ESTABLISHED,
-    SCTP_TIMEOUT_SHUTDOWN_SENT: sctp.SHUTDOWN_SENT,
-    SCTP_TIMEOUT_SHUTDOWN_RECD: sctp.SHUTDOWN_RECD,
-    SCTP_TIMEOUT_SHUTDOWN_ACK_SENT: sctp.SHUTDOWN_ACK_SENT,
-    SCTP_TIMEOUT_HEARTBEAT_SENT: sctp.HEARTBEAT_SENT,
-    TCP_LOOSE: settings.loose ? 1 : 0,
-    TCP_BE_LIBERAL: settings.liberal ? 1 : 0,
-    TCP_IGNORE_INVALID_RST: settings.ignoreInvalidRst ? 1 : 0,
-    TCP_MAX_RETRANS: settings.maxRetrans,
-    ACCT: 1,
-  };
-}
 
 const KEPT = ['SEEN_REPLY', 'ASSURED'];
 

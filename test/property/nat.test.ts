@@ -13,7 +13,7 @@ import { ModelTracker } from '../model/tracker.ts';
 import { Traffic } from '../model/traffic.ts';
 import { ethernet, writePcap } from '../support/packets.ts';
 
-const MAIN = fileURLToPath(new URL('../../build/src/cli/main.js', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../build/program/main.js', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'ctreplay-nat-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -11,7 +11,7 @@ import { type ExpectedPacket, layOut, layOutExpectation, type Scenario } from '.
 import { buildSteps, START, toPcap } from './scenario-packets.ts';
 
 const run = promisify(execFile);
-const PROGRAM = fileURLToPath(new URL('../../build/src/cli/main.js', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../build/program/main.js', import.meta.url));
 
 /** What `--events`, `--expectations`, `--packets`, `--table` and `list --expected` said. */
 export interface Outputs {
@@ -45,7 +45,7 @@ interface PacketLine {
 
 /** Has the command line been built? */
 export const programMissing = (): string | undefined =>
-  existsSync(PROGRAM) ? undefined : 'build/src/cli/main.js is missing (npm run build)';
+  existsSync(PROGRAM) ? undefined : 'build/program/main.js is missing (npm run build)';
 
 /** Rules without the comment that the tool writes on top, which tells the two families apart. */
 const withHeader = (tool: string, rules: string): string =>

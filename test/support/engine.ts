@@ -14,12 +14,12 @@ import {
   type EngineExports,
   instantiateEngine,
   SCRATCH_BYTES,
-  SHARDS,
+  SHARD_TABLE_BYTES,
   unsigned,
   WHEEL_BYTES,
 } from '../../src/engine/engine.ts';
 import {
-  ACCOUNT,
+  ACCOUNT_SHORT,
   BATCH_PACKETS,
   DEFRAG,
   EVENT,
@@ -153,7 +153,7 @@ export interface DecodedBatch {
   starts: number[];
   queue: number;
   lengths: number;
-  lanes: number;
+  shards: number;
   /** Packets that go on to tracking, and fragments that wait for reassembly. */
   length: number;
   fragments: number;
@@ -170,7 +170,7 @@ export class TestEngine extends Records {
   private readonly packets: number;
   private readonly queue: number;
   private readonly lengths: number;
-  private readonly lanes: number;
+  private readonly shards: number;
   private readonly arena: number;
   private readonly base: { top: number; canaries: number };
 
@@ -187,7 +187,7 @@ export class TestEngine extends Records {
     this.packets = this.take(BATCH_PACKETS * PACKET.size);
     this.queue = this.take(BATCH_PACKETS * 2 * 2);
     this.lengths = this.take(4 * 2);
-    this.lanes = this.take(SHARDS);
+    this.shards = this.take(SHARD_TABLE_BYTES);
     this.arena = this.take(ARENA_BYTES);
     this.base = { top: this.top, canaries: this.canaries.length };
   }
@@ -265,12 +265,12 @@ export class TestEngine extends Records {
     });
     this.view.setBigUint64(this.lengths, 0n, true);
     this.call((e) =>
-      e.decode_batch(this.records, frames.length, this.packets, checksums, this.queue, this.lengths, this.lanes, 1, 0),
+      e.decode_batch(this.records, frames.length, this.packets, checksums, this.queue, this.lengths, this.shards, 1, 0),
     );
-    const { records, packets, queue, lengths, lanes } = this;
+    const { records, packets, queue, lengths, shards } = this;
     const length = this.view.getUint32(lengths, true);
     const fragments = this.view.getUint32(lengths + 4, true);
-    return { count: frames.length, records, packets, starts, queue, lengths, lanes, length, fragments, clock: now };
+    return { count: frames.length, records, packets, starts, queue, lengths, shards, length, fragments, clock: now };
   }
 
   /** Decodes frames without tracking them. `queued`: it goes on to tracking. */
@@ -390,7 +390,8 @@ export class TestWorld {
     this.set(WORLD.wheel, engine.take(WHEEL_BYTES));
     this.set(WORLD.unconfirmed, engine.take(UNCONFIRMED_BYTES));
     buildPool(engine.view, this.at, engine, flows, flowBytes);
-    this.set(WORLD.accounts, accounting ? engine.take(flows * ACCOUNT.size) : 0);
+    this.set(WORLD.accounts, accounting ? engine.take(flows * ACCOUNT_SHORT) : 0);
+    this.set(WORLD.account_bytes, ACCOUNT_SHORT);
     buildIndex(engine.view, this.at, engine, index);
     this.set(WORLD.index_count, index.first);
     this.set(WORLD.index_mask, index.first * 2 - 1);
@@ -447,7 +448,7 @@ export class TestWorld {
     set(DEFRAG.checksums, this.checksums);
     set(DEFRAG.queues, batch.queue);
     set(DEFRAG.lengths, batch.lengths);
-    set(DEFRAG.lanes, batch.lanes);
+    set(DEFRAG.shards, batch.shards);
     const [low, high] = words(batch.clock);
     engine.call((e) => e.defrag_batch(address, batch.queue + BATCH_PACKETS * 2, batch.fragments, low, high));
     const top = engine.view.getUint32(address + DEFRAG.ends, true);

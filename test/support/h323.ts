@@ -87,7 +87,66 @@ export class H323 extends H225 {
         [this.word, this.transport, this.transport, this.maybe(this.nonStandard)],
         this.additions(this.maybe(this.string)),
       );
+    const asked: Write = (it) =>
+      void it.sequence(
+        [
+          this.word,
+          this.object,
+          this.maybe(this.nonStandard, 0.2),
+          this.transport,
+          this.endpoint,
+          ABSENT,
+          ABSENT,
+          ABSENT,
+        ],
+        this.additions(this.maybe(this.string)),
+      );
+    const admission: Write = (it) =>
+      void it.sequence(
+        [
+          this.word,
+          this.oneOf(4, 2, 4),
+          this.maybe(this.oneOf(2, 1, 2)),
+          this.name,
+          this.maybe(this.aliases),
+          this.maybe(this.transport, 0.6),
+          this.maybe(this.aliases, 0.2),
+          this.aliases,
+          this.maybe(this.transport, 0.7),
+          this.long,
+          this.word,
+          ABSENT,
+          ABSENT,
+          this.guid,
+          this.boolean,
+          this.boolean,
+        ],
+        this.additions(this.boolean, this.callIdentifier),
+      );
+    const location: Write = (it) =>
+      void it.sequence(
+        [this.word, this.maybe(this.name), this.aliases, this.maybe(this.nonStandard, 0.2), this.transport],
+        this.additions(this.maybe(this.aliases), this.boolean),
+      );
+    const informed: Write = (it) =>
+      void it.sequence(
+        [
+          this.maybe(this.nonStandard, 0.2),
+          this.word,
+          this.endpoint,
+          this.name,
+          this.transport,
+          this.transports,
+          this.maybe(this.aliases),
+          ABSENT,
+        ],
+        this.additions(this.maybe(this.string)),
+      );
     const known: Record<number, Write> = {
+      0: asked,
+      9: admission,
+      18: location,
+      22: informed,
       1: confirmed,
       3: this.registrationRequest,
       4: this.registrationConfirm,
@@ -95,7 +154,9 @@ export class H323 extends H225 {
       10: admitted,
       19: located,
     };
-    const index = this.random.pick([1, 1, 3, 3, 3, 3, 4, 4, 6, 10, 10, 19, 19, 0, 9, 18, 22, 23, 24, 33]);
+    const index = this.random.pick([
+      0, 0, 1, 1, 3, 3, 3, 3, 3, 4, 4, 6, 9, 9, 9, 10, 10, 18, 19, 19, 22, 22, 23, 24, 33,
+    ]);
     to.choice(index, 24, 5, true, known[index] ?? this.string);
   };
 }

@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { PACKET, WORLD } from '../../src/engine/layout.ts';
 import { type Address, addressBytes } from '../../src/topology/addresses.ts';
+import type { LookupTables } from '../../src/topology/compile.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -89,18 +90,21 @@ export class RouteEngine {
   }
 
   /** Loads a world: the compiled routes, or no topology if they are undefined. */
-  load(sysctls: Uint32Array, routes: { routes4: Uint8Array; routes6: Uint8Array } | undefined): void {
+  load(sysctls: Uint32Array, routes: LookupTables | undefined): void {
     this.bytes.set(new Uint8Array(sysctls.buffer, sysctls.byteOffset, sysctls.byteLength), SYSCTLS_AT);
     const world = (offset: number, value: number): void => this.view.setUint32(WORLD_AT + offset, value, true);
     world(WORLD.sysctls, SYSCTLS_AT);
     world(WORLD.topology, routes === undefined ? 0 : 1);
     const routes4 = routes?.routes4 ?? new Uint8Array();
     const routes6 = routes?.routes6 ?? new Uint8Array();
-    const routes6At = ROUTES_AT + routes4.length + (-routes4.length & 7);
+    const networks4At = ROUTES_AT + routes4.length;
+    const networks4 = routes?.networks4 ?? new Uint8Array();
+    const routes6At = networks4At + networks4.length + (-(networks4At + networks4.length) & 7);
     this.bytes.set(routes4, ROUTES_AT);
+    this.bytes.set(networks4, networks4At);
     this.bytes.set(routes6, routes6At);
     world(WORLD.routes4, ROUTES_AT);
-    world(WORLD.routes4_count, routes4.length / 8);
+    world(WORLD.networks4, routes === undefined ? 0 : networks4At);
     world(WORLD.routes6, routes6At);
     world(WORLD.routes6_count, routes6.length / 24);
   }

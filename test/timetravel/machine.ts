@@ -68,7 +68,7 @@ function writeJob(folder: string, inside: string, { question, after }: Job): voi
     'job.json',
     JSON.stringify({ ports: question.interfaces, groups: [INVALID_GROUP, WATCH_GROUP], after_ms: after }),
   );
-  writeFileSync(join(folder, 'frames'), frameFile(question.frames, false));
+  writeFileSync(join(folder, 'frames'), frameFile(question.frames));
 }
 
 /** Runs the machine until it switches itself off; returns what its console said. */

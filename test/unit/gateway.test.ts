@@ -148,7 +148,7 @@ describe('the same conversation, however it was captured', () => {
 
   test('any number of workers', async () => {
     const captures = put(FORMS.ethernet!(CONVERSATION), false);
-    const main = join(import.meta.dirname, '../../build/src/cli/main.js');
+    const main = join(import.meta.dirname, '../../build/program/main.js');
     const outputs = [1, 2, 3].map(async (workers) => {
       const out = join(folder, `workers-${workers}`);
       const options = ['--host', rejecting, '--workers', String(workers), '--packets', out];

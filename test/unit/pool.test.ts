@@ -1,7 +1,7 @@
 // What happens to a run when a worker fails?
 
 import { expect, test } from 'vitest';
-import { compileEngine } from '../../src/engine/engine.ts';
+import { compileEngine, SHARD_TABLE_BYTES } from '../../src/engine/engine.ts';
 import { WORLD } from '../../src/engine/layout.ts';
 import { Allocator, createMemory } from '../../src/engine/memory.ts';
 import { EngineError } from '../../src/errors.ts';
@@ -29,7 +29,7 @@ test('a worker that cannot start ends the wait with an error instead of a hang',
     seed: [1, 2],
     scratch: [allocator.take(256), allocator.take(256)],
     worlds: [[allocator.take(WORLD.size)], [allocator.take(WORLD.size)]],
-    shardLanes: allocator.take(4096),
+    shards: allocator.take(SHARD_TABLE_BYTES),
     checksums: 0,
     defrag: { address: allocator.take(128), endsBytes: 64 },
     sights: 0,

@@ -97,7 +97,7 @@ describe.each(BUILDS)('%s build', (build) => {
   });
 });
 
-const program = fileURLToPath(new URL('../../../build/src/cli/main.js', import.meta.url));
+const program = fileURLToPath(new URL('../../../build/program/main.js', import.meta.url));
 
 describe.skipIf(!existsSync(program))('an association of the host that the first packets tell the tags of', () => {
   const ends = `src=${A} dst=${B} sport=4000 dport=80 src=${B} dst=${A} sport=80 dport=4000`;

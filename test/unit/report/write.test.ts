@@ -18,7 +18,7 @@ const place = (name: string): string => join(folder, name);
 const bundled = (name: string): string => join(ROOT, 'captures', name);
 
 async function replay(...words: string[]): Promise<string> {
-  const program = join(ROOT, 'build/src/cli/main.js');
+  const program = join(ROOT, 'build/program/main.js');
   const all = [program, 'replay', '--quiet', ...words];
   return (await promisify(execFile)(process.execPath, all, { encoding: 'latin1', maxBuffer: 1 << 28 })).stdout;
 }

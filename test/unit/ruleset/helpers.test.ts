@@ -21,10 +21,11 @@ function refusal(text: string, family: 2 | 10 = 2): string {
 }
 
 describe('CT --helper', () => {
-  it('is a template that needs one lane', () => {
-    const { templates, key } = compiled(raw('-p tcp -m tcp --dport 21 -j CT --helper ftp'));
+  it('is a template of a rule that gives a helper', () => {
+    const { templates, oneLane, helping } = compiled(raw('-p tcp -m tcp --dport 21 -j CT --helper ftp'));
     expect(templates).toMatchObject([{ helper: 'ftp', zone: 0 }]);
-    expect(key).toMatchObject({ key: 'one-lane', rule: { chain: 'PREROUTING', number: 1 } });
+    expect(oneLane).toBeUndefined();
+    expect(helping).toMatchObject([{ rule: { chain: 'PREROUTING', number: 1 }, helper: 'ftp' }]);
   });
 
   it('needs one protocol, and a helper of that protocol and family', () => {
@@ -34,17 +35,6 @@ describe('CT --helper', () => {
     expect(refusal(raw('-p tcp -j CT --helper FTP'))).toContain("no helper 'FTP'");
     expect(refusal(raw('-p tcp -j CT --helper irc'))).toBe('');
     expect(refusal(raw('-p tcp -j CT --helper irc'), 10)).toContain("no helper 'irc'");
-  });
-
-  it('snmp is refused beside NAT, in whatever order', () => {
-    const nat = (rule: string): string => `*nat\n:POSTROUTING ACCEPT [0:0]\n${rule}COMMIT\n`;
-    const masquerade = nat('-A POSTROUTING -j MASQUERADE\n');
-    const snmp = raw('-p udp -j CT --helper snmp');
-    const beside = "helper 'snmp' is not supported beside the NAT rule in rules:";
-    expect(refusal(snmp + masquerade)).toContain(`rules:3:37: ${beside}7`);
-    expect(refusal(masquerade + snmp)).toContain(`rules:7:37: ${beside}3`);
-    expect(refusal(snmp + nat(''))).toBe('');
-    expect(refusal(raw('-p udp -j CT --helper netbios-ns') + masquerade)).toBe('');
   });
 });
 
@@ -58,17 +48,6 @@ describe('CT --helper of H.323', () => {
     expect(refusal(raw(`-p ${protocol} -j CT --helper ${name}`), 10)).toBe('');
     expect(refusal(raw(`-p ${other} -j CT --helper ${name}`))).toContain(`no helper '${name}'`);
   });
-
-  it.each([
-    ['RAS', 'udp'],
-    ['Q.931', 'tcp'],
-    ['H.245', 'udp'],
-  ])('%s is refused beside NAT: it would have to rewrite messages', (name, protocol) => {
-    const nat = '*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -j MASQUERADE\nCOMMIT\n';
-    const refused = `helper '${name}' is not supported beside the NAT rule in rules:`;
-    expect(refusal(raw(`-p ${protocol} -j CT --helper ${name}`) + nat)).toContain(refused);
-    expect(refusal(nat + raw(`-p ${protocol} -j CT --helper ${name}`))).toContain(refused);
-  });
 });
 
 describe('-m helper', () => {
@@ -78,6 +57,7 @@ describe('-m helper', () => {
     expect(helpersLike('ft')).toBe(0);
     expect(helpersLike('tftp')).toBe(1 << Helper.TFTP);
     expect(helpersLike('Q.931')).toBe(1 << Helper.Q931);
+    expect(helpersLike('snmp_trap')).toBe((1 << Helper.SNMP) | (1 << Helper.SNMP_TRAP));
     expect(helpersLike('') & (1 << Helper.AMANDA)).not.toBe(0);
   });
 });

@@ -204,10 +204,10 @@ describe('text', () => {
 
   it('needs one lane for limit only, and connection tracking where a rule asks for it', () => {
     const limited = compiled(filter('-A INPUT -m limit -j LOG'));
-    expect(limited.key).toMatchObject({ key: 'one-lane', rule: { chain: 'INPUT', number: 1 } });
+    expect(limited.oneLane).toMatchObject({ rule: { chain: 'INPUT', number: 1 } });
     expect([...limited.usesConntrack]).toEqual([]);
     const unreached = compiled(filter('-N a', '-A a -m limit -j LOG', '-A a -m state --state NEW'));
-    expect(unreached.key).toEqual({ key: 'tuple' });
+    expect(unreached.oneLane).toBeUndefined();
     // The kernel registers its hooks when the rule is loaded, whether or not a packet comes to it.
     expect([...unreached.usesConntrack]).toEqual([2]);
   });

@@ -242,6 +242,7 @@ export class RuleBench {
     this.view.setUint32(w + WORLD.flows, FLOWS + index * 0x100, true);
     this.view.setUint32(w + WORLD.flow_bytes, FLOW.size, true);
     this.view.setUint32(w + WORLD.accounts, this.account(index), true);
+    this.view.setUint32(w + WORLD.account_bytes, ACCOUNT.size, true);
     const logs = LOGS + index * LOG_BYTES;
     this.view.setUint32(w + WORLD.logs, logs, true);
     this.view.setUint32(w + WORLD.logs_top, logs, true);

@@ -105,7 +105,7 @@ describe('any number of workers', () => {
     expect(left.size).toBe(COUNT - 2 - pairs.length);
     pairs.forEach(({ to }, id) => {
       const data = left.get(to)!.map((piece) => piece.subarray(20));
-      expect(Buffer.concat(data)).toEqual(Buffer.from(build.udp({ sport: 10_000 + id, dport: 53, payload: 24 }).bytes));
+      expect(Buffer.concat(data)).toEqual(Buffer.from(datagram(10_000 + id).subarray(20)));
     });
     expect(JSON.parse(lines[LONE - 1]!)).toMatchObject({ verdict: 'DROP', why: 'fragment-timeout' });
     expect(JSON.parse(lines[COUNT - 2]!)).toMatchObject({ verdict: 'NONE', why: 'fragment-incomplete' });
@@ -116,10 +116,12 @@ describe('any number of workers', () => {
 const COUNT = 150_000;
 const LONE = 90_000;
 
+function datagram(sport: number): Uint8Array {
+  return build.ip('10.0.0.1', '10.0.0.2', build.udp({ sport, dport: 53, payload: 24 }), { df: false });
+}
+
 /** A long capture, in which fragments of one packet are up to 100,000 packets apart. */
 function farFragments(): { file: string; pairs: { from: number; to: number }[] } {
-  const datagram = (sport: number) =>
-    build.ip('10.0.0.1', '10.0.0.2', build.udp({ sport, dport: 53, payload: 24 }), { df: false });
   const distances = [1, 2, 4_096, 5_000, 40_000, 65_535, 65_536, 65_537, 100_000];
   const pairs = distances.map((distance, i) => ({ from: 1_001 + i * 700, to: 1_001 + i * 700 + distance }));
   const plain = build.ethernet(datagram(9));

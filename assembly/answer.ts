@@ -56,6 +56,7 @@ export function routing_error(reason: u32, l3num: u32): IcmpError {
   const v6 = l3num == L3.IPV6;
   switch (reason) {
     case Reason.TTL_EXCEEDED: return v6 ? 0x300 : 0xb00;
+    case Reason.MTU_EXCEEDED: return v6 ? 0x200 : 0x304;
     case Reason.NO_ROUTE: return v6 ? 0x100 : 0x300;
     case Reason.ROUTE_UNREACHABLE: return v6 ? 0x100 : 0x301;
     case Reason.ROUTE_PROHIBIT: return v6 ? 0x101 : 0x30d;

@@ -13,7 +13,7 @@ import {
   check_place, expire_queues, FIRST_IN, find_queue, has_room, Insert, insert_piece, kill_queue, LAST_IN, restart_queue, too_far,
 } from "./fragment-queue";
 import { add_bytes, begin_bytes, copy_bytes, take_block } from "./fragment-store";
-import { BATCH_PACKETS, Defrag, FragmentPiece, FragmentQueue, Packet, Record } from "./layout";
+import { Assembled, ASSEMBLED_ROOM, BATCH_PACKETS, Defrag, FragmentPiece, FragmentQueue, Packet, Record } from "./layout";
 import { clear, decode_ipv4, decode_ipv6 } from "./packet";
 import { deals_pairs, lane_of } from "./shard";
 import { L3, PacketFlag, Proto, Reason, Verdict } from "./vocabulary";
@@ -26,8 +26,6 @@ const IPV6_HEADER: u32 = 40;
 const FRAGMENT_HEADER: u32 = 8;
 const PACKET_MAX: u32 = 65535;
 const MAC_BYTES: u32 = 14;
-/** Room in front of a packet for its Ethernet header. */
-const MAC_ROOM: u32 = 16;
 
 /** INET_ECN_CE, and the bits of FragmentQueue.ecn. */
 const CE: u32 = 3;
@@ -154,8 +152,8 @@ function reassemble4(d: Defrag, q: FragmentQueue, p: Packet, index: u32): Reason
   const header = first.header;
   const length = header + q.length;
   if (length > PACKET_MAX) return discard(d, q, Reason.FRAGMENT_TOO_BIG, index);
-  const l3 = build(d, q, length);
   const captured = header + captured_bytes(q);
+  const l3 = build(d, q, captured, link_length(d, p, index));
   store16(l3 + 2, length);
   store<u8>(l3, load<u8>(l3, 1) | <u8>congestion(q), 1);
   store16(l3 + 6, q.max_df_size == q.max_size ? IP_DF : 0);
@@ -200,6 +198,7 @@ function gather6(d: Defrag, p: Packet, index: u32): Reason {
   if (place == Insert.OVERLAP) return discard(d, q, Reason.FRAGMENT_OVERLAP, index);
   const header = <u32>(fragment - l3);
   const piece = keep(d, q, p, index, offset, end - offset, header);
+  if (p.ip_len > q.max_size) q.max_size = p.ip_len;
   piece.next_header_at = next_header_at(l3, header);
   piece.next_header = load<u8>(fragment);
   return complete(q) ? reassemble6(d, q, p, index) : Reason.FRAGMENT_PENDING;
@@ -212,8 +211,8 @@ function reassemble6(d: Defrag, q: FragmentQueue, p: Packet, index: u32): Reason
   const header = first.header;
   const length = header + q.length;
   if (length - IPV6_HEADER > PACKET_MAX) return discard(d, q, Reason.FRAGMENT_TOO_BIG, index);
-  const l3 = build(d, q, length);
   const captured = header + captured_bytes(q);
+  const l3 = build(d, q, captured, link_length(d, p, index));
   store<u8>(l3 + first.next_header_at, <u8>first.next_header);
   store16(l3 + 4, length - IPV6_HEADER);
   store<u8>(l3, load<u8>(l3, 1) | <u8>(congestion(q) << 4), 1);
@@ -292,12 +291,20 @@ function captured_bytes(q: FragmentQueue): u32 {
   return total;
 }
 
-/** Lays the captured part of a complete packet into the ring, Ethernet header in front. Returns where IP begins. */
-function build(d: Defrag, q: FragmentQueue, length: u32): usize {
-  const room = (MAC_ROOM + length + 15) & ~15;
+/**
+ * Lays the captured part of a complete packet into the ring: Assembled, Ethernet header, packet, lengths of its fragments.
+ * Returns where IP begins.
+ */
+function build(d: Defrag, q: FragmentQueue, captured: u32, link: u32): usize {
+  const lengths = (captured + 1) & ~1;
+  const room = (ASSEMBLED_ROOM + lengths + count_pieces(q) * 2 + 15) & ~15;
   if (d.ring_top + room > d.ring_end) d.ring_top = d.ring;
-  const l3: usize = d.ring_top + MAC_ROOM;
+  const l3: usize = d.ring_top + ASSEMBLED_ROOM;
   d.ring_top += room;
+  const assembled = changetype<Assembled>(l3 - ASSEMBLED_ROOM);
+  assembled.captured = captured;
+  assembled.link = link;
+  describe_pieces(q, assembled, l3 + lengths);
   let target = l3;
   let run: usize = q.runs;
   while (run) {
@@ -318,6 +325,32 @@ function build(d: Defrag, q: FragmentQueue, length: u32): usize {
     run = changetype<FragmentPiece>(run).next_run;
   }
   return l3;
+}
+
+function link_length(d: Defrag, p: Packet, index: u32): u32 {
+  return p.l3 - changetype<Record>(<usize>d.records + <usize>index * offsetof<Record>()).data;
+}
+
+function count_pieces(q: FragmentQueue): u32 {
+  let count: u32 = 0;
+  for (let run: usize = q.runs; run; run = changetype<FragmentPiece>(run).next_run) {
+    for (let at = run; at; at = changetype<FragmentPiece>(at).next) count++;
+  }
+  return count;
+}
+
+/** Who sends the packet on cuts it as it came. */
+function describe_pieces(q: FragmentQueue, assembled: Assembled, lengths: usize): void {
+  assembled.max_size = q.max_size;
+  assembled.max_df_size = q.max_df_size;
+  let next = lengths;
+  for (let run: usize = q.runs; run; run = changetype<FragmentPiece>(run).next_run) {
+    for (let at = run; at; at = changetype<FragmentPiece>(at).next) {
+      store<u16>(next, <u16>changetype<FragmentPiece>(at).length);
+      next += 2;
+    }
+  }
+  assembled.count = <u32>(next - lengths) >> 1;
 }
 
 /** Makes the record of the completing fragment that of the whole packet: link header and kind are the first one's. */

@@ -8,8 +8,9 @@ import { attach, bury, confirm, conntrack_in, expire_flow, find_live, resolve } 
 import { fetched_flow, found_dir } from "./flow-table";
 import { help_of, helper_of } from "./help";
 import { help } from "./helper/helper";
-import { restore_packet } from "./helper/rewrite";
+import { outgrows_mtu, restore_packet } from "./helper/rewrite";
 import { Flow, Help, LogRecord, Packet, Step, STEPS_MAX, Tuple, World } from "./layout";
+import { exceeds_mtu } from "./mtu";
 import { nat_packet, restore_captured } from "./nat";
 import { reject_verifies } from "./packet";
 import { route_decide, route_echoes, route_loops, route_path } from "./route";
@@ -131,10 +132,13 @@ export function judge_usual(w: World, p: Packet, chain: u32, place: u32): void {
     verdict = run(w, p, Hook.FORWARD);
     if (verdict == Verdict.ACCEPT) verdict = run(w, p, Hook.POSTROUTING);
   }
-  return verdict == Verdict.ACCEPT ? finish(w, p) : verdict;
+  if (verdict == Verdict.ACCEPT) verdict = finish(w, p);
+  // A helper may have made it longer than the link carries.
+  if (verdict == Verdict.ACCEPT && w.helping && p.path == Path.FORWARD && outgrows_mtu(w, p)) return turn_away(w, p, Reason.MTU_EXCEEDED);
+  return verdict;
 }
 
-/** Drops what routing refused, and tells its sender so. */
+/** Drops what does not get on, and tells its sender so. */
 function turn_away(w: World, p: Packet, reason: Reason): u32 {
   const error = routing_error(reason, p.l3num);
   if (error != 0 && deserves_error(w, p)) answer(w, p, error_for(w, p, error));

@@ -14,6 +14,7 @@ export * from "./layout/nat";
 export * from "./layout/help";
 export * from "./layout/h323";
 export * from "./layout/fragment";
+export * from "./layout/sent";
 export * from "./layout/sight";
 export * from "./layout/tally";
 export * from "./layout/trace";

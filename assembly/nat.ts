@@ -10,6 +10,7 @@ import { give_again } from "./help";
 import { Flow, Nat, NatRange, Packet, Tuple, World } from "./layout";
 import { choose_tuple, Manip } from "./nat-tuple";
 import { quoted_transport_length, quoted_tuple } from "./packet";
+import { keep_quoted } from "./sent";
 import { trace_chain, trace_chain_end, trace_nat } from "./trace";
 import { has_ports, tuple_equal, tuple_invert } from "./tuple";
 import { gre_version } from "./wire/gre";
@@ -217,7 +218,9 @@ function translate_error(w: World, p: Packet, flow: Flow, manip: u32): u32 {
     p.reason = <u8>Reason.NAT_UNTRANSLATABLE;
     return ChainVerdict.DROP;
   }
-  translate_address(w, p, other_direction(flow, p.dir), manip);
+  const other = other_direction(flow, p.dir);
+  if (w.sent) keep_quoted(w, p, other, manip ^ 1);
+  translate_address(w, p, other, manip);
   return ChainVerdict.ACCEPT;
 }
 

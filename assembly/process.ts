@@ -14,6 +14,7 @@ import { EVICTIONS_MAX, table_is_full } from "./limit";
 import { BATCH_PACKETS, Event, Expectation, FINDS_MAX, Flow, LogRecord, Packet, PAIRS_MAX, Record, Sights, World } from "./layout";
 import { NAT_EVENTS_MAX } from "./nat-tuple";
 import { decode, set_inner_scratch } from "./packet";
+import { SENT_ROOM } from "./sent";
 import { deals_pairs, lane_of, set_quoted_scratch } from "./shard";
 import { look, may_tell } from "./sight";
 import { set_error_scratch } from "./conntrack";
@@ -81,7 +82,7 @@ export function copy_packets(target: usize, source: usize, count: u32): void {
 
 /**
  * Tracks the packets `from` to `length` of a lane's queue. `first` is the number of the batch's first packet. Returns
- * where it stopped: `length`, or earlier if the event or log area has no room for another packet, or if the table is full.
+ * where it stopped: `length`, or earlier if the event, log or sent area has no room for another packet, or if the table is full.
  */
 export function track_queue(world: usize, packets: usize, queue: usize, from: u32, length: u32, first: f64): u32 {
   const w = changetype<World>(world);
@@ -103,6 +104,7 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
     }
     if (w.events && w.events_end - w.events_top < events_room) return i;
     if (w.logs_end - w.logs_top < logs_room) return i;
+    if (w.sent && w.sent_end - w.sent_top < SENT_ROOM) return i;
     const index = <u32>load<u16>(queue + <usize>i * 2);
     const p = changetype<Packet>(packets + <usize>index * PACKET);
     w.number = base + index;

@@ -15,6 +15,7 @@
 
 import { be32, be64 } from "./bytes";
 import { Packet, Route4, Route6, World } from "./layout";
+import { exceeds_mtu } from "./mtu";
 import { sysctl } from "./sysctl";
 import { AddrType, L3, PacketFlag, Path, PktType, Reason, Sysctl } from "./vocabulary";
 
@@ -194,7 +195,7 @@ function decide4(p: Packet, w: World): Reason {
   // Out by the way it came in: only then, with rp_filter off, the source is looked up (fib_validate_source()).
   const oif = found & 0xffff;
   if (oif == p.iif && oif != 0 && lookup4(w, source) >> 16 == AddrType.BROADCAST) return Reason.MARTIAN;
-  return forward(p, oif);
+  return forward_fitting(p, w, oif);
 }
 
 /** ip_mc_validate_source(). */
@@ -219,7 +220,8 @@ function decide6(p: Packet, w: World): Reason {
   const oif = found & 0xffff;
   const reason = forward(p, oif);
   if (reason != Reason.NONE) return reason;
-  return oif == p.iif && oif != 0 ? Reason.NONE : scope6(p);
+  const beyond = oif == p.iif && oif != 0 ? Reason.NONE : scope6(p);
+  return beyond != Reason.NONE ? beyond : exceeds_mtu(w, p, p.ip_len, p.l3) ? Reason.MTU_EXCEEDED : Reason.NONE;
 }
 
 /** Between links, a source must mean something on the other one. A link-local destination is on the link of arrival. */
@@ -248,6 +250,11 @@ function forward(p: Packet, oif: u32): Reason {
   p.path = <u8>Path.FORWARD;
   p.oif = <u16>oif;
   return Reason.NONE;
+}
+
+function forward_fitting(p: Packet, w: World, oif: u32): Reason {
+  const reason = forward(p, oif);
+  return reason == Reason.NONE && exceeds_mtu(w, p, p.ip_len, p.l3) ? Reason.MTU_EXCEEDED : reason;
 }
 
 /** Why routes of this type lead nowhere, NONE for those that lead somewhere. */

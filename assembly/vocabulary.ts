@@ -392,6 +392,8 @@ export enum Reason {
   NAT_CLASH = 43,
   /** What belongs to a translated flow and cannot be changed: an ICMP redirect, an error that quotes too little ... */
   NAT_UNTRANSLATABLE = 44,
+  /** Longer than the link carries that it would leave by, and not to be cut. */
+  MTU_EXCEEDED = 45,
   /** IPv4 options that are malformed. */
   IP_OPTIONS = 56,
   /** IPv4 options that ask for a route (accept_source_route is 0). */
@@ -446,6 +448,16 @@ export enum Reason {
   ICMPV6_REDIRECT_OPTIONS = 107,
   /** A helper did not see the packet, because not all of its bytes were captured. */
   HELPER_CUT_SHORT = 108,
+}
+
+/** What is left of a packet for those who want it as it left (Sent.kind). */
+export enum SentKind {
+  /** The IP packet as far as it was captured, with what helpers changed; addresses, ports and checksums as captured. */
+  REWRITTEN = 1,
+  /** The tuple that NAT changes one end of the packet to that an ICMP error quotes. */
+  QUOTED = 2,
+  /** TCPMSS: the most that a segment announces. */
+  MSS = 3,
 }
 
 /** What a helper says against a packet. */

@@ -3,6 +3,7 @@
 import type { InterfaceNames } from './capture/interfaces.ts';
 import type { EventPlace } from './report/order.ts';
 import type { RuleInfo } from './ruleset/index.ts';
+import type { SentParts } from './sent/records.ts';
 
 /** A LOG or NFLOG rule that a packet met. */
 export interface LogEntry {
@@ -24,6 +25,8 @@ export interface WorldView {
   logs(packetAddress: number): readonly LogEntry[];
   /** Number of the entry that expected the one of the packet at this address, undefined if none did. */
   master(packetAddress: number): number | undefined;
+  /** What helpers and NAT made of packets beyond their records (RunOptions.wantSent). */
+  sent: SentParts;
   /** What Packet.rule counts by. */
   rules: readonly RuleInfo[];
   /** Some packets were not counted by lanes, or not to the end (PacketTally.add). */

@@ -45,8 +45,8 @@ export class Host {
   sysctls: Uint32Array = defaultSysctls();
   /** Undefined if nothing is known of addresses and routes: every packet is then forwarded. */
   topology: Topology | undefined;
-  /** Interfaces with their numbers and link-layer addresses, as far as they were printed. */
-  links: readonly Pick<Interface, 'name' | 'index' | 'mac'>[] = [];
+  /** Interfaces with their numbers, link-layer addresses and MTUs, as far as they were printed. */
+  links: readonly Pick<Interface, 'name' | 'index' | 'mac' | 'mtu'>[] = [];
   /** The table to start from. */
   conntrack: ConntrackEntry[] = [];
   /** Names of connection labels. */

@@ -39,6 +39,7 @@ import { type EventPlace, type EventRun, isExpectation, orderEvents } from './re
 import type { TraceEntry } from './report/trace.ts';
 import { readTrace } from './report/trace-records.ts';
 import { type CompiledRuleset, compileRuleset, parseRulesets, type RuleInfo } from './ruleset/index.ts';
+import { indexSent } from './sent/records.ts';
 
 export interface RunOptions {
   captures: readonly CaptureSpec[];
@@ -59,6 +60,10 @@ export interface RunOptions {
    * bytes of packets cannot be looked at any more. Otherwise only the fragment that completed the packet has a verdict.
    */
   wantFragments?: boolean | undefined;
+  /** With wantFragments: bytes of packets stay with their batches. */
+  wantBytes?: boolean | undefined;
+  /** What helpers and NAT make of packets is kept (WorldView.sent). */
+  wantSent?: boolean | undefined;
   /** The packet to trace, in every world. */
   trace?: { file: number; n: number } | undefined;
   signal?: AbortSignal | undefined;
@@ -188,7 +193,7 @@ class Replay {
     this.bytes = new Uint8Array(plan.memory.buffer);
     this.words = new Int32Array(plan.memory.buffer);
     this.control = plan.ring.control / 4;
-    this.hold = options.wantFragments ? new FragmentHold(sink) : undefined;
+    this.hold = options.wantFragments ? new FragmentHold(sink, options.wantBytes === true) : undefined;
   }
 
   static async prepare(options: RunOptions, sink: Sink): Promise<Replay> {
@@ -248,6 +253,7 @@ class Replay {
         endsBytes,
         events: options.wantEvents,
         logs: images.some(({ helps, plan: { rules } }) => rules.logsPerPacket > 0 || helps),
+        sent: options.wantSent === true,
         translations: compiled.map(({ rules }) => rules.chains.some(({ table }) => table === 'nat')),
       };
       const ring = layOutRing(allocator, lanes, images.length, wants);
@@ -434,6 +440,7 @@ class Replay {
         events: image.helps ? events.filter((event) => !isExpectation(event)) : events,
         expectations: image.helps ? events.filter(isExpectation) : [],
         ...indexLogs(this.runsOf('logs', place, world, own)),
+        sent: indexSent(this.runsOf('sent', place, world, own)),
         rules: image.plan.rules.rules,
         uncounted: tracked < count || strangers > 0,
       };
@@ -473,15 +480,17 @@ class Replay {
     let count = 0;
     for (const left of place.left.flat()) {
       count +=
-        this.view.getUint32(left + LEFT.EVENT_CHUNKS * 4, true) + this.view.getUint32(left + LEFT.LOG_CHUNKS * 4, true);
+        this.view.getUint32(left + LEFT.EVENT_CHUNKS * 4, true) +
+        this.view.getUint32(left + LEFT.LOG_CHUNKS * 4, true) +
+        this.view.getUint32(left + LEFT.SENT_CHUNKS * 4, true);
     }
     return count;
   }
 
   /** Where the records of one kind lie that a batch left: in the lanes' areas, and in chunks that came from full ones. */
   private runsOf(kind: Chunk['kind'], place: BatchPlace, world: number, chunks: readonly Chunk[]): EventRun[] {
-    const areas = kind === 'events' ? place.events : place.logs;
-    const field = kind === 'events' ? LEFT.EVENT_BYTES : LEFT.LOG_BYTES;
+    const areas = place[kind];
+    const field = { events: LEFT.EVENT_BYTES, logs: LEFT.LOG_BYTES, sent: LEFT.SENT_BYTES }[kind];
     const runs = chunks.filter((chunk) => chunk.kind === kind).map(chunkRun);
     place.left.forEach((left, lane) => {
       const start = areas[lane]![world]!;

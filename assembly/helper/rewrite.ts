@@ -6,12 +6,14 @@
 
 import { helping_of } from "../expect";
 import { help_of } from "../help";
-import { Expectation, Flow, Helping, Packet, World } from "../layout";
+import { Expectation, Flow, Helping, Packet, SeqAdjust, World } from "../layout";
+import { exceeds_mtu } from "../mtu";
+import { keep_rewritten } from "../sent";
 import { trace_rewrite } from "../trace";
 import { before } from "../track/tcp-window";
-import { ExpectNat, PacketFlag, Proto, Status } from "../vocabulary";
+import { ExpectNat, PacketFlag, Proto, Status, Verdict } from "../vocabulary";
 import {
-  TCP_ACK, TCP_HEADER_MIN, TCPOPT_EOL, TCPOPT_NOP, tcp_ack, tcp_flags, tcp_header_length, tcp_seq,
+  TCP_ACK, TCP_HEADER_MIN, TCPOPT_EOL, TCPOPT_NOP, TCPOPT_SACK, tcp_ack, tcp_flags, tcp_header_length, tcp_seq,
 } from "../wire/tcp";
 import { payload } from "./helper";
 
@@ -46,16 +48,24 @@ function copy_packet(w: World, p: Packet): void {
   h.captured_bytes = p.l4_captured;
   h.captured_ip_len = p.ip_len;
   h.captured_l4_len = p.l4_len;
+  h.replaced = 0;
   const head = p.l4 - p.l3;
   memory.copy(h.rewritten, p.l3, head + p.l4_captured);
   p.l3 = h.rewritten;
   p.l4 = h.rewritten + head;
 }
 
+/** Was the packet made longer than the link carries that it is to leave by? */
+export function outgrows_mtu(w: World, p: Packet): bool {
+  const h = helping_of(w);
+  return h.rewritten != 0 && p.l3 == h.rewritten && exceeds_mtu(w, p, h.captured_ip_len, h.captured_l3);
+}
+
 /** The packet has been judged: its record shows the captured bytes again. */
 export function restore_packet(w: World, p: Packet): void {
   const h = helping_of(w);
   if (h.rewritten == 0 || p.l3 != h.rewritten) return;
+  if (w.sent && p.verdict == Verdict.ACCEPT) keep_rewritten(w, p, h.replaced != 0);
   p.l3 = h.captured_l3;
   p.l4 = h.captured_l4;
   p.l4_captured = h.captured_bytes;
@@ -73,6 +83,7 @@ export function replace(w: World, p: Packet, offset: u32, length: u32, text: usi
   // Nobody reads again what an ICMP error quotes.
   if (p.protonum == Proto.ICMP || p.protonum == Proto.ICMPV6) return true;
   copy_packet(w, p);
+  helping_of(w).replaced = 1;
   const at = payload(p, p.protonum == Proto.TCP) + offset;
   memory.copy(at + size, at + length, p.l4 + p.l4_captured - (at + length));
   memory.copy(at, text, size);
@@ -112,7 +123,7 @@ export function seq_offset(w: World, flow: Flow, dir: u32, seq: u32): i32 {
 
 /**
  * Gives a segment of a connection whose bytes have moved the numbers that its receiver knows. False if its options cannot
- * be read: then SACK blocks would stay wrong (nf_ct_seq_adjust()). The blocks themselves nobody reads again.
+ * be read: then SACK blocks would stay wrong (nf_ct_seq_adjust()).
  */
 export function adjust_numbers(w: World, flow: Flow, p: Packet): bool {
   if (p.l4_len < TCP_HEADER_MIN) return false;
@@ -131,10 +142,11 @@ export function adjust_numbers(w: World, flow: Flow, p: Packet): bool {
       store<u32>(p.l4, bswap<u32>(ack - moved), 8);
     }
   }
-  return !acknowledges || options_are_whole(p);
+  return !acknowledges || adjust_options(p, other);
 }
 
-function options_are_whole(p: Packet): bool {
+/** The blocks of SACK options; false if an option is not whole (nf_ct_sack_adjust()). */
+function adjust_options(p: Packet, other: SeqAdjust): bool {
   const size = tcp_header_length(p.l4);
   if (size > p.l4_len) return false;
   const end = p.l4 + min(size, p.l4_captured);
@@ -149,7 +161,17 @@ function options_are_whole(p: Packet): bool {
     if (at + 1 == end) return false;
     const length = <u32>load<u8>(at, 1);
     if (length < 2 || at + length > end) return false;
+    if (kind == TCPOPT_SACK && (length & 7) == 2 && length > 2 && p.protonum == Proto.TCP) adjust_blocks(at + 2, at + length, other);
     at += length;
   }
   return true;
+}
+
+/** Both ends of each block, as what the sender of the SACK acknowledges (nf_ct_sack_block_adjust()). */
+function adjust_blocks(from: usize, end: usize, other: SeqAdjust): void {
+  for (let at = from; at < end; at += 4) {
+    const seq = bswap<u32>(load<u32>(at));
+    const moved = before(other.correction_pos, seq - other.offset_before) ? other.offset_after : other.offset_before;
+    store<u32>(at, bswap<u32>(seq - moved));
+  }
 }

@@ -139,3 +139,20 @@ if (offsetof<FragmentPeer>() != 16) ERROR("FragmentPeer is 16 bytes");
   reason: u32;
 }
 if (offsetof<FragmentEnd>() != 16) ERROR("FragmentEnd is 16 bytes");
+
+// Assembled: how the fragments of a packet came, in front of it (32 bytes, then 16 for an Ethernet header, then the packet and,
+// at the next even address, u16[count]: bytes of data of each fragment in order)
+@unmanaged export class Assembled {
+  /** Bytes of the packet that are there. */
+  captured: u32;
+  /** Largest fragment with its header, and largest with DF set (frag_max_size). */
+  max_size: u32;
+  max_df_size: u32;
+  count: u32;
+  /** Bytes of link-layer header of the fragment that completed it. */
+  link: u32; // 16
+  pad_0: u32;
+  pad_1: u64;
+}
+if (offsetof<Assembled>() != 32) ERROR("Assembled is 32 bytes");
+export const ASSEMBLED_ROOM: u32 = 48;

@@ -40,7 +40,9 @@
   made: u32; // 96
   /** Expectations wanted so far of others than the two hosts of the connection that announced them. */
   beyond: u32;
-  pad_0: u64;
+  /** 1 if bytes of the payload were replaced in the copy. */
+  replaced: u32; // 104
+  pad: u32;
 }
 if (offsetof<Helping>() != 112) ERROR("Helping is 112 bytes");
 /** 64 bytes in which a helper may put together what it reads, then 96 for what it writes. */

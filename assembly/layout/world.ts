@@ -116,10 +116,16 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   answers: u32;
   /** Bytes of one of the `accounts`: ACCOUNT_SHORT, or all of Account. */
   account_bytes: u32; // 248
+  /** u32[INTERFACES_MAX]: MTU of each interface, 0 unknown; 0 where none is known. */
+  mtus: u32;
+  /** Area of Sent records: start, end, write position; 0 unless somebody wants packets as they left. */
+  sent: u32; // 256
+  sent_end: u32;
+  sent_top: u32; // 264
   /** Records begin at multiples of 8. */
   pad: u32;
 }
-if (offsetof<World>() != 256) ERROR("World is 256 bytes");
+if (offsetof<World>() != 272) ERROR("World is 272 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

@@ -10,5 +10,6 @@ export { rule_limit } from "./limit";
 export { rule_log } from "./log";
 export { rule_nat } from "./nat";
 export { rule_route_types } from "./route";
+export { rule_set_mss } from "./set-mss";
 export { rule_sctp_chunks } from "./sctp-chunks";
 export { rule_tcp_mss, rule_tcp_option } from "./tcp-option";

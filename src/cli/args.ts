@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs';
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { Verdict } from '../../assembly/vocabulary.ts';
 import type { CaptureSpec } from '../capture/reader.ts';
 import { LANES_MAX } from '../engine/layout.ts';
 import { UsageError } from '../errors.ts';
@@ -33,6 +34,10 @@ export interface Options {
   table?: string;
   counters?: string;
   packets?: string;
+  write?: string;
+  /** Verdicts of --write-verdict. */
+  writeVerdict?: ReadonlySet<Verdict>;
+  asSent: boolean;
   flowLog?: string;
   flowLogFormat: FlowLogFormat;
   /** Modes of -o. */
@@ -167,12 +172,30 @@ function parseSeed(text: string): bigint {
   return seed;
 }
 
+/** The verdicts of --write-verdict. */
+function parseVerdicts(text: string): ReadonlySet<Verdict> {
+  const names = Object.keys(Verdict).filter((name) => Number.isNaN(Number(name)));
+  const verdicts = text.split(',').map((name) => {
+    if (!names.includes(name)) throw usage(`--write-verdict: '${name}' is none of ${names.join(', ')}`);
+    return Verdict[name as keyof typeof Verdict];
+  });
+  return new Set(verdicts);
+}
+
+/** What says more about --write needs it, and only what was accepted has left. */
+function checkWrite({ write, writeVerdict, asSent }: Options): void {
+  const lone = write !== undefined ? undefined : writeVerdict ? '--write-verdict' : asSent ? '--as-sent' : undefined;
+  if (lone) throw usage(`${lone} needs --write`);
+  if (asSent && writeVerdict && !writeVerdict.has(Verdict.ACCEPT)) {
+    throw usage('--as-sent: only packets with the verdict ACCEPT have left');
+  }
+}
+
 /** Two things written to standard output would be mixed up. */
 function checkOutputs(options: Options): void {
   const paths = new Map<string, string>();
-  for (const name of ['events', 'expectations', 'table', 'counters', 'packets', 'flow-log'] as const) {
-    const key = camelCase(name) as 'events' | 'expectations' | 'table' | 'counters' | 'packets' | 'flowLog';
-    const path = options[key];
+  for (const name of ['events', 'expectations', 'table', 'counters', 'packets', 'flow-log', 'write'] as const) {
+    const path = options[name === 'flow-log' ? 'flowLog' : name];
     if (path === undefined) continue;
     const other = paths.get(path);
     const place = path === '-' ? 'standard output' : path;
@@ -212,9 +235,12 @@ function interpret(raw: Raw, command: CommandName, captures: readonly CaptureSpe
     quiet: raw.quiet === true,
     ...(raw.at === undefined ? {} : { at: parseMoment(raw.at as string) }),
     ...(raw.workers === undefined ? {} : { workers: parseWorkers(raw.workers as string) }),
+    asSent: raw.asSent === true,
+    ...(raw.writeVerdict === undefined ? {} : { writeVerdict: parseVerdicts(raw.writeVerdict as string) }),
     ...(raw.packet === undefined ? {} : { packet: parsePacket(raw.packet as string, captures) }),
   } as Options;
   checkOutputs(options);
+  checkWrite(options);
   if (options.expected) checkExpected(options);
   if (options.json && options.output) throw usage('--json and --output cannot both be given');
   if (captures.filter(({ path }) => path === '-').length > 1) throw usage('standard input (-) can be read only once');

@@ -223,6 +223,29 @@ export const FLAGS: readonly Flag[] = [
     commands: ['replay'],
   },
   {
+    name: 'write',
+    value: 'FILE.pcapng',
+    short: 'write the captures again as one pcapng file, each packet with its verdict',
+    long:
+      'Packets in replay order as they were captured. A comment names file and number, verdict, rule, reason and connection ' +
+      'tracking state; the verdict option says TC_ACT_OK, TC_ACT_SHOT or TC_ACT_QUEUED. Wireshark shows both.',
+    commands: ['replay'],
+  },
+  {
+    name: 'write-verdict',
+    value: 'VERDICT[,VERDICT]',
+    short: 'with --write: only packets with these verdicts (ACCEPT, DROP, REJECT, QUEUE, NONE)',
+    commands: ['replay'],
+  },
+  {
+    name: 'as-sent',
+    short: 'with --write: only packets that left, as they left',
+    long:
+      'One hop less, after NAT and helpers, with the checksums that follow from it, and fragments as they are sent on. ' +
+      'docs/output.md says what that means exactly.',
+    commands: ['replay'],
+  },
+  {
     name: 'json',
     short: 'print for programs: JSON instead of text',
     commands: ALL,

@@ -1,6 +1,7 @@
 // What does `ctreplay replay` do? Runs captures through one firewall, writes what is asked for, prints the summary.
 
 import type { CaptureSpec } from '../capture/reader.ts';
+import type { Host } from '../host.ts';
 import { type Output, openOutput, writeStandardOutput } from '../output.ts';
 import { countText } from '../report/align.ts';
 import { CopyCheck } from '../report/copies.ts';
@@ -11,8 +12,11 @@ import { PacketLines } from '../report/packets.ts';
 import { type Summary, summarizeRun, summaryJson } from '../report/summary.ts';
 import { summaryText } from '../report/summary-text.ts';
 import { PacketTally } from '../report/tally.ts';
+import { type CaptureChoice, CaptureWriter } from '../report/write.ts';
 import { parseRulesets, printCounters } from '../ruleset/index.ts';
+import { refuse } from '../ruleset/source.ts';
 import type { RunResult } from '../run.ts';
+import { AsSent } from '../sent/as-sent.ts';
 import type { Options } from './args.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { eventFormatModes, formatNames } from './outputs.ts';
@@ -61,6 +65,7 @@ export function colorful(stream: NodeJS.WriteStream): boolean {
 
 export async function replayCommand(options: Options, captures: readonly CaptureSpec[]): Promise<ExitCode> {
   const host = hostFrom(options, options.host);
+  if (options.asSent) refuseUnknownMtu(host);
   const outputs = new Outputs();
   const tally = new PacketTally();
   const check = new CopyCheck();
@@ -73,12 +78,15 @@ export async function replayCommand(options: Options, captures: readonly Capture
     const table = await outputs.open(options.table);
     const counters = await outputs.open(options.counters);
     const flows = await outputs.open(options.flowLog);
+    const capture = await outputs.open(options.write);
+    const writer = capture && new CaptureWriter(captureChoice(options, host));
     const names = formatNames(host);
     const modes = eventFormatModes(options.eventsFormat);
     const format = recordFormat(modes, false, names);
     const expectFormat = expectationFormat(modes);
     const flowLog = new FlowLog(options.flowLogFormat);
     let lines: PacketLines | undefined;
+    if (writer) await capture.write(writer.header());
     await events?.write(format.header);
     await expectations?.write(expectFormat.header);
     const result = await runCaptures(
@@ -88,6 +96,8 @@ export async function replayCommand(options: Options, captures: readonly Capture
         hosts: [host],
         wantEvents: events !== undefined || flows !== undefined || expectations !== undefined,
         wantFragments: true,
+        wantBytes: writer !== undefined,
+        wantSent: options.asSent,
         wantSummary: true,
       },
       async (batch) => {
@@ -97,6 +107,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
         if (events) await writeLines(events, format.lines(world.events));
         if (flows) await writeLines(flows, flowLog.lines(world.events));
         if (expectations) await writeLines(expectations, expectFormat.lines(world.expectations));
+        if (writer) await writeLines(capture, writer.blocks(batch, world));
         if (!packets) return;
         lines ??= new PacketLines({ rules: world.rules, interfaces: batch.interfaces });
         await writeLines(packets, lines.lines(batch, world, copies));
@@ -116,10 +127,30 @@ export async function replayCommand(options: Options, captures: readonly Capture
   }
 }
 
+/**
+ * A rule that clamps to what links carry needs to know that.
+ * @throws RulesetError that names it
+ */
+function refuseUnknownMtu(host: Host): void {
+  if (host.topology && host.links.some(({ mtu }) => mtu !== undefined)) return;
+  for (const { rule } of parseRulesets(host.rulesets).entries) {
+    if (rule?.target.kind !== 'mss' || rule.target.mss !== 'clamp') continue;
+    refuse('RULESET_UNSUPPORTED', '--as-sent: what the path carries is not known: link.json says it', rule.target.at);
+  }
+}
+
+/** Which packets --write writes. */
+function captureChoice({ writeVerdict, asSent }: Options, host: Host): CaptureChoice {
+  return {
+    verdicts: writeVerdict,
+    asSent: asSent ? new AsSent(new Map(host.links.map(({ name, mtu }) => [name, mtu]))) : undefined,
+  };
+}
+
 /** Prints the summary: on standard output, or beside it if an output goes there. */
 async function report(options: Options, result: RunResult, summary: Summary): Promise<void> {
-  const { events, expectations, packets, table, counters, flowLog } = options;
-  const taken = [events, expectations, packets, table, counters, flowLog].includes('-');
+  const { events, expectations, packets, table, counters, flowLog, write } = options;
+  const taken = [events, expectations, packets, table, counters, flowLog, write].includes('-');
   if (options.json) await writeStandardOutput(summaryJson(summary));
   else if (!options.quiet && taken) process.stderr.write(summaryText(summary, colorful(process.stderr)));
   else if (!options.quiet) await writeStandardOutput(summaryText(summary, colorful(process.stdout)));

@@ -24,6 +24,8 @@ export interface CommandRun {
   hosts: RunOptions['hosts'];
   wantEvents: boolean;
   wantFragments?: boolean;
+  wantBytes?: boolean;
+  wantSent?: boolean;
   wantSummary?: boolean;
   trace?: RunOptions['trace'];
   signal?: AbortSignal;

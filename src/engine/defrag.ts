@@ -14,6 +14,8 @@ export const THRESHOLD_MAX = 256 << 20;
 const REGION_FACTOR = 3;
 /** The limit is looked at before a fragment is taken in: room for the one that passes it, and for packets at the seam. */
 const SLACK = 1 << 20;
+/** What is written of a packet besides its captured bytes, for each of its fragments. */
+const PIECE_BYTES = 64;
 /** The smallest fragment counts this much. */
 const FRAGMENT_MEMORY = 640;
 
@@ -48,7 +50,7 @@ export function layOutDefrag(
   const blocksBytes = held * REGION_FACTOR + SLACK;
   const blocks = allocator.take(blocksBytes, 256);
   // Bytes of a captured packet end in one reassembled packet at most: held ones, or those of batches not reported yet.
-  const ringBytes = held + places * BATCH_BYTES + SLACK;
+  const ringBytes = held + places * (BATCH_BYTES + BATCH_PACKETS * PIECE_BYTES) + SLACK;
   const ring = allocator.take(ringBytes);
   set(DEFRAG.buckets, allocator.take(2 * DEFRAG_BUCKETS * 4));
   set(DEFRAG.blocks_top, blocks);

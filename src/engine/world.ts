@@ -124,6 +124,7 @@ export class WorldImage {
   private named = 0;
   private slotBase = 0;
   private dispatch = 0;
+  private mtus = 0;
 
   constructor(
     private readonly memory: WebAssembly.Memory,
@@ -154,6 +155,8 @@ export class WorldImage {
     this.slotBase = options.slotBase;
     // A rule that looks at what connections have carried turns accounting on (connbytes_mt_check()).
     if (rules.usesAccounting) host.sysctls[Sysctl.ACCT] = 1;
+    if (host.topology && host.links.some(({ mtu }) => mtu !== undefined))
+      this.mtus = allocator.take(INTERFACES_MAX * 4);
     const sysctls = this.copy(
       allocator,
       new Uint8Array(host.sysctls.buffer, host.sysctls.byteOffset, Sysctl.COUNT * 4),
@@ -185,6 +188,7 @@ export class WorldImage {
       set(WORLD.rule_state, state);
       set(WORLD.dispatch, this.dispatch);
       set(WORLD.candidates, allocator.take(rules.candidatesBytes));
+      set(WORLD.mtus, this.mtus);
       set(WORLD.wheel, allocator.take(WHEEL_BYTES));
       set(WORLD.unconfirmed, allocator.take(UNCONFIRMED_BYTES));
       // The last is for the entry that expected the packet's.
@@ -262,11 +266,14 @@ export class WorldImage {
     return asked || rules.templates.length > 0 || host.conntrack.length > 0;
   }
 
-  /** Fills the pattern table and the classes for interfaces that were named since the last call. */
+  /** Fills the pattern table, the classes and the MTUs for interfaces that were named since the last call. */
   nameInterfaces(): void {
-    const { rules, interfaceTable } = this.plan;
+    const { rules, interfaceTable, host } = this.plan;
+    if (this.named > this.names.count) return;
+    const mtus = new Map(host.links.map((link) => [link.name, link.mtu]));
     for (; this.named <= this.names.count; this.named++) {
       const name = this.names.name(this.named) ?? '';
+      if (this.mtus) this.view.setUint32(this.mtus + this.named * 4, mtus.get(name) ?? 0, true);
       if (rules.tables.length > 0) {
         const of = interfaceClass(rules.interfacePatterns, name);
         this.view.setUint16(this.dispatch + this.named * 2, of, true);

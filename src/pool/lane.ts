@@ -8,7 +8,7 @@ import { type EngineExports, instantiateEngine } from '../engine/engine.ts';
 import { BATCH_PACKETS, DEFRAG, HELPING, NAT, TALLY_STRANGERS, WORLD } from '../engine/layout.ts';
 import { EngineError } from '../errors.ts';
 import { instantiateRuleset } from '../ruleset/link.ts';
-import { BATCH, type BatchPlace, CONTROL, EVENT_AREA, LEFT, LOG_AREA, type Ring } from './ring.ts';
+import { BATCH, type BatchPlace, CONTROL, EVENT_AREA, LEFT, LOG_AREA, type Ring, SENT_AREA } from './ring.ts';
 
 /** What every lane of a run is made from; crosses to the workers as it is. */
 export interface LanePlan {
@@ -35,9 +35,9 @@ export interface LanePlan {
 /** Bytes of one lane's queue in a batch. */
 const QUEUE_BYTES = BATCH_PACKETS * 2;
 
-/** Events or log records that did not fit into their area. */
+/** Events, log records or Sent records that did not fit into their area. */
 export interface Chunk {
-  kind: 'events' | 'logs';
+  kind: 'events' | 'logs' | 'sent';
   batch: number;
   lane: number;
   world: number;
@@ -194,12 +194,13 @@ export class Lane {
       const left = place.left[this.index]![number]! / 4;
       const events = place.events[this.index]![number]!;
       const logs = place.logs[this.index]![number]!;
+      const sent = place.sent[this.index]![number]!;
       this.u32.fill(0, left, left + LEFT.WORDS);
       this.u32[left + LEFT.FLOWS] = this.u32[(world + WORLD.flow_count) / 4]!;
       const helping = this.u32[(world + WORLD.helping) / 4]!;
       if (helping) this.u32[left + LEFT.EXPECTED] = this.helped(helping, 'count') - this.helped(helping, 'made');
       const before = this.strangers(world);
-      this.openAreas(world, events, logs);
+      this.openAreas(world, events, logs, sent);
       const nat = this.u32[(world + WORLD.nat) / 4]!;
       if (nat) {
         this.u32[(nat + NAT.packets) / 4] = place.packets[number]!;
@@ -210,11 +211,12 @@ export class Lane {
         from = this.engine.track_queue(world, place.packets[number]!, queue, from, length, first);
         this.checkTable(world);
         if (from === length) break;
-        this.sendAreas(number, left, events, logs);
+        this.sendAreas(number, left, events, logs, sent);
       }
-      while (!this.engine.sweep_world(world, clockLow, clockHigh)) this.sendAreas(number, left, events, logs);
+      while (!this.engine.sweep_world(world, clockLow, clockHigh)) this.sendAreas(number, left, events, logs, sent);
       this.u32[left + LEFT.EVENT_BYTES] = this.u32[(world + WORLD.events_top) / 4]! - events;
       this.u32[left + LEFT.LOG_BYTES] = this.u32[(world + WORLD.logs_top) / 4]! - logs;
+      this.u32[left + LEFT.SENT_BYTES] = this.u32[(world + WORLD.sent_top) / 4]! - sent;
       this.u32[left + LEFT.STRANGERS] = this.strangers(world) - before;
       if (!helping) return;
       this.u32[left + LEFT.EXPECTED]! += this.helped(helping, 'made');
@@ -232,17 +234,20 @@ export class Lane {
     return this.u32[(helping + HELPING[count]) / 4]!;
   }
 
-  private openAreas(world: number, events: number, logs: number): void {
+  private openAreas(world: number, events: number, logs: number, sent: number): void {
     this.u32[(world + WORLD.events) / 4] = events;
     this.u32[(world + WORLD.events_top) / 4] = events;
     this.u32[(world + WORLD.events_end) / 4] = events && events + EVENT_AREA;
     this.u32[(world + WORLD.logs) / 4] = logs;
     this.u32[(world + WORLD.logs_top) / 4] = logs;
     this.u32[(world + WORLD.logs_end) / 4] = logs && logs + LOG_AREA;
+    this.u32[(world + WORLD.sent) / 4] = sent;
+    this.u32[(world + WORLD.sent_top) / 4] = sent;
+    this.u32[(world + WORLD.sent_end) / 4] = sent && sent + SENT_AREA;
   }
 
   /** Sends what the areas hold to the main thread and empties them. */
-  private sendAreas(number: number, left: number, events: number, logs: number): void {
+  private sendAreas(number: number, left: number, events: number, logs: number, sent: number): void {
     const world = this.worlds[number]!;
     const tops = { events: this.u32[(world + WORLD.events_top) / 4]!, logs: this.u32[(world + WORLD.logs_top) / 4]! };
     const place = { batch: this.tracked, lane: this.index, world: number };
@@ -254,7 +259,11 @@ export class Lane {
       this.send({ kind: 'logs', ...place, bytes: this.bytes.slice(logs, tops.logs) });
       this.u32[left + LEFT.LOG_CHUNKS]! += 1;
     }
-    this.openAreas(world, events, logs);
+    if (sent) {
+      this.send({ kind: 'sent', ...place, bytes: this.bytes.slice(sent, this.u32[(world + WORLD.sent_top) / 4]!) });
+      this.u32[left + LEFT.SENT_CHUNKS]! += 1;
+    }
+    this.openAreas(world, events, logs, sent);
   }
 
   private checkTable(world: number): void {

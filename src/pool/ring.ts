@@ -62,12 +62,16 @@ export const LEFT = {
   EXPECTED: 6,
   /** Expectations wanted so far of others than the two hosts of the connection that announced them. */
   BEYOND: 7,
-  WORDS: 8,
+  SENT_BYTES: 8,
+  SENT_CHUNKS: 9,
+  WORDS: 10,
 } as const;
 
 /** Room for the events and log records of one lane, world and batch; what does not fit is sent in chunks. */
 export const EVENT_AREA = 3072 * EVENT.size;
 export const LOG_AREA = 8192 * LOG_RECORD.size;
+/** The same for Sent records: some of the longest. */
+export const SENT_AREA = 1 << 18;
 
 /** Addresses of one batch's place. */
 export interface BatchPlace {
@@ -88,6 +92,7 @@ export interface BatchPlace {
   left: number[][];
   events: number[][];
   logs: number[][];
+  sent: number[][];
 }
 
 export interface Ring {
@@ -108,6 +113,7 @@ export function layOutRing(
   wants: {
     events: boolean;
     logs: boolean;
+    sent: boolean;
     endsBytes: number;
     /** By world. */
     translations: readonly boolean[];
@@ -128,6 +134,7 @@ export function layOutRing(
     left: perLane(LEFT.WORDS * 4),
     events: perLane(wants.events ? EVENT_AREA : 0),
     logs: perLane(wants.logs ? LOG_AREA : 0),
+    sent: perLane(wants.sent ? SENT_AREA : 0),
   }));
   return { control, places };
 }

@@ -7,7 +7,8 @@
 
 import { PacketFlag, Reason, Verdict } from '../../assembly/vocabulary.ts';
 import type { BatchView, Sink, WorldView } from '../batch.ts';
-import { EVENT, FRAGMENT_END, PACKET, RECORD, TUPLE } from '../engine/layout.ts';
+import { ASSEMBLED, ASSEMBLED_ROOM, EVENT, FRAGMENT_END, PACKET, RECORD, TUPLE } from '../engine/layout.ts';
+import type { SentParts } from '../sent/records.ts';
 import type { EventPlace } from './order.ts';
 
 /** A fragment is told its packet's fate if that is decided at most so many packets later. */
@@ -37,7 +38,11 @@ interface Held {
 export class FragmentHold {
   private readonly held: Held[] = [];
 
-  constructor(private readonly sink: Sink) {}
+  /** @param withBytes what packets consist of can be looked at in batches that waited, too */
+  constructor(
+    private readonly sink: Sink,
+    private readonly withBytes: boolean,
+  ) {}
 
   /** Takes a judged batch, hands over what need not wait any longer. */
   async add(batch: BatchView, fragments: BatchFragments): Promise<void> {
@@ -46,7 +51,7 @@ export class FragmentHold {
     if (fragments.endsBytes) this.decide(own, fragments);
     const last = first + batch.count - 1;
     while (this.held.length > 0 && !waits(this.held[0]!, last)) await this.sink(this.held.shift()!.batch);
-    if (this.held.length > 0 || waits(own, last)) this.held.push({ ...own, batch: copyBatch(batch) });
+    if (this.held.length > 0 || waits(own, last)) this.held.push({ ...own, batch: copyBatch(batch, this.withBytes) });
     else await this.sink(batch);
   }
 
@@ -137,20 +142,22 @@ function join(
   home.view.setUint32(target + PACKET.l4, batch.view.getUint16(record + RECORD.file, true), true);
 }
 
-/** The batch in memory of its own. What a packet's addresses point to (its bytes) is not copied. */
-function copyBatch(batch: BatchView): BatchView {
+/** The batch in memory of its own. What a packet's addresses point to (its bytes) is only copied if that is wanted. */
+function copyBatch(batch: BatchView, withBytes: boolean): BatchView {
   const { bytes, count, worlds } = batch;
   const events = worlds.reduce((sum, world) => sum + world.events.length + world.expectations.length, 0);
   const packetBytes = count * PACKET.size;
   const tupleBytes = count * TUPLE.size;
   const worldBytes = worlds.length * (packetBytes + tupleBytes);
-  const copy = new Uint8Array(count * RECORD.size + worldBytes + events * EVENT.size);
+  const contents = withBytes ? contentsOf(batch) : [];
+  const contentBytes = contents.reduce((sum, { length }) => sum + align(length), 0);
+  const copy = new Uint8Array(count * RECORD.size + worldBytes + events * EVENT.size + contentBytes);
   const view = new DataView(copy.buffer);
   let top = 0;
   const put = (source: Uint8Array, at: number, length: number): number => {
     const start = top;
     copy.set(source.subarray(at, at + length), start);
-    top += length;
+    top += align(length);
     return start;
   };
   const kept = (event: EventPlace): EventPlace => ({
@@ -159,7 +166,7 @@ function copyBatch(batch: BatchView): BatchView {
     at: put(event.bytes, event.at, EVENT.size),
   });
   const records = put(bytes, batch.records, count * RECORD.size);
-  return {
+  const copied: BatchView = {
     view,
     bytes: copy,
     records,
@@ -175,9 +182,70 @@ function copyBatch(batch: BatchView): BatchView {
         expectations: world.expectations.map(kept),
         logs: (address: number) => world.logs(address - packets + world.packets),
         master: (address: number) => world.master(address - packets + world.packets),
+        sent: copySent(world.sent, packets - world.packets),
         rules: world.rules,
         uncounted: world.uncounted,
       };
     }),
   };
+  for (const { index, start, length, assembled } of contents) {
+    pointTo(copied, index, put(bytes, start, length) - start, assembled);
+  }
+  return copied;
+}
+
+function align(length: number): number {
+  return (length + 7) & ~7;
+}
+
+/** Bytes that a packet consists of: the captured ones, or what was put together of fragments. */
+interface Content {
+  index: number;
+  start: number;
+  length: number;
+  assembled: boolean;
+}
+
+function contentsOf({ view, records, count, worlds }: BatchView): Content[] {
+  const contents: Content[] = [];
+  const [{ packets }] = worlds as [WorldView];
+  for (let index = 0; index < count; index++) {
+    const record = records + index * RECORD.size;
+    const start = view.getUint32(record + RECORD.data, true);
+    contents.push({ index, start, length: view.getUint32(record + RECORD.caplen, true), assembled: false });
+    const packet = packets + index * PACKET.size;
+    if (!(view.getUint16(packet + PACKET.flags, true) & PacketFlag.REASSEMBLED)) continue;
+    const head = view.getUint32(packet + PACKET.l3, true) - ASSEMBLED_ROOM;
+    const captured = view.getUint32(head + ASSEMBLED.captured, true);
+    const lengths = view.getUint32(head + ASSEMBLED.count, true) * 2;
+    contents.push({ index, start: head, length: ASSEMBLED_ROOM + captured + 1 + lengths, assembled: true });
+  }
+  return contents;
+}
+
+/** Lets record and packets point to bytes that were moved by `distance`. */
+function pointTo({ view, records, worlds }: BatchView, index: number, distance: number, assembled: boolean): void {
+  const move = (at: number): void => {
+    const address = view.getUint32(at, true);
+    if (address !== 0) view.setUint32(at, address + distance, true);
+  };
+  if (!assembled) move(records + index * RECORD.size + RECORD.data);
+  for (const { packets } of worlds) {
+    const packet = packets + index * PACKET.size;
+    const flags = view.getUint16(packet + PACKET.flags, true);
+    // The transport header of a fragment is its packet's, whose number stands in its place.
+    if (flags & PacketFlag.FRAGMENT_OF || ((flags & PacketFlag.REASSEMBLED) !== 0) !== assembled) continue;
+    move(packet + PACKET.l3);
+    move(packet + PACKET.l4);
+  }
+}
+
+function copySent(sent: SentParts, distance: number): SentParts {
+  if (sent.size === 0) return sent;
+  return new Map(
+    [...sent].map(([address, parts]) => [
+      address + distance,
+      parts.map((part) => ({ ...part, bytes: part.bytes.slice() })),
+    ]),
+  );
 }

@@ -101,6 +101,7 @@ const REASONS: Record<Exclude<Reason, Reason.NONE>, Words> = {
 
   [Reason.NO_ROUTE]: { word: 'no-route' },
   [Reason.TTL_EXCEEDED]: { word: 'ttl-exceeded' },
+  [Reason.MTU_EXCEEDED]: { word: 'mtu-exceeded' },
   [Reason.ROUTE_BLACKHOLE]: { word: 'route-blackhole' },
   [Reason.ROUTE_UNREACHABLE]: { word: 'route-unreachable' },
   [Reason.ROUTE_PROHIBIT]: { word: 'route-prohibit' },

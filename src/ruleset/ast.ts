@@ -165,8 +165,10 @@ export type TargetAction =
       helperAt?: TextPosition;
     }
   | { kind: 'nat'; nat: NatBinding }
-  /** Changes bytes of the packet that no verdict depends on: TCPMSS, CHECKSUM. */
-  | { kind: 'mangle'; clamp: boolean };
+  /** TCPMSS: `clamp` to what the way out and the way back carry. */
+  | { kind: 'mss'; mss: number | 'clamp' }
+  /** CHECKSUM: what it fills in, the card would have. */
+  | { kind: 'checksum' };
 
 export type Target = TargetAction & {
   /** Name after -j or -g, '' for a rule without target. */ name: string;

@@ -254,7 +254,7 @@ class TableCheck {
       if (this.protocol(rule) !== Proto.TCP) {
         refuse('RULESET_INVALID', "target 'TCPMSS' needs '-p tcp' in the same rule", target.at);
       }
-      if (target.kind === 'mangle' && target.clamp)
+      if (target.kind === 'mss' && target.mss === 'clamp')
         this.needHooks('--clamp-mss-to-pmtu', target.at, hooks, CLAMP_HOOKS);
     }
   }

@@ -14,6 +14,8 @@ const JOINED_COST_MAX = 8;
 
 /** What a part of a chain returns for RETURN, besides ChainVerdict: the rest of the chain is skipped. */
 export const RETURNED = 5;
+/** What stands for --clamp-mss-to-pmtu (XT_TCPMSS_CLAMP_PMTU). */
+const CLAMP_MSS = 0xffff;
 
 /** Where control goes when a chain's rules are through, or RETURN is met. */
 export type Ending = 'policy' | 'continue' | 'part';
@@ -270,6 +272,13 @@ export class RuleWriter {
       case 'set mark':
         code.get(P).get(P).memory('i32.load', PACKET.mark);
         code.i32(~action.mask).op('i32.and').i32(action.value).op('i32.xor').memory('i32.store', PACKET.mark);
+        return true;
+      case 'set mss':
+        code
+          .get(P)
+          .get(W)
+          .i32(action.mss === 'clamp' ? CLAMP_MSS : action.mss);
+        this.call('rule_set_mss');
         return true;
       case 'set ct mark':
         code.get(P).i32(action.value).i32(action.mask);

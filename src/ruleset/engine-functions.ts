@@ -22,6 +22,7 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_log: engineType(3, false),
   rule_nat: engineType(3, true),
   rule_set_ct_mark: engineType(3, false),
+  rule_set_mss: engineType(3, false),
   rule_save_mark: engineType(3, false),
   rule_restore_mark: engineType(3, false),
   rule_sctp_chunks: engineType(4, true),
@@ -41,6 +42,7 @@ export type EngineFunction =
   | 'rule_log'
   | 'rule_nat'
   | 'rule_set_ct_mark'
+  | 'rule_set_mss'
   | 'rule_save_mark'
   | 'rule_restore_mark'
   | 'rule_sctp_chunks'
@@ -63,6 +65,7 @@ const BY_ACTION: ReadonlyMap<string, EngineFunction> = new Map([
   ['log', 'rule_log'],
   ['nat', 'rule_nat'],
   ['set ct mark', 'rule_set_ct_mark'],
+  ['set mss', 'rule_set_mss'],
   ['save mark', 'rule_save_mark'],
   ['restore mark', 'rule_restore_mark'],
 ]);

@@ -103,6 +103,8 @@ export type Action =
   | { op: 'log'; log: LogOptions }
   /** mark = (mark & ~mask) ^ value */
   | { op: 'set mark'; mask: number; value: number }
+  /** The segment announces this MSS at most; nothing but packets as they left shows it. */
+  | { op: 'set mss'; mss: number | 'clamp' }
   /** ct mark = (ct mark & ~mask) ^ value */
   | { op: 'set ct mark'; mask: number; value: number }
   /** ct mark = (ct mark & ~ctmask) ^ (mark & nfmask) */

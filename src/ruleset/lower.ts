@@ -242,8 +242,10 @@ class Lowering {
     const { target } = rule;
     switch (target.kind) {
       case 'none':
-      case 'mangle':
+      case 'checksum':
         return [];
+      case 'mss':
+        return [{ op: 'set mss', mss: target.mss }];
       case 'verdict':
         return [{ op: 'verdict', verdict: VERDICTS[target.verdict] }];
       case 'jump':

@@ -251,6 +251,8 @@ function actionLine(program: Program, action: Action): string {
     }
     case 'set mark':
       return `meta set mark with ( mark & ${hex(~action.mask)} ) ^ ${hex(action.value)}`;
+    case 'set mss':
+      return action.mss === 'clamp' ? 'tcp option maxseg size set rt mtu' : `tcp option maxseg size set ${action.mss}`;
     case 'set ct mark':
       return `ct set mark with ( ct mark & ${hex(~action.mask)} ) ^ ${hex(action.value)}`;
     case 'save mark':

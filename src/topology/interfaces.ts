@@ -28,6 +28,8 @@ export interface Interface {
   index: number | undefined;
   /** Link-layer address of six bytes, the first one most significant; undefined if it has none. */
   mac: bigint | undefined;
+  /** Longest IP packet of its link, bytes; undefined if it was not printed. */
+  mtu: number | undefined;
   /** False if administratively down: the kernel then has no routes for its addresses. */
   up: boolean;
   loopback: boolean;
@@ -57,12 +59,21 @@ export function parseInterfaces(json: JsonFile): Interface[] {
       name,
       index: numberOf(object, 'ifindex'),
       mac: textOf(object, 'link_type') === 'ether' ? macOf(textOf(object, 'address')) : undefined,
+      mtu: mtuOf(json, object),
       up: !('flags' in object) || flags.includes('UP'),
       loopback: flags.includes('LOOPBACK'),
       resolves: !flags.includes('LOOPBACK') && !flags.includes('NOARP'),
       addresses: objectsOf(object, 'addr_info').flatMap((info) => parseInterfaceAddress(json, info)),
     };
   });
+}
+
+function mtuOf(json: JsonFile, object: JsonObject): number | undefined {
+  if (!('mtu' in object)) return undefined;
+  const mtu = numberOf(object, 'mtu');
+  if (mtu === undefined || !Number.isInteger(mtu) || mtu < 0 || mtu > 0xffffffff)
+    json.refuse('host-value', `"mtu" ${JSON.stringify(object.mtu)} is no length in bytes`, object);
+  return mtu || undefined;
 }
 
 /** An address of one station: not all zeros, and not of a group. */

@@ -130,6 +130,11 @@ function parseRoute(
       `${json.file}: the route to ${textOf(object, 'dst')} has several next hops (${devices}): the first one is used`,
     );
   }
+  if (objectsOf(object, 'metrics').some((metrics) => 'mtu' in metrics)) {
+    notes.push(
+      `${json.file}: the MTU of the route to ${textOf(object, 'dst')} is not used: only that of its interface`,
+    );
+  }
   const device = textOf(hop, 'dev');
   if (device === undefined && type === AddrType.UNICAST) {
     json.refuse('host-value', `the route to ${textOf(object, 'dst')} has no "dev"`, object);

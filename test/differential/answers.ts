@@ -6,7 +6,7 @@ import type { Frame } from './frames.ts';
 import { type HostFiles, isAsSent } from './host.ts';
 import { INVALID_GROUP, type KernelRecord, LOOPBACK_SOURCE, WATCH_GROUP } from './kernel.ts';
 import type { EntryInfo } from './netlink.ts';
-import { flowKey, rejectKind } from './packet.ts';
+import { flowKey, isTooBig, rejectKind } from './packet.ts';
 
 /** What the kernel did with one packet. */
 export interface KernelAnswer {
@@ -138,6 +138,13 @@ export function answersOf(frames: Frame[], record: KernelRecord): KernelAnswers 
     };
   });
   readLogs(record, packets, frames);
+  for (const packet of packets) {
+    // Behind the last hook, what a helper made longer may turn out to be too long for the link.
+    const sent = record.left.get(packet.n) ?? [];
+    const passed = packet.verdict === 'ACCEPT' && packet.path === 'forward';
+    if (passed && sent.length > 0 && sent.every(isTooBig) && !isTooBig(frames[packet.n - 1]!.packet))
+      packet.verdict = 'DROP';
+  }
   const events = readEvents(record, packets, frames);
   for (const [n, code] of record.refusals) {
     const name = getSystemErrorName(-code);

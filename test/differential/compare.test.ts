@@ -92,6 +92,7 @@ describe('comparison', () => {
       differences: [],
       packets: 2,
       events: 2,
+      sent: 0,
       excused: { expiry: 0, jiffy: 0, silent: 0, error: 0, table: 1, port: 0 },
     });
   });

@@ -13,6 +13,7 @@
 
 import type { EventLine, KernelAnswer, KernelAnswers } from './answers.ts';
 import { compareExpectations } from './compare-expectations.ts';
+import type { Departures, SentExcuses } from './compare-sent.ts';
 import type { Announced } from './kernel.ts';
 import { namedRanges, withoutMovedPort } from './moved-ports.ts';
 import { sameWhy } from './why.ts';
@@ -51,6 +52,8 @@ export interface OurAnswers {
   table?: string[];
   counters4?: string;
   counters6?: string;
+  /** What left, where that is compared. */
+  departures?: Departures;
 }
 
 /** One disagreement. `n` is the packet it shows at, 0 if none can be named. */
@@ -65,6 +68,8 @@ export interface Comparison {
   differences: Difference[];
   packets: number;
   events: number;
+  /** Packets that left and whose bytes were compared. */
+  sent: number;
   /** Differences that are the kernel's chance, by kind, how often each was met. */
   excused: {
     expiry: number;
@@ -73,7 +78,7 @@ export interface Comparison {
     error: number;
     table: number;
     port: number;
-  };
+  } & Partial<SentExcuses>;
 }
 
 /** What has to be known of packet n itself. */
@@ -101,6 +106,7 @@ export function compare(
     differences: [],
     packets: kernel.packets.length,
     events: kernel.events.length,
+    sent: 0,
     excused: { expiry: 0, jiffy: 0, silent: 0, error: 0, table: 0, port: 0 },
   };
   const report = (n: number, what: string, theirs: unknown, own: unknown): void => {

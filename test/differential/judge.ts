@@ -1,7 +1,8 @@
 // Do the kernel and ctreplay agree about this traffic? Asks both and tells what differs.
 
 import { answersOf, type KernelAnswers } from './answers.ts';
-import { type Comparison, compare } from './compare.ts';
+import { type Comparison, compare, type Report } from './compare.ts';
+import { compareSent } from './compare-sent.ts';
 import { isForMany } from './host.ts';
 import { askKernel, type Question } from './kernel.ts';
 import { compareMoments, kernelExpiries, ourExpiries } from './moments.ts';
@@ -46,6 +47,19 @@ export async function compareTraffic(
     const tolerance = BigInt(STAMP_JIFFIES * record.tick);
     const named = namedRanges(rules);
     const plain = (line: string): string => withoutMovedPort(line, named);
+    const report: Report = (n, what, theirs, mine) => {
+      comparison.differences.push({ n, what, kernel: String(theirs), ours: String(mine) });
+    };
+    const sent = compareSent(
+      kernel,
+      record.left,
+      answers,
+      question.frames,
+      { named, announced: question.announced },
+      report,
+    );
+    Object.assign(comparison.excused, sent.excused);
+    comparison.sent = sent.packets;
     const moments = compareMoments(kernelExpiries(kernel, record), ourExpiries(answers.events), tolerance, plain);
     comparison.differences.push(...moments.differences);
     for (const difference of comparison.differences.slice(0, options.limit)) {

@@ -52,6 +52,8 @@ export interface Question {
   locals?: LocalAddress[];
   /** The rules give an address of the router's own to flows: our side is told of those it has in any case, too. */
   masquerades?: boolean;
+  /** MTU of the interfaces, lan and wan, where it is not the largest that they can have; our side is told of it. */
+  mtus?: readonly [number, number];
   /** Ports that the frames announce to helpers, as far as that is known. */
   announced?: Announced;
 }
@@ -75,6 +77,8 @@ export interface KernelRecord {
   refusals: Map<number, number>;
   /** What `ip -j` prints of the router, where it has addresses of its own that matter. */
   host?: HostFiles | undefined;
+  /** IP packets that left while a frame was under way, by its number. */
+  left: Map<number, Buffer[]>;
   /** Frame of each event of an expectation. */
   expectations: number[];
   /** `conntrack -E` lines. */
@@ -138,12 +142,15 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
       ports: question.interfaces,
       groups: [INVALID_GROUP, WATCH_GROUP],
       priority: OWN_PRIORITY,
+      outgoing: true,
     };
     writeFileSync(path('job.json'), JSON.stringify(job));
     router = new Router(path('job.json'));
     const [, tick, wall] = (await router.line('ready')) as [string, string, string];
     await setUp(router, question, path);
-    const host = question.locals && (await hostFiles(async (...args) => (await router!.inside('ip', args)).stdout));
+    const ip = async (...args: string[]): Promise<string> => (await router!.inside('ip', args)).stdout;
+    const links = question.mtus && { 'link.json': await ip('-j', 'link') };
+    const host = question.locals ? await hostFiles(ip) : links;
     listener = await listen(router, path('events'), []);
     expecting = await listen(router, path('expectations'), ['expect']);
     router.say(`go ${listener.child.pid} ${expecting.child.pid}`);
@@ -430,7 +437,7 @@ export function setUpScript(question: Question, put: (name: string, text: string
     `ip link set dev ${name} address ${portAddress(side === 0 ? 0 : 1)
       .toString('hex')
       .replace(/..\B/g, '$&:')}`,
-    `ip link set dev ${name} mtu ${PORT_MTU} arp off multicast ${question.locals ? 'on' : 'off'} addrgenmode none up`,
+    `ip link set dev ${name} mtu ${question.mtus?.[side] ?? PORT_MTU} arp off multicast ${question.locals ? 'on' : 'off'} addrgenmode none up`,
   ]);
   // Own addresses bring a network each: its members on the other side need a route, too.
   const routes = [...question.sides]
@@ -501,13 +508,14 @@ async function lines(listener: Listener, output: string, count: number): Promise
   throw new Error(`conntrack -E printed ${found.length} of ${count} events ${listener.errors}`);
 }
 
-const KIND = { NFLOG: 1, EVENT: 2, SENT: 3, ENTRY: 5, REFUSED: 6 } as const;
+const KIND = { NFLOG: 1, EVENT: 2, SENT: 3, LEFT: 4, ENTRY: 5, REFUSED: 6 } as const;
+const ETHERNET_HEADER = 14;
 
 /** What kernel.py kept, for a run of these frames. Throws when a record was lost or belongs to another frame. */
 export function readAnswers(
   data: Buffer,
   frames: Frame[],
-): Pick<KernelRecord, 'sent' | 'logs' | 'events' | 'entries' | 'expectations' | 'refusals'> {
+): Pick<KernelRecord, 'sent' | 'logs' | 'events' | 'entries' | 'expectations' | 'refusals' | 'left'> {
   const count = frames.length;
   const sent: KernelRecord['sent'] = [];
   const logs: KernelRecord['logs'] = [];
@@ -515,6 +523,7 @@ export function readAnswers(
   const expectations: number[] = [];
   const entries: KernelRecord['entries'] = new Array(count).fill(undefined);
   const refusals: KernelRecord['refusals'] = new Map();
+  const left: KernelRecord['left'] = new Map();
   const next = new Map<number, number>();
   for (let at = 0; at + 9 <= data.length; ) {
     const kind = data.readUInt8(at);
@@ -523,6 +532,7 @@ export function readAnswers(
     at = start + data.readUInt32LE(at + 5);
     const bytes = data.subarray(start, at);
     if (kind === KIND.SENT) sent.push({ before: bytes.readBigUInt64LE(0), after: bytes.readBigUInt64LE(8) });
+    if (kind === KIND.LEFT) left.set(n, [...(left.get(n) ?? []), bytes.subarray(1 + ETHERNET_HEADER)]);
     if (kind === KIND.REFUSED) refusals.set(n, bytes.readInt32LE(0));
     if (kind === KIND.ENTRY) {
       const [answer] = messages(bytes);
@@ -547,7 +557,7 @@ export function readAnswers(
     }
   }
   if (sent.length !== count) throw new Error(`${sent.length} of ${count} frames were sent`);
-  return { sent, logs, events, entries, expectations, refusals };
+  return { sent, logs, events, entries, expectations, refusals, left };
 }
 
 /** Does this record belong to another frame than the one under way? */

@@ -83,7 +83,7 @@ async function main(): Promise<number> {
     const sizes = { packets: Number(values.packets), jobs: Number(values.jobs) };
     const result = await runSeeds({ ...range, ...sizes, workers, limit, print });
     print(
-      `${result.seeds} seeds: ${result.packets} packets, ${result.events} events, ${result.failing.length} seeds differ` +
+      `${result.seeds} seeds: ${result.packets} packets, ${result.sent} sent, ${result.events} events, ${result.failing.length} seeds differ` +
         `${result.failing.length ? `: ${result.failing.join(' ')}` : ''}${chanceNote(result.excused)}`,
     );
     return result.failing.length ? 1 : 0;
@@ -115,9 +115,9 @@ async function main(): Promise<number> {
       continue;
     }
     const { comparison } = await compareTraffic(question, { workers, limit, print });
-    const { differences, packets, events, excused } = comparison;
+    const { differences, packets, sent, events, excused } = comparison;
     const notes = `${leftOut(traffic)}${chanceNote(excused)}`;
-    print(`${file}: ${packets} packets, ${events} events, ${differences.length} differences${notes}`);
+    print(`${file}: ${packets} packets, ${sent} sent, ${events} events, ${differences.length} differences${notes}`);
     differs ||= differences.length > 0;
   }
   return differs ? 1 : 0;

@@ -83,7 +83,7 @@ export async function runMatrix(
           .map((name) => join(place, name))
       : [place],
   );
-  const total = { runs: 0, packets: 0, events: 0, differing: 0, unread: 0 };
+  const total = { runs: 0, packets: 0, sent: 0, events: 0, differing: 0, unread: 0 };
   for (const file of files) {
     let capture: CapturedFrame[];
     try {
@@ -101,18 +101,21 @@ export async function runMatrix(
         continue;
       }
       const { comparison } = await compareTraffic(asked, options);
-      const { packets, events, differences, excused } = comparison;
+      const { packets, events, sent, differences, excused } = comparison;
       const notes = `${left}${chanceNote(excused)}`;
-      print(`${file} with ${name}: ${packets} packets, ${events} events, ${differences.length} differences${notes}`);
+      print(
+        `${file} with ${name}: ${packets} packets, ${sent} sent, ${events} events, ${differences.length} differences${notes}`,
+      );
       total.runs++;
       total.packets += packets;
+      total.sent += sent;
       total.events += events;
       total.differing += differences.length > 0 ? 1 : 0;
     }
   }
   print(
     `${files.length} captures (${total.unread} not readable), ${total.runs} runs: ${total.packets} packets, ` +
-      `${total.events} events, ${total.differing} runs differ`,
+      `${total.sent} sent, ${total.events} events, ${total.differing} runs differ`,
   );
   return total.differing;
 }

@@ -19,7 +19,8 @@ const CLASSES: [number, number][] = [
   [1024, 65535],
 ];
 
-function mayMove(from: number, to: number, named: readonly [number, number][]): boolean {
+/** May NAT have given a flow this port instead of its own? */
+export function mayMove(from: number, to: number, named: readonly [number, number][]): boolean {
   const holds = ([low, high]: [number, number]): boolean => to >= low && to <= high;
   const own = CLASSES[from < 512 ? 0 : from < 1024 ? 1 : 2]!;
   return holds(own) || named.some(holds);

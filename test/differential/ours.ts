@@ -8,11 +8,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { OurAnswers, OurPacket } from './compare.ts';
+import { departuresOf } from './compare-sent.ts';
 import type { HostFiles } from './host.ts';
 import { type Question, routerAddresses } from './kernel.ts';
 import { pcapngOf } from './write-capture.ts';
 
 const run = promisify(execFile);
+const ETHERNET_HEADER = 14;
 
 /** The built command line: build/program/main.js, seen from test/differential or build/test/differential. */
 export function commandLine(): string | undefined {
@@ -61,7 +63,8 @@ export class OurRun {
     }
     const texts = [...question.rules4, ...question.rules6];
     this.#helped = texts.some((text) => text.includes('--helper '));
-    if (!host && texts.some(namesInterfaces)) this.#options.push(...networks(question));
+    const named = question.mtus !== undefined || texts.some(namesInterfaces);
+    if (!question.locals && named) this.#options.push(...networks(question));
     if (question.masquerades) {
       const { v4, v6 } = routerAddresses(question);
       this.#options.push('--local', v4, '--local', v6);
@@ -73,7 +76,8 @@ export class OurRun {
     const names = ['packets', 'events', 'expectations', 'table', 'counters'];
     const files = names.flatMap((name) => [`--${name}`, name]);
     const outputs = files.map((word, index) => (index % 2 ? this.#path(word) : word));
-    await this.#run('replay', [...outputs, '--workers', String(workers), '--seed', String(seed)]);
+    const sent = ['--write', this.#path('sent'), '--as-sent'];
+    await this.#run('replay', [...outputs, ...sent, '--workers', String(workers), '--seed', String(seed)]);
     const lines = (name: string): string[] => readFileSync(this.#path(name), 'utf8').split('\n').filter(Boolean);
     const counters = this.#options.includes('--rules') ? readFileSync(this.#path('counters'), 'utf8') : undefined;
     return {
@@ -84,6 +88,7 @@ export class OurRun {
         ? (await this.#run('list', ['--expected', '--seed', String(seed)])).split('\n').filter(Boolean)
         : [],
       table: lines('table'),
+      departures: departuresOf(readFileSync(this.#path('sent')), ETHERNET_HEADER),
       ...countersByTool(counters),
     };
   }

@@ -76,6 +76,15 @@ export function isIcmpError(packet: Buffer): boolean {
   return parsed !== undefined && quoted(parsed) !== undefined;
 }
 
+/** Does the packet say that another one was too long for a link? */
+export function isTooBig(packet: Buffer): boolean {
+  const { protocol, transport } = parse(packet) ?? {};
+  if (transport === undefined || transport.length < 8) return false;
+  return protocol === PROTO.ICMP
+    ? transport.readUInt16BE(0) === 0x304
+    : protocol === PROTO.ICMPV6 && transport[0] === 2;
+}
+
 /** The tuple by which conntrack looks up the packet's flow: its own, or that of the packet it quotes. */
 export function flowOf(packet: Buffer): TupleQuery | undefined {
   const parsed = parse(packet);

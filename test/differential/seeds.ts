@@ -26,6 +26,8 @@ export interface SeedOptions {
 export interface SeedResult {
   seeds: number;
   packets: number;
+  /** Packets that left and whose bytes were compared. */
+  sent: number;
   events: number;
   /** Seeds that differ, in order; a difference that no seed can be named for counts for the first of its group. */
   failing: number[];
@@ -44,7 +46,7 @@ export async function runSeeds(options: SeedOptions): Promise<SeedResult> {
     if (last && groupOf(last[0]!) === groupOf(seed)) last.push(seed);
     else groups.push([seed]);
   }
-  const result: SeedResult = { seeds: 0, packets: 0, events: 0, failing: [], excused: {} };
+  const result: SeedResult = { seeds: 0, packets: 0, sent: 0, events: 0, failing: [], excused: {} };
   let told = 0;
   const lane = async (): Promise<void> => {
     for (let seeds = groups.shift(); seeds; seeds = groups.shift()) {
@@ -89,6 +91,7 @@ async function runGroup(seeds: number[], options: SeedOptions, result: SeedResul
   }
   result.seeds += seeds.length;
   result.packets += comparison.packets;
+  result.sent += comparison.sent;
   result.events += comparison.events;
   for (const [why, times] of Object.entries(comparison.excused)) {
     result.excused[why] = (result.excused[why] ?? 0) + times;

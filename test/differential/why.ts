@@ -37,6 +37,7 @@ const SILENT_HELPER = 'dropped-by-helper';
 /** Words of what happens to a packet after conntrack: they stand in place of what conntrack said. */
 const LATER = new Set([
   'ttl-exceeded',
+  'mtu-exceeded',
   'no-route',
   'route-blackhole',
   'route-unreachable',

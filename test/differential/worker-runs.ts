@@ -10,7 +10,7 @@ import { afterAll, expect } from 'vitest';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const MAIN = join(ROOT, 'build/program/main.js');
-const OUTPUTS = ['packets', 'events', 'table', 'counters', 'expectations'] as const;
+const OUTPUTS = ['packets', 'events', 'table', 'counters', 'expectations', 'write'] as const;
 const WORKERS = [1, 2, 3, 8];
 
 /** A folder that goes when the test file has run. */

@@ -427,6 +427,8 @@ export class RuleInterpreter {
       case 'set mark':
         view.setUint32(p + PACKET.mark, ((mark & ~action.mask) ^ action.value) >>> 0, true);
         return ChainVerdict.CONTINUE;
+      case 'set mss':
+        return ChainVerdict.CONTINUE;
       case 'set ct mark':
         this.setConnectionMark(p, (before) => (before & ~action.mask) ^ action.value);
         return ChainVerdict.CONTINUE;

@@ -218,8 +218,8 @@ const TARGETS: Readonly<Record<string, TargetExtension>> = {
     options: [single('set-mss'), flag('clamp-mss-to-pmtu')],
     build(use) {
       const given = use.one('set-mss', 'clamp-mss-to-pmtu');
-      if (given.name === 'set-mss') parseNumber(firstValue(given), 65535 - 40, 'the MSS');
-      return { kind: 'mangle', clamp: given.name !== 'set-mss' };
+      if (given.name !== 'set-mss') return { kind: 'mss', mss: 'clamp' };
+      return { kind: 'mss', mss: parseNumber(firstValue(given), 65535 - 40, 'the MSS') };
     },
   },
   ...NAT_TARGETS,
@@ -227,7 +227,7 @@ const TARGETS: Readonly<Record<string, TargetExtension>> = {
     options: [flag('checksum-fill')],
     build(use) {
       use.one('checksum-fill');
-      return { kind: 'mangle', clamp: false };
+      return { kind: 'checksum' };
     },
   },
 };

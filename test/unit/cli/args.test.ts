@@ -54,11 +54,13 @@ describe('options', () => {
       'events-format': 'xml',
       'flow-log-format': 'ulogd',
       output: 'id',
+      'write-verdict': 'DROP --write f',
+      'as-sent': '--write f',
     };
     const required: Record<string, string> = { trace: '--packet 1:1', diff: '--old a --new b' };
     for (const name of COMMANDS) {
       for (const flag of FLAGS) {
-        const words = `--${flag.name} ${flag.value === undefined ? '' : (values[flag.name] ?? 'f')}`;
+        const words = `--${flag.name} ${values[flag.name] ?? (flag.value === undefined ? '' : 'f')}`;
         const line = `${name} ${required[name] ?? ''} ${words} c`;
         if (flag.commands.includes(name)) expect(command(line).command).toBe(name);
         else expect(() => command(line)).toThrow(`unknown option '--${flag.name}'`);
@@ -72,7 +74,13 @@ describe('mistakes are named', () => {
     ['', 'say a command'],
     ['frobnicate a', "unknown command 'frobnicate'"],
     ['replay', "missing required argument 'capture'"],
-    ['replay --write f a', "unknown option '--write'"],
+    ['events --write f a', "unknown option '--write'"],
+    ['replay --as-sent a', '--as-sent needs --write'],
+    ['replay --write-verdict DROP a', '--write-verdict needs --write'],
+    ['replay --write f --write-verdict drop a', "'drop' is none of NONE, ACCEPT, DROP, REJECT, QUEUE"],
+    ['replay --write f --as-sent --write-verdict DROP a', 'only packets with the verdict ACCEPT have left'],
+    ['replay --write f --packets f a', '--packets and --write cannot both go to f'],
+    ['replay --write - --json a', '--json and --write cannot both go to standard output'],
     ['replay a --host', "option '--host <DIR|FILE>' argument missing"],
     ['replay --checksums maybe a', '--checksums'],
     ['replay --events-format yaml a', '--events-format'],

@@ -340,10 +340,19 @@ export function expire_flow(w: World, flow: Flow): bool {
 
 /** Removes an entry that ends at `when` without a packet that would have caused it. */
 export function end_flow(w: World, flow: Flow, when: u64): bool {
+  return end_by(w, flow, when, changetype<Packet>(0));
+}
+
+/** The same for an entry whose life the packet in work has ended: what it expects is over before another packet comes. */
+export function end_behind(w: World, flow: Flow, p: Packet): void {
+  end_by(w, flow, flow.expires, p);
+}
+
+function end_by(w: World, flow: Flow, when: u64, p: Packet): bool {
   if (!death_event(w, flow, when)) return false;
   remove_flow(w, flow);
   disarm(w, flow);
-  if (has_help(flow)) end_help(w, flow, when, changetype<Packet>(0));
+  if (has_help(flow)) end_help(w, flow, when, p);
   release_flow(w, flow);
   return true;
 }

@@ -119,7 +119,7 @@ export function look_for_expectation(w: World, tuple: usize, zone: u16): Expecta
     next = e.next;
     if (e.expires <= w.now || e.zone != zone || !same_target(tuple, changetype<usize>(e))) continue;
     if (!source_matches(tuple, e, e.mask_lo, e.mask_hi, e.mask_sport)) continue;
-    if (!is_over(w, changetype<Help>(<usize>e.master), DEPTH_MAX)) return e;
+    if (!is_over(w, changetype<Help>(<usize>e.master))) return e;
   }
   return changetype<Expectation>(0);
 }
@@ -148,7 +148,7 @@ function check(w: World, e: Expectation, skip_master: bool): Refused {
     const other = changetype<Expectation>(next);
     next = other.next;
     if (other.expires <= w.now || other.zone != e.zone || !same_target(at, changetype<usize>(other))) continue;
-    if (other.master != e.master && is_over(w, changetype<Help>(<usize>other.master), DEPTH_MAX)) continue;
+    if (other.master != e.master && is_over(w, changetype<Help>(<usize>other.master))) continue;
     if ((skip_master || other.master == e.master) && equal_source(e, other)) {
       if (other.klass != e.klass || other.master != e.master) return Refused.ALREADY;
       unlink_expectation(w, other, 0, true);
@@ -172,18 +172,11 @@ function is_between_the_hosts(e: Expectation): bool {
   return along == 0 || back == 0;
 }
 
-/** Connections that were expected by one that was expected ... are followed so far. */
-const DEPTH_MAX: u32 = 64;
-
-/** Have an entry and all that it has expected expired, though nobody has come across them yet? What it expects is over, too. */
-function is_over(w: World, help: Help, depth: u32): bool {
-  const flow = changetype<Flow>(<usize>help.flow);
-  if (help.flow && (!(flow.status & Status.CONFIRMED) || flow.expires > w.now)) return false;
-  if (depth == 0) return false;
-  for (let child: usize = help.youngest; child; child = changetype<Help>(child).next) {
-    if (!is_over(w, changetype<Help>(child), depth - 1)) return false;
-  }
-  return true;
+/** Has an entry expired, though nobody has come across it yet? What it expects is over, too. */
+// @ts-ignore: decorator
+@inline function is_over(w: World, master: Help): bool {
+  const flow = changetype<Flow>(<usize>master.flow);
+  return (flow.status & Status.CONFIRMED) != 0 && flow.expires <= w.now;
 }
 
 function equal_source(a: Expectation, b: Expectation): bool {

@@ -1,8 +1,8 @@
 // What does an entry have that a helper looks after, or that was expected? Its Help, from the first packet to the end.
 // Kernel: init_conntrack(), __nf_ct_try_assign_helper(), nf_ct_remove_expectations().
 //
-// Only such entries have one: their status says so (HELPER, EXPECTED), and the others pay nothing. An entry that was
-// expected holds the one that expected it: the latter's expectations end when the last of these has gone.
+// Only such entries have one: their status says so (HELPER, EXPECTED), and the others pay nothing. What an entry expects ends
+// with it; its Help stays as long as entries are there that it has expected, which name it.
 
 import { flow_number, flow_tuple } from "./flow-pool";
 import { Expectation, Flow, Help, Packet, World } from "./layout";
@@ -56,7 +56,8 @@ export function begin_help(w: World, flow: Flow, p: Packet): bool {
   help.helper = expected.assign_helper;
   flow.status |= <u16>Status.EXPECTED;
   const master = changetype<Help>(<usize>expected.master);
-  join_master(help, master);
+  help.master = <u32>changetype<usize>(master);
+  master.children++;
   flow.mark = changetype<Flow>(<usize>master.flow).mark;
   if (w.trace) trace_expected(w, changetype<Flow>(<usize>master.flow), expected.helper);
   if (expected.helper == Helper.PPTP) pptp_expected(w, expected);
@@ -141,52 +142,24 @@ export function end_help(w: World, flow: Flow, when: u64, p: Packet): void {
 /** How many events may the end of the entry cause: its own, of a call's flow, of expectations? */
 export function events_at_stake(w: World, flow: Flow): usize {
   let count: usize = 3;
-  let help = help_of(w, flow);
-  while (true) {
-    for (let at: usize = help.expectations; at; at = changetype<Expectation>(at).sibling) count++;
-    if (help.master == 0) return count;
-    help = changetype<Help>(<usize>help.master);
-  }
+  for (let at: usize = help_of(w, flow).expectations; at; at = changetype<Expectation>(at).sibling) count++;
+  return count;
 }
 
-/**
- * Ends the expectations of an entry that is dead and held by none, then lets go of the one that expected it. A batch may
- * learn of the deaths of master and child in either order: the later one counts.
- */
+/** Ends the expectations of an entry that is dead, and lets go of those that expected it as far as nobody else needs them. */
 function release(w: World, help: Help, when: u64, by_packet: bool): void {
   while (true) {
-    if (help.gone > when) {
-      when = help.gone;
-      by_packet = false;
-    } else {
-      help.gone = when;
-    }
-    if (help.flow != 0 || help.children != 0) return;
+    if (help.flow != 0) return;
     while (help.expectations) unlink_expectation(w, changetype<Expectation>(<usize>help.expectations), when, by_packet);
+    if (help.children != 0) return;
     const master = changetype<Help>(<usize>help.master);
-    if (changetype<usize>(master)) leave_master(help, master);
     help.next = helping_of(w).helps_free;
     helping_of(w).helps_free = <u32>changetype<usize>(help);
     if (changetype<usize>(master) == 0) return;
+    master.children--;
     if (help.protonum == Proto.GRE && master.helper == Helper.PPTP) pptp_forget_call(w, master);
     help = master;
   }
-}
-
-/** An entry has been expected by another one. */
-function join_master(help: Help, master: Help): void {
-  help.master = <u32>changetype<usize>(master);
-  help.next = master.youngest;
-  if (help.next) changetype<Help>(<usize>help.next).previous = <u32>changetype<usize>(help);
-  master.youngest = <u32>changetype<usize>(help);
-  master.children++;
-}
-
-function leave_master(help: Help, master: Help): void {
-  if (help.previous) changetype<Help>(<usize>help.previous).next = help.next;
-  else master.youngest = help.next;
-  if (help.next) changetype<Help>(<usize>help.next).previous = help.previous;
-  master.children--;
 }
 
 /** The Help of the entry in the making, null if there is no room. */

@@ -4,7 +4,7 @@
 // place of connection tracking. Each base chain is one function of the emitted rule code.
 
 import { deserves_error, deserves_reset, echo_of, error_for, mark_echo, reject_error, reset_for, routing_error } from "./answer";
-import { attach, bury, confirm, conntrack_in, expire_flow, find_live, resolve } from "./conntrack";
+import { attach, bury, confirm, conntrack_in, end_behind, find_live, resolve } from "./conntrack";
 import { fetched_flow, found_dir } from "./flow-table";
 import { help_of, helper_of } from "./help";
 import { help } from "./helper/helper";
@@ -339,7 +339,7 @@ function reject(w: World, p: Packet): void {
 function end_life(w: World, p: Packet): void {
   if (p.flow == 0) return;
   const flow = changetype<Flow>(<usize>p.flow);
-  if ((flow.status & (Status.CONFIRMED | Status.DYING)) == Status.CONFIRMED && flow.expires <= w.now + 1) expire_flow(w, flow);
+  if ((flow.status & (Status.CONFIRMED | Status.DYING)) == Status.CONFIRMED && flow.expires <= w.now + 1) end_behind(w, flow, p);
 }
 
 /** Which helper the entry has, and which entry expected it. */

@@ -25,7 +25,9 @@ export function kernelExpiries(answers: KernelAnswers, record: KernelRecord): Ex
     const { stop } = record.events[index]!.entry;
     if (!expired) return [];
     if (stop === undefined) throw new Error(`an expired entry without a stop stamp: ${line}`);
-    return [{ line, at: start + ((stop - origin + CLOCK_ERROR) / tick) * tick }];
+    const at = start + ((stop - origin + CLOCK_ERROR) / tick) * tick;
+    // A helper that gives so many seconds that jiffies run over ends an entry at a moment before the first packet.
+    return at < start ? [] : [{ line, at }];
   });
   return found.sort((one, other) => (one.at < other.at ? -1 : one.at > other.at ? 1 : 0));
 }

@@ -11,8 +11,6 @@ export interface Expecting {
   original: ModelTuple;
   helper?: string | undefined;
   master?: Expecting | undefined;
-  /** Entries that came of what it expected, and live. */
-  children: number;
   confirmed: boolean;
   /** When it ended, once it has. */
   ended?: bigint | undefined;
@@ -77,17 +75,10 @@ export class ModelExpectations {
     for (const each of this.living.filter(({ expires }) => expires <= now)) this.end(each, each.expires);
   }
 
-  /** An entry has ended: what it expects ends with the last of those that it has expected. */
+  /** An entry has ended, and with it what it expects. */
   release(entry: Expecting, when: bigint, packet?: number): void {
     entry.ended = when;
-    for (
-      let each: Expecting | undefined = entry;
-      each?.ended !== undefined && each.children === 0;
-      each = each.master
-    ) {
-      for (const own of this.living.filter(({ master }) => master === each)) this.end(own, when, packet);
-      if (each.master) each.master.children--;
-    }
+    for (const own of this.living.filter(({ master }) => master === entry)) this.end(own, when, packet);
   }
 
   private end(expectation: Expectation, when: bigint, packet?: number): void {

@@ -297,8 +297,8 @@ export class ModelTracker {
     const entry = this.draft(original, reply);
     if (!this.helpers) return entry;
     entry.master = this.expectations.fulfil(original, this.now, this.number);
-    if (entry.master) entry.master.children++;
-    else if (original.protocol === 6 && original.dport === 21) entry.helper = 'ftp';
+    if (entry.master) return entry;
+    if (original.protocol === 6 && original.dport === 21) entry.helper = 'ftp';
     else if (original.protocol === 17 && original.dport === 69) entry.helper = 'tftp';
     return entry;
   }
@@ -320,7 +320,6 @@ export class ModelTracker {
       id: 0,
       original,
       reply,
-      children: 0,
       lines: [[], []],
       confirmed: false,
       seenReply: false,

@@ -10,7 +10,7 @@ import { expire_flow } from "./conntrack";
 import { expectation_event } from "./event";
 import { max_expected, timeout_s } from "./helper/policy";
 import { Event, Expectation, EXPECTATION_BUCKETS, EXPECTATION_IDS, Flow, Help, Helping, Tuple, World } from "./layout";
-import { EventKind, ExpectFlag, L3 } from "./vocabulary";
+import { EventKind, ExpectFlag, L3, Status } from "./vocabulary";
 
 const SECOND: u64 = 1_000_000_000;
 const SIZE: usize = offsetof<Expectation>();
@@ -117,7 +117,8 @@ export function look_for_expectation(w: World, tuple: usize, zone: u16): Expecta
     const e = changetype<Expectation>(next);
     next = e.next;
     if (e.expires <= w.now || e.zone != zone || !same_target(tuple, changetype<usize>(e))) continue;
-    if (source_matches(tuple, e, e.mask_lo, e.mask_hi, e.mask_sport)) return e;
+    if (!source_matches(tuple, e, e.mask_lo, e.mask_hi, e.mask_sport)) continue;
+    if (!is_over(w, changetype<Help>(<usize>e.master), DEPTH_MAX)) return e;
   }
   return changetype<Expectation>(0);
 }
@@ -146,6 +147,7 @@ function check(w: World, e: Expectation, skip_master: bool): Refused {
     const other = changetype<Expectation>(next);
     next = other.next;
     if (other.expires <= w.now || other.zone != e.zone || !same_target(at, changetype<usize>(other))) continue;
+    if (other.master != e.master && is_over(w, changetype<Help>(<usize>other.master), DEPTH_MAX)) continue;
     if ((skip_master || other.master == e.master) && equal_source(e, other)) {
       if (other.klass != e.klass || other.master != e.master) return Refused.ALREADY;
       unlink_expectation(w, other, 0, true);
@@ -167,6 +169,20 @@ function is_between_the_hosts(e: Expectation): bool {
   const along = (e.src_lo ^ master.src_lo) | (e.src_hi ^ master.src_hi) | (e.dst_lo ^ master.dst_lo) | (e.dst_hi ^ master.dst_hi);
   const back = (e.src_lo ^ master.dst_lo) | (e.src_hi ^ master.dst_hi) | (e.dst_lo ^ master.src_lo) | (e.dst_hi ^ master.src_hi);
   return along == 0 || back == 0;
+}
+
+/** Connections that were expected by one that was expected ... are followed so far. */
+const DEPTH_MAX: u32 = 64;
+
+/** Have an entry and all that it has expected expired, though nobody has come across them yet? What it expects is over, too. */
+function is_over(w: World, help: Help, depth: u32): bool {
+  const flow = changetype<Flow>(<usize>help.flow);
+  if (help.flow && (!(flow.status & Status.CONFIRMED) || flow.expires > w.now)) return false;
+  if (depth == 0) return false;
+  for (let child: usize = help.youngest; child; child = changetype<Help>(child).next) {
+    if (!is_over(w, changetype<Help>(child), depth - 1)) return false;
+  }
+  return true;
 }
 
 function equal_source(a: Expectation, b: Expectation): bool {

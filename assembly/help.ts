@@ -55,8 +55,7 @@ export function begin_help(w: World, flow: Flow, p: Packet): bool {
   help.helper = expected.assign_helper;
   flow.status |= <u16>Status.EXPECTED;
   const master = changetype<Help>(<usize>expected.master);
-  help.master = <u32>changetype<usize>(master);
-  master.children++;
+  join_master(help, master);
   flow.mark = changetype<Flow>(<usize>master.flow).mark;
   if (expected.helper == Helper.PPTP) pptp_expected(w, expected);
   nat_expected(w, p, flow, expected);
@@ -163,13 +162,29 @@ function release(w: World, help: Help, when: u64, by_packet: bool): void {
     if (help.flow != 0 || help.children != 0) return;
     while (help.expectations) unlink_expectation(w, changetype<Expectation>(<usize>help.expectations), when, by_packet);
     const master = changetype<Help>(<usize>help.master);
+    if (changetype<usize>(master)) leave_master(help, master);
     help.next = helping_of(w).helps_free;
     helping_of(w).helps_free = <u32>changetype<usize>(help);
     if (changetype<usize>(master) == 0) return;
-    master.children--;
     if (help.protonum == Proto.GRE && master.helper == Helper.PPTP) pptp_forget_call(w, master);
     help = master;
   }
+}
+
+/** An entry has been expected by another one. */
+function join_master(help: Help, master: Help): void {
+  help.master = <u32>changetype<usize>(master);
+  help.next = master.youngest;
+  if (help.next) changetype<Help>(<usize>help.next).previous = <u32>changetype<usize>(help);
+  master.youngest = <u32>changetype<usize>(help);
+  master.children++;
+}
+
+function leave_master(help: Help, master: Help): void {
+  if (help.previous) changetype<Help>(<usize>help.previous).next = help.next;
+  else master.youngest = help.next;
+  if (help.next) changetype<Help>(<usize>help.next).previous = help.previous;
+  master.children--;
 }
 
 /** The Help of the entry in the making, null if there is no room. */

@@ -4,7 +4,7 @@
 // place of connection tracking. Each base chain is one function of the emitted rule code.
 
 import { deserves_error, deserves_reset, echo_of, error_for, mark_echo, reject_error, reset_for, routing_error } from "./answer";
-import { attach, bury, confirm, conntrack_in, find_live, resolve } from "./conntrack";
+import { attach, bury, confirm, conntrack_in, expire_flow, find_live, resolve } from "./conntrack";
 import { fetched_flow, found_dir } from "./flow-table";
 import { help_of, helper_of } from "./help";
 import { help } from "./helper/helper";
@@ -49,7 +49,10 @@ function judge_routed(w: World, p: Packet): void {
   if (verdict == Verdict.REJECT) reject(w, p);
   describe(w, p);
   if (p.flags & PacketFlag.TRANSLATED) restore_captured(w, p);
-  if (w.helping) restore_packet(w, p);
+  if (w.helping) {
+    restore_packet(w, p);
+    end_life(w, p);
+  }
   bury(w);
 }
 
@@ -330,6 +333,13 @@ function reject(w: World, p: Packet): void {
   p.ct_mark = flow.mark;
   p.flow_id = flow.status & Status.CONFIRMED ? flow.id : 0;
   if (w.helping) describe_help(w, flow, p);
+}
+
+/** An entry whose life a helper has ended is not there any more for another packet of the same moment. */
+function end_life(w: World, p: Packet): void {
+  if (p.flow == 0) return;
+  const flow = changetype<Flow>(<usize>p.flow);
+  if ((flow.status & (Status.CONFIRMED | Status.DYING)) == Status.CONFIRMED && flow.expires <= w.now + 1) expire_flow(w, flow);
 }
 
 /** Which helper the entry has, and which entry expected it. */

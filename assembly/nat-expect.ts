@@ -65,7 +65,10 @@ function follow_sip(w: World, p: Packet, flow: Flow, e: Expectation): void {
   nat_setup(w, p, flow, range_of(w, other.dst_lo, other.dst_hi), Manip.SRC);
 }
 
-/** It goes to what the message had announced; what the announcer's peer calls, it calls as the gateway (ip_nat_callforwarding_expect()). */
+/**
+ * It goes to what the message had announced; what the announcer's peer calls, it calls as the gateway
+ * (ip_nat_callforwarding_expect()).
+ */
 function follow_forwarded(w: World, p: Packet, flow: Flow, e: Expectation): void {
   const own = tuple_of(flow, e.dir ^ 1);
   nat_setup(w, p, flow, range_of(w, own.src_lo, own.src_hi), Manip.SRC);

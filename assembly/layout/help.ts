@@ -74,7 +74,7 @@ export const EXPECTATION_IDS: u64 = 2048;
 }
 if (offsetof<SeqAdjust>() != 12) ERROR("SeqAdjust is 12 bytes");
 
-// Help: what an entry with a helper, or one that was expected, has beyond its Flow (160 bytes; kernel: struct nf_conn_help).
+// Help: what an entry with a helper, or one that was expected, has beyond its Flow (168 bytes; kernel: struct nf_conn_help).
 // It outlives its entry as long as entries are there that were expected by it.
 @unmanaged export class Help {
   /** Tuple of the entry's original direction. */
@@ -104,7 +104,7 @@ if (offsetof<SeqAdjust>() != 12) ERROR("SeqAdjust is 12 bytes");
   pad_1: u16;
   /** u8 per class: expectations that there are. */
   expecting: u32; // 64
-  /** Next of the free list. */
+  /** Next of the free list, or of what the same entry has expected. */
   next: u32;
   /** When it died, or the last of its children, ns since 1970. */
   gone: u64; // 72
@@ -121,6 +121,9 @@ if (offsetof<SeqAdjust>() != 12) ERROR("SeqAdjust is 12 bytes");
   seq_0: u64; // 136
   seq_1: u64;
   seq_2: u64;
+  /** What the same entry has expected later, and the latest of what this one has. */
+  previous: u32; // 160
+  youngest: u32;
 
   @inline memory(): usize {
     return changetype<usize>(this) + offsetof<Help>("data");
@@ -129,7 +132,7 @@ if (offsetof<SeqAdjust>() != 12) ERROR("SeqAdjust is 12 bytes");
     return changetype<SeqAdjust>(changetype<usize>(this) + offsetof<Help>("seq_0") + <usize>dir * offsetof<SeqAdjust>());
   }
 }
-if (offsetof<Help>() != 160) ERROR("Help is 160 bytes");
+if (offsetof<Help>() != 168) ERROR("Help is 168 bytes");
 
 // Expectation: a connection that a helper has heard announced (128 bytes; kernel: struct nf_conntrack_expect)
 @unmanaged export class Expectation {

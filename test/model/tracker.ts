@@ -4,6 +4,8 @@
 //
 // Kernel: nf_conntrack_core.c and the trackers beside it, as of 6.18.
 
+import { ModelExpectations } from './expectations.ts';
+import { type Helped, hear } from './helpers.ts';
 import { classify, inverseOf, keyOf, type ModelTuple, mayBegin, tupleOf } from './icmp.ts';
 import { ModelNat, type NatRule } from './nat.ts';
 import { be16, type ModelPacket, readPacket, readSegment } from './packet.ts';
@@ -53,13 +55,12 @@ export interface ModelVerdict {
   sent?: ModelTuple | undefined;
   /** It could not have a tuple of its own. */
   clashed?: true;
+  /** A helper did not let it pass. */
+  refused?: true;
 }
 
-interface Entry {
+interface Entry extends Helped {
   id: number;
-  original: ModelTuple;
-  reply: ModelTuple;
-  confirmed: boolean;
   seenReply: boolean;
   assured: boolean;
   sourceChanged: boolean;
@@ -90,13 +91,16 @@ export class ModelTracker {
   private sequence = 0;
   private now = 0n;
 
+  readonly expectations = new ModelExpectations();
   private readonly nat: ModelNat | undefined;
+  private readonly helpers: boolean;
 
-  /** @param nat a nat table: its rules, and the seed of what is random in the kernel */
+  /** `nat`: rules of a nat table, and the seed of what is random in the kernel. `helpers`: of FTP and TFTP at their ports. */
   constructor(
     private readonly settings: ModelSettings,
-    nat?: { rules: readonly NatRule[]; seed: bigint },
+    { nat, helpers = false }: { nat?: { rules: readonly NatRule[]; seed: bigint }; helpers?: boolean } = {},
   ) {
+    this.helpers = helpers;
     const table = {
       find: (tuple: ModelTuple) => this.entries.get(keyOf(tuple)),
       newest: () => [...this.live].reverse(),
@@ -127,9 +131,11 @@ export class ModelTracker {
     const due = [...this.live].filter((entry) => entry.expires <= time);
     due.sort((a, b) => (a.expires < b.expires ? -1 : a.expires > b.expires ? 1 : a.id - b.id));
     for (const entry of due) {
+      this.expectations.expire(entry.expires);
       this.event(entry, 'DESTROY', ['DESTROY'], { time: entry.expires, klass: 0, order: entry.id, sequence: 0 });
-      this.forget(entry);
+      this.forget(entry, entry.expires);
     }
+    this.expectations.expire(time);
   }
 
   /** Live entries, in order of creation: generators look here for the edges of windows and lifetimes. */
@@ -144,15 +150,19 @@ export class ModelTracker {
       const known = this.entries.get(keyOf(tuple));
       const reply = inverseOf(tuple);
       if (!known && !reply) return this.invalid('ICMP_BAD_TYPE', packet.body[0]!);
-      const entry = known?.entry ?? this.draft(tuple, reply!);
+      const entry = known?.entry ?? this.begin(tuple, reply!);
       const dir = known?.dir ?? 0;
       const outcome = this.meet(entry, packet, dir);
       if (outcome.kind === 'repeat') {
         this.kill(entry);
         continue;
       }
-      if (outcome.kind === 'invalid') return this.invalid(outcome.reason, outcome.value);
-      const ctState = dir === 1 || entry.seenReply ? 'ESTABLISHED' : 'NEW';
+      if (outcome.kind === 'invalid') {
+        this.abandon(entry);
+        return this.invalid(outcome.reason, outcome.value);
+      }
+      const begins = entry.master ? 'RELATED' : 'NEW';
+      const ctState = dir === 1 || entry.seenReply ? 'ESTABLISHED' : begins;
       if (dir === 1 && !entry.seenReply) {
         entry.seenReply = true;
         entry.changes.add('REPLY');
@@ -160,6 +170,10 @@ export class ModelTracker {
       if (this.nat && !entry.confirmed && !entry.dying) {
         this.nat.bind(entry, this.number);
         if (this.entries.has(keyOf(entry.reply))) return { ...this.invalid('NAT_CLASH'), clashed: true };
+      }
+      if (entry.helper && !entry.dying && !this.help(entry, packet, dir, ctState)) {
+        this.abandon(entry);
+        return { ...this.describe(entry, dir, ctState), refused: true };
       }
       this.confirm(entry);
       return this.describe(entry, dir, ctState, outcome.reason, outcome.value);
@@ -278,11 +292,36 @@ export class ModelTracker {
     return this.describe(entry, dir, 'RELATED');
   }
 
+  /** A new entry: was it expected, or does it have a helper? */
+  private begin(original: ModelTuple, reply: ModelTuple): Entry {
+    const entry = this.draft(original, reply);
+    if (!this.helpers) return entry;
+    entry.master = this.expectations.fulfil(original, this.now, this.number);
+    if (entry.master) entry.master.children++;
+    else if (original.protocol === 6 && original.dport === 21) entry.helper = 'ftp';
+    else if (original.protocol === 17 && original.dport === 69) entry.helper = 'tftp';
+    return entry;
+  }
+
+  /** A new entry comes to nothing. */
+  private abandon(entry: Entry): void {
+    if (!entry.confirmed && !entry.dying) this.expectations.release(entry, this.now, this.number);
+  }
+
+  /** The helper reads a packet that passes. False if it does not let it. */
+  private help(entry: Entry, packet: ModelPacket, dir: 0 | 1, ctState: ModelVerdict['ctState']): boolean {
+    const heard = hear(entry, packet, dir, ctState === 'ESTABLISHED');
+    if (heard === 'nothing') return true;
+    return heard !== 'partial' && this.expectations.expect({ ...heard, master: entry }, this.now, this.number);
+  }
+
   private draft(original: ModelTuple, reply: ModelTuple): Entry {
     return {
       id: 0,
       original,
       reply,
+      children: 0,
+      lines: [[], []],
       confirmed: false,
       seenReply: false,
       assured: false,
@@ -329,10 +368,11 @@ export class ModelTracker {
   private kill(entry: Entry): void {
     this.event(entry, 'DESTROY', ['DESTROY']);
     entry.dying = true;
-    this.forget(entry);
+    this.forget(entry, this.now, this.number);
   }
 
-  private forget(entry: Entry): void {
+  private forget(entry: Entry, when: bigint, packet?: number): void {
+    this.expectations.release(entry, when, packet);
     this.live.delete(entry);
     this.entries.delete(keyOf(entry.original));
     this.entries.delete(keyOf(entry.reply));
@@ -363,7 +403,8 @@ export class ModelTracker {
   private status(entry: Entry): string[] {
     const bits = { SEEN_REPLY: entry.seenReply, ASSURED: entry.assured };
     const nat = { SRC_NAT: entry.sourceChanged, DST_NAT: entry.targetChanged };
-    return Object.entries({ ...bits, ...nat }).flatMap(([bit, set]) => (set ? [bit] : []));
+    const helped = { EXPECTED: entry.master !== undefined, HELPER: entry.helper !== undefined };
+    return Object.entries({ ...bits, ...nat, ...helped }).flatMap(([bit, set]) => (set ? [bit] : []));
   }
 
   private invalid(reason: string, value = 0): ModelVerdict {

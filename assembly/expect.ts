@@ -10,6 +10,7 @@ import { expire_flow } from "./conntrack";
 import { expectation_event } from "./event";
 import { max_expected, timeout_s } from "./helper/policy";
 import { Event, Expectation, EXPECTATION_BUCKETS, EXPECTATION_IDS, Flow, Help, Helping, Tuple, World } from "./layout";
+import { trace_expect } from "./trace";
 import { EventKind, ExpectFlag, L3, Status } from "./vocabulary";
 
 const SECOND: u64 = 1_000_000_000;
@@ -239,6 +240,7 @@ function insert(w: World, made: Expectation): void {
   count_class(e, 1);
   if (h.count == 0 || e.expires < h.next_expiry) h.next_expiry = e.expires;
   h.count++;
+  if (w.trace) trace_expect(w, e);
   expectation_event(w, e, EventKind.EXPECT_NEW, w.now, true);
 }
 

@@ -12,6 +12,7 @@ import { find_expectation, helping_of, unlink_expectation } from "./expect";
 import { nat_expected } from "./nat-expect";
 import { sysctl } from "./sysctl";
 import { template_expevents, template_helper } from "./template";
+import { trace_expected } from "./trace";
 import { Dir, Helper, Proto, Status, Sysctl } from "./vocabulary";
 
 /** Most expectations that an entry has at a time, whatever its helper. */
@@ -57,6 +58,7 @@ export function begin_help(w: World, flow: Flow, p: Packet): bool {
   const master = changetype<Help>(<usize>expected.master);
   join_master(help, master);
   flow.mark = changetype<Flow>(<usize>master.flow).mark;
+  if (w.trace) trace_expected(w, changetype<Flow>(<usize>master.flow), expected.helper);
   if (expected.helper == Helper.PPTP) pptp_expected(w, expected);
   nat_expected(w, p, flow, expected);
   return true;

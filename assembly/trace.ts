@@ -1,10 +1,11 @@
 // The trace of one packet: hooks, chains, rules, the entry and the window arithmetic, as records for `ctreplay trace`.
 
-import { Flow, Packet, TraceRecord, World } from "./layout";
+import { Expectation, Flow, Packet, TraceRecord, World } from "./layout";
 import { flag_class } from "./track/tcp-states";
 import { Status, TraceKind } from "./vocabulary";
 
 const SECOND: u64 = 1_000_000_000;
+const REWRITTEN_SHOWN: u32 = 48;
 
 /** A fresh record; the last one is used again when the area is full. */
 function next_record(w: World, kind: u32): TraceRecord {
@@ -78,6 +79,41 @@ export function trace_nat(w: World, flow: Flow, manip: u32): void {
   record.a = manip;
   record.b = flow.status;
   memory.copy(changetype<usize>(record) + offsetof<TraceRecord>("c"), changetype<usize>(flow) + offsetof<Flow>("reply_src_lo"), 40);
+}
+
+/** The entry was expected: by which entry, because of which helper. */
+export function trace_expected(w: World, master: Flow, helper: u32): void {
+  const record = next_record(w, TraceKind.EXPECTED);
+  record.a = helper;
+  record.b = <u32>master.id;
+  record.c = <u32>(master.id >> 32);
+}
+
+/** A helper looks at the packet. */
+export function trace_helper(w: World, helper: u32): void {
+  next_record(w, TraceKind.HELPER).a = helper;
+}
+
+/** It expects a connection: whether from one address and from one port only, its tuple (five double words). */
+export function trace_expect(w: World, e: Expectation): void {
+  const record = next_record(w, TraceKind.EXPECT);
+  record.a = (e.mask_lo | e.mask_hi) != 0 ? 1 : 0;
+  record.b = e.mask_sport;
+  memory.copy(changetype<usize>(record) + offsetof<TraceRecord>("c"), changetype<usize>(e), 40);
+}
+
+/** It puts `size` bytes in place of `length` at `offset` of the payload: the first 48 of them. */
+export function trace_rewrite(w: World, offset: u32, length: u32, text: usize, size: u32): void {
+  const record = next_record(w, TraceKind.REWRITE);
+  record.a = offset;
+  record.b = length;
+  record.c = size;
+  memory.copy(changetype<usize>(record) + offsetof<TraceRecord>("d"), text, min<u32>(size, REWRITTEN_SHOWN));
+}
+
+/** It does not let the packet pass (HelperFault). */
+export function trace_refused(w: World, fault: u32): void {
+  next_record(w, TraceKind.REFUSED).a = fault;
 }
 
 /**

@@ -551,6 +551,11 @@ export enum TraceKind {
   CHAIN_END = 9,
   ANSWER = 10,
   NAT = 11,
+  EXPECTED = 12,
+  HELPER = 13,
+  EXPECT = 14,
+  REWRITE = 15,
+  REFUSED = 16,
 }
 
 /** Kinds of steps in a hook's list (Step). */

@@ -165,7 +165,7 @@ export function begin_pairs(): void {
 
 /**
  * Expects media and their control at the announced ports, or the next pair that is free, and says so in place of the find: of
- * the one of both that it announces (nat_rtp_rtcp()). Media that was announced before begins where it did then.
+ * the one of both that it announces (nat_rtp_rtcp()).
  */
 export function expect_pair(w: World, flow: Flow, help: Help, p: Packet, rtp: Expectation, rtcp: Expectation, find: Find): void {
   const dir: u32 = p.dir;

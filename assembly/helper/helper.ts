@@ -8,6 +8,7 @@ import { expect_related, new_expectation, Refused } from "../expect";
 import { helper_of } from "../help";
 import { Expectation, Flow, Help, Helping, Packet, Tuple, World } from "../layout";
 import { begin_helper_draws, draw_below } from "../nat-tuple";
+import { trace_helper, trace_refused } from "../trace";
 import { CtState, Dir, Helper, HelperFault, Reason, Status } from "../vocabulary";
 import { tcp_header_length } from "../wire/tcp";
 import { amanda_help } from "./amanda";
@@ -34,12 +35,17 @@ export function help(w: World, p: Packet, looped: bool): Reason {
   const flow = changetype<Flow>(<usize>p.flow);
   const moved = flow.status & Status.SEQ_ADJUST && !looped;
   if (w.nat) begin_helper_draws(w);
-  if (!show(w, flow, p)) return Reason.HELPER;
+  const helper: u32 = helper_of(w, flow);
+  if (w.trace && helper != Helper.NONE) trace_helper(w, helper);
+  if (!show(w, flow, p, helper)) {
+    if (w.trace) trace_refused(w, p.why_value);
+    return Reason.HELPER;
+  }
   return moved && !adjust_numbers(w, flow, p) ? Reason.SEQ_ADJUST : Reason.NONE;
 }
 
-function show(w: World, flow: Flow, p: Packet): bool {
-  switch (<u32>helper_of(w, flow)) {
+function show(w: World, flow: Flow, p: Packet, helper: u32): bool {
+  switch (helper) {
     case Helper.FTP: return ftp_help(w, flow, p);
     case Helper.TFTP: return tftp_help(w, flow, p);
     case Helper.IRC: return irc_help(w, flow, p);

@@ -39,7 +39,7 @@ const AMANDA: u16 = 0x6027; // 10080
 
 /**
  * The helper that kernels before 6.0 give with nf_conntrack_helper=1: by protocol and the port that answers come from
- * (nf_ct_lookup_helper()). NONE for none; SNMP's parser behind NAT is not there.
+ * (nf_ct_lookup_helper()). NONE for none; nor SNMP's with NAT, whose parser has to be loaded by hand.
  */
 export function default_helper(w: World, reply: Tuple): u32 {
   const port = reply.sport;

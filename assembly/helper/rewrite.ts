@@ -9,6 +9,7 @@ import { help_of } from "../help";
 import { Expectation, Flow, Helping, Packet, SeqAdjust, World } from "../layout";
 import { exceeds_mtu } from "../mtu";
 import { keep_rewritten } from "../sent";
+import { trace_rewrite } from "../trace";
 import { before } from "../track/tcp-window";
 import { ExpectNat, PacketFlag, Proto, Status, Verdict } from "../vocabulary";
 import {
@@ -78,6 +79,7 @@ export function restore_packet(w: World, p: Packet): void {
  */
 export function replace(w: World, p: Packet, offset: u32, length: u32, text: usize, size: u32): bool {
   if (size > length && p.ip_len + size - length > IP_LENGTH_MAX) return false;
+  if (w.trace) trace_rewrite(w, offset, length, text, size);
   // Nobody reads again what an ICMP error quotes.
   if (p.protonum == Proto.ICMP || p.protonum == Proto.ICMPV6) return true;
   copy_packet(w, p);

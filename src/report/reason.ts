@@ -61,7 +61,7 @@ const HELPER_FAULTS: Record<HelperFault, string> = {
 };
 
 /** Reason.HELPER: a HelperFault, or 256 and a port that is none of media's. */
-function helperMessage(value: number): string {
+export function helperMessage(value: number): string {
   return value < 256 ? HELPER_FAULTS[value as HelperFault] : `wrong port ${value - 256}`;
 }
 

@@ -3,12 +3,14 @@
 import { Proto, Status, TraceKind } from '../../assembly/vocabulary.ts';
 import type { InterfaceNames } from '../capture/interfaces.ts';
 import { TRACE_RECORD, TUPLE, WORLD } from '../engine/layout.ts';
+import { helperName } from '../ruleset/helpers.ts';
 import { addressText } from './address.ts';
 import { wordAt } from './conntrack-text.ts';
 import { hasPorts } from './describe.ts';
 import { pathName } from './names.ts';
-import { whyText } from './reason.ts';
+import { helperMessage, whyText } from './reason.ts';
 import type { TraceEntry, TracePeer, TraceTcp } from './trace.ts';
+import { expectedText, expectText, rewriteText } from './trace-helper.ts';
 
 type Chain = { table: string; chain: string };
 type CtEntry = Extract<TraceEntry, { kind: 'ct' }>;
@@ -71,6 +73,21 @@ export function readTrace(
           kind: 'nat',
           text: natText(a, b, view, at + TRACE_RECORD.c),
         });
+        break;
+      case TraceKind.EXPECTED:
+        entries.push({ kind: 'expected', text: expectedText(a, c * 2 ** 32 + b) });
+        break;
+      case TraceKind.HELPER:
+        entries.push({ kind: 'helper', text: helperName(a) ?? '?' });
+        break;
+      case TraceKind.EXPECT:
+        entries.push({ kind: 'helped', text: expectText(view, at) });
+        break;
+      case TraceKind.REWRITE:
+        entries.push({ kind: 'helped', text: rewriteText(view, at) });
+        break;
+      case TraceKind.REFUSED:
+        entries.push({ kind: 'helped', text: `does not let it pass: ${helperMessage(a)}` });
         break;
       case TraceKind.CONNTRACK:
         entries.push(ctEntry(raw.n, seen));

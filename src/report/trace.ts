@@ -73,6 +73,11 @@ export type TraceEntry =
   | { kind: 'route'; text: string }
   /** NAT has bound the new flow. */
   | { kind: 'nat'; text: string }
+  /** The new flow was expected. */
+  | { kind: 'expected'; text: string }
+  /** A helper looks at the packet; then what it does with it. */
+  | { kind: 'helper'; text: string }
+  | { kind: 'helped'; text: string }
   /** The host answers the packet; what follows happens to the answer. */
   | { kind: 'answer'; text: string }
   /** The entry was confirmed: it is in the table from here on. */
@@ -234,6 +239,13 @@ export function traceText(
         break;
       case 'nat':
         lines.push(`    nat: ${entry.text}`);
+        break;
+      case 'expected':
+      case 'helper':
+        lines.push(`    ${entry.kind}: ${entry.text}`);
+        break;
+      case 'helped':
+        lines.push(`      ${entry.text}`);
         break;
       case 'answer':
         lines.push(`  answers with ${entry.text}`);

@@ -23,7 +23,7 @@ import type { HelperTraffic } from './helper-traffic.ts';
 /** Ports that are announced: few, so that they meet. */
 const PORTS = [40_000, 40_001, 40_002, 40_003, 40_004, 0];
 /** So far from the first of them media may move. */
-const NEAR_PORTS = 200;
+const NEAR_PORTS = 24;
 
 /** Rules that give the helpers their ports; UDP with H.245 is what the kernel allows, though nobody does it. */
 export function h323Rules(nat: Nat = NO_NAT): string {
@@ -47,7 +47,7 @@ export function h323Rules(nat: Nat = NO_NAT): string {
 }
 
 /** The message, often with bytes changed, cut off or put in. */
-function damaged(random: Random, message: Uint8Array, probability: number): Uint8Array {
+export function damaged(random: Random, message: Uint8Array, probability: number): Uint8Array {
   const out = Array.from(message);
   while (random.chance(probability)) {
     const at = random.below(out.length);

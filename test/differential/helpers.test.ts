@@ -15,6 +15,7 @@ import { PUBLISHED, published, ROUTER, seenThrough } from './nat-view.ts';
 import { commandLine } from './ours.ts';
 import { readCapture } from './read-capture.ts';
 import { ruleset } from './sequences.ts';
+import { snmpTraffic } from './snmp-traffic.ts';
 import { drawZones, zoned } from './zone-rules.ts';
 
 const SEEDS = Number(process.env.CTREPLAY_HELPER_SEEDS ?? 12);
@@ -108,6 +109,16 @@ describe.skipIf(lacks.length > 0)('generated conversations of H.323: the kernel 
   });
 });
 
+describe.skipIf(lacks.length > 0)(
+  'generated messages of SNMP through NAT: the kernel and ctreplay agree',
+  AGAIN,
+  () => {
+    it.each(Array.from({ length: Math.ceil(SEEDS / 2) }, (_, index) => index + 1))('seed %i', async (seed) => {
+      await agree(asked(snmpTraffic(seed, PACKETS)));
+    });
+  },
+);
+
 describe.skipIf(lacks.length > 0 || !existsSync(shared))('captures: the kernel and ctreplay agree', AGAIN, () => {
   const interfaces = ['lan', 'wan'] as const;
   it('h323-call.pcap', async () => {
@@ -124,22 +135,28 @@ describe.skipIf(lacks.length > 0 || !existsSync(shared))('captures: the kernel a
     await agree({ ...framesOf(readCapture(shared + file)), ...rules, sysctls: {}, interfaces });
   });
 
-  it.each(CAPTURES)('%s behind a masquerading gateway', async (file) => {
+  /** Each with its rules by family. */
+  const translated = [
+    ...CAPTURES.map((file) => [file, helperRules(4), helperRules(6)] as const),
+    ['h323-call.pcap', h323Rules(), h323Rules()] as const,
+  ];
+
+  it.each(translated)('%s behind a masquerading gateway', async (file, given4, given6) => {
     const given = framesOf(readCapture(shared + file), false);
     const frames = seenThrough(given.frames, given.sides, ROUTER, true);
-    const rules4 = [helperRules(4), ruleset('masquerade.iptables-save')].map(withoutFilter);
-    const rules6 = [helperRules(6), ruleset('masquerade.ip6tables-save')].map(withoutFilter);
+    const rules4 = [given4, ruleset('masquerade.iptables-save')].map(withoutFilter);
+    const rules6 = [given6, ruleset('masquerade.ip6tables-save')].map(withoutFilter);
     await agree({ ...given, frames, rules4, rules6, sysctls: {}, interfaces, masquerades: true });
   });
 
-  it.each(CAPTURES)('%s before a published server', async (file) => {
+  it.each(translated)('%s before a published server', async (file, given4, given6) => {
     const given = framesOf(readCapture(shared + file), false);
     const server = busiestServer(given);
     const family = server.includes(':') ? 6 : 4;
     const address = family === 6 ? PUBLISHED.v6 : PUBLISHED.v4;
     const frames = published(given.frames, server, PUBLISHED);
     const nat = `*nat\n-A PREROUTING -d ${addressText(address)} -j DNAT --to-destination ${server}\nCOMMIT\n`;
-    const rules = (own: 4 | 6): string[] => [helperRules(own), ...(own === family ? [nat] : [])];
+    const rules = (own: 4 | 6): string[] => [own === 4 ? given4 : given6, ...(own === family ? [nat] : [])];
     await agree({ ...given, frames, rules4: rules(4), rules6: rules(6), sysctls: {}, interfaces });
   });
 });

@@ -13,6 +13,7 @@ import { h323Rules, h323Traffic } from '../differential/h323-traffic.ts';
 import { Connection } from '../differential/helper-connection.ts';
 import { Meeting, NO_NAT } from '../differential/helper-nat.ts';
 import { helperTraffic } from '../differential/helper-traffic.ts';
+import { snmpTraffic } from '../differential/snmp-traffic.ts';
 import { Random } from '../model/random.ts';
 import { q931, tpkt } from '../support/h323-h225.ts';
 import { addressBytes, concat, ethernet, writePcap } from '../support/packets.ts';
@@ -26,6 +27,11 @@ const KINDS = {
   helpers: { traffic: (seed: number) => helperTraffic(seed, 1200, false), line: '[NEW] 300 proto=' },
   'through NAT': { traffic: (seed: number) => helperTraffic(seed, 1200, true), line: '[NEW] 300 proto=' },
   'H.323': { traffic: (seed: number) => h323Traffic(seed, 1200), line: '[NEW] 240 proto=' },
+  'H.323 through NAT': { traffic: (seed: number) => h323Traffic(seed, 1200, true), line: '[NEW] 240 proto=' },
+  'SNMP through NAT': {
+    traffic: (seed: number) => snmpTraffic(seed, 600, { clients: 'one', servers: true, ports: false }),
+    line: 'parser failed',
+  },
 } as const;
 type Kind = keyof typeof KINDS;
 

@@ -23,7 +23,7 @@ export class DrawnPorts {
     if (!a || !b || (a.protocol !== TCP && a.protocol !== UDP) || a.protocol !== b.protocol) return false;
     if (!sameIpHeader(theirs, own, a, b) || residue(a) !== residue(b)) return false;
     const [before, after] = [payloadOf(a), payloadOf(b)];
-    if (!this.#sameNumbers(a, b) || !this.#sameText(before, after)) return false;
+    if (!this.#sameNumbers(a, b) || !(this.#sameText(before, after) || this.#sameWords(before, after))) return false;
     if (a.protocol === TCP && before.length !== after.length) {
       const [forward] = directions(b);
       for (const known of [...this.#set(forward)]) this.#set(forward).add(known + before.length - after.length);
@@ -70,6 +70,19 @@ export class DrawnPorts {
       if (/(content-length|\bl)\s*:\s*$/i.test(a![index - 1]!)) return Math.abs(left - right) < 16;
       return this.#samePort(left, right);
     });
+  }
+
+  /** Ports as H.323 has them: two bytes. Where only one of them differs, it may be either. */
+  #sameWords(theirs: Buffer, own: Buffer): boolean {
+    if (theirs.length !== own.length) return false;
+    const drawn = (at: number): boolean =>
+      at >= 0 && at + 2 <= own.length && this.#samePort(theirs.readUInt16BE(at), own.readUInt16BE(at));
+    for (let at = 0; at < own.length; at++) {
+      if (theirs[at] === own[at]) continue;
+      if (drawn(at)) at++;
+      else if (!drawn(at - 1)) return false;
+    }
+    return true;
   }
 
   #samePort(left: number, right: number): boolean {

@@ -17,7 +17,7 @@ if (offsetof<Find>() != 8) ERROR("Find is 8 bytes");
 export const FINDS_MAX: u32 = 256;
 
 /** How many pairs of ports for media are tried in vain for a packet's announcements. */
-export const PAIRS_MAX: u32 = 64;
+export const PAIRS_MAX: u32 = 256;
 
 // NextHop: the way that an interval of addresses is reached by, sorted by start (24 bytes). Addresses as numbers, of IPv4 in `lo`.
 @unmanaged export class NextHop {

@@ -68,7 +68,7 @@ export const LEFT = {
 } as const;
 
 /** Room for the events and log records of one lane, world and batch; what does not fit is sent in chunks. */
-export const EVENT_AREA = 2048 * EVENT.size;
+export const EVENT_AREA = 3072 * EVENT.size;
 export const LOG_AREA = 8192 * LOG_RECORD.size;
 /** The same for Sent records: some of the longest. */
 export const SENT_AREA = 1 << 18;

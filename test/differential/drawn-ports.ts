@@ -23,7 +23,8 @@ export class DrawnPorts {
     if (!a || !b || (a.protocol !== TCP && a.protocol !== UDP) || a.protocol !== b.protocol) return false;
     if (!sameIpHeader(theirs, own, a, b) || residue(a) !== residue(b)) return false;
     const [before, after] = [payloadOf(a), payloadOf(b)];
-    if (!this.#sameNumbers(a, b) || !(this.#sameText(before, after) || this.#sameWords(before, after))) return false;
+    if (!this.#sameNumbers(a, b)) return false;
+    if (!this.#sameText(before, after) && !this.#sameFields(before, after)) return false;
     if (a.protocol === TCP && before.length !== after.length) {
       const [forward] = directions(b);
       for (const known of [...this.#set(forward)]) this.#set(forward).add(known + before.length - after.length);
@@ -72,15 +73,20 @@ export class DrawnPorts {
     });
   }
 
-  /** Ports as H.323 has them: two bytes. Where only one of them differs, it may be either. */
-  #sameWords(theirs: Buffer, own: Buffer): boolean {
+  /** As H.323 has ports: two bytes behind an address, of which one may be the same. */
+  #sameFields(theirs: Buffer, own: Buffer): boolean {
     if (theirs.length !== own.length) return false;
-    const drawn = (at: number): boolean =>
-      at >= 0 && at + 2 <= own.length && this.#samePort(theirs.readUInt16BE(at), own.readUInt16BE(at));
+    const isPort = (at: number): boolean => {
+      const address = at - 4;
+      if (address < 0 || at + 2 > own.length) return false;
+      if (!theirs.subarray(address, at).equals(own.subarray(address, at))) return false;
+      return this.#samePort(theirs.readUInt16BE(at), own.readUInt16BE(at));
+    };
     for (let at = 0; at < own.length; at++) {
       if (theirs[at] === own[at]) continue;
-      if (drawn(at)) at++;
-      else if (!drawn(at - 1)) return false;
+      const port = [at - 1, at].find(isPort);
+      if (port === undefined) return false;
+      at = port + 1;
     }
     return true;
   }

@@ -102,7 +102,7 @@ export const INVALID_GROUP = 0;
 export const LOOPBACK_SOURCE = '000000000000';
 
 /** skb->priority of what the host sends, which nothing else has: tells it from the kernel's own answers. */
-const OWN_PRIORITY = 0x7e570000;
+export const OWN_PRIORITY = 0x7e570000;
 
 /** What is needed and missing to ask the kernel, in words for the user; empty if nothing is. */
 export function missing(): string[] {

@@ -10,7 +10,7 @@ import { expectText } from '../../src/report/expect-text.ts';
 import { PacketLines } from '../../src/report/packets.ts';
 import { run } from '../../src/run.ts';
 import { h323Rules, h323Traffic } from '../differential/h323-traffic.ts';
-import { Connection } from '../differential/helper-connection.ts';
+import { Connection, datagram } from '../differential/helper-connection.ts';
 import { Meeting, NO_NAT } from '../differential/helper-nat.ts';
 import { helperTraffic } from '../differential/helper-traffic.ts';
 import { snmpTraffic } from '../differential/snmp-traffic.ts';
@@ -106,9 +106,9 @@ describe.each(CASES)('%s, seed %i', (kind, seed) => {
   });
 });
 
-/** Q.931 with four tunnelled messages that open a channel each, for media and their control of this host (H.245). */
-function openings(random: Random, address: string): Uint8Array {
-  const ip = [(to: Per) => void to.octets(addressBytes(address)), (to: Per) => void to.word(random.below(65_536))];
+/** Q.931 with four tunnelled messages that open a channel each, for media and their control of this host (H.245), at these ports. */
+function openings(random: Random, address: string, port = () => random.below(65_536)): Uint8Array {
+  const ip = [(to: Per) => void to.octets(addressBytes(address)), (to: Per) => void to.word(port())];
   const unicast = (to: Per): void => void to.choice(0, 5, 3, true, (it) => void it.sequence(ip, []));
   const media = { optional: (to: Per) => void to.choice(0, 2, 1, true, unicast) };
   const session = (to: Per): void => void to.octets([1]);
@@ -172,5 +172,42 @@ describe('H.323', () => {
     expect(said).toContain('"why":"not-seen-by-helper"');
     // Of a message there are 16 finds: four times a message, a channel, media and control. Each of the latter is two ports.
     expect(said.split('\n').filter((line) => line.includes('[NEW] 240')).length).toBe((256 / 16) * 16);
+  });
+
+  it('pairs of ports of which one is taken are not tried without end', async () => {
+    const random = new Random(1);
+    const [client, server, seen] = ['10.0.0.2', '192.0.2.80', '198.51.100.7'] as const;
+    const meeting = new Meeting(4, client, server, seen, server, NO_NAT);
+    const first = 41_000;
+    // A connection may have four media. Those of each come, their control does not.
+    const announced = (number: number): { opened: Buffer[]; came: Buffer[] } => {
+      const connection = new Connection(meeting, { client: 33_000 + number, server: 1720 }, random);
+      let asked = 0;
+      // Media and control of a channel are announced at one port.
+      const port = (): number => first + number * 8 + 2 * (asked++ >> 1);
+      const opened = [...connection.open(), connection.say('client', tpkt(openings(random, client, port)))];
+      const came = [0, 2, 4, 6].map((more) => {
+        return datagram(meeting, 'server', [30_000, first + number * 8 + more], Uint8Array.of(0x80));
+      });
+      return { opened, came };
+    };
+    const said = async (connections: number): Promise<string[]> => {
+      const busy = Array.from({ length: connections }, (_, number) => announced(number));
+      const last = new Connection(meeting, { client: 34_000, server: 1720 }, random);
+      const packets = [
+        ...busy.flatMap(({ opened, came }) => [...opened, ...came]),
+        ...last.open(),
+        last.say('client', tpkt(openings(random, client, () => first))),
+      ];
+      const nat = `*nat\n:POSTROUTING ACCEPT [0:0]\n-A POSTROUTING -s ${client}/32 -j SNAT --to-source ${seen}\nCOMMIT\n`;
+      writeRules([h323Rules() + nat], [h323Rules()]);
+      const text = await replayed(packets.map((packet) => ({ data: ethernet(packet) })));
+      return text.split('\n').filter((line) => line.includes('sport=34000') || line.includes('not-seen-by-helper'));
+    };
+    // The last message announces eight times, and finds four pairs half taken each time; then 64.
+    const few = await said(1);
+    expect(few.some((line) => line.includes(`dport=${first + 8} `))).toBe(true);
+    expect(few.some((line) => line.includes('not-seen-by-helper'))).toBe(false);
+    expect((await said(16)).some((line) => line.includes('not-seen-by-helper'))).toBe(true);
   });
 });

@@ -10,6 +10,7 @@ import {
   frameFile,
   INVALID_GROUP,
   type KernelRecord,
+  OWN_PRIORITY,
   type Question,
   readAnswers,
   setUpScript,
@@ -66,7 +67,12 @@ function writeJob(folder: string, inside: string, { question, after }: Job): voi
   put('setup.sh', setUpScript(question, put));
   put(
     'job.json',
-    JSON.stringify({ ports: question.interfaces, groups: [INVALID_GROUP, WATCH_GROUP], after_ms: after }),
+    JSON.stringify({
+      ports: question.interfaces,
+      groups: [INVALID_GROUP, WATCH_GROUP],
+      priority: OWN_PRIORITY,
+      after_ms: after,
+    }),
   );
   writeFileSync(join(folder, 'frames'), frameFile(question.frames));
 }

@@ -2,8 +2,8 @@
 //
 // A fragment bears the verdict of the packet it was assembled into, which may come batches later, while output is in
 // capture order. So a batch with an undecided fragment is copied out of the ring and waits, and those behind it; but for
-// no more than HOLD_PACKETS packets, so that memory stays bounded. That is counted in packets, not in batches or time
-// of day: which fragments stay undecided (`fragment-pending`) is a matter of the captures alone.
+// no more than HOLD_PACKETS packets and HOLD_BYTES captured bytes, so that memory stays bounded. That is counted packet by
+// packet, not in batches or time of day: which fragments stay undecided (`fragment-pending`) is a matter of the captures alone.
 
 import { PacketFlag, Reason, Verdict } from '../../assembly/vocabulary.ts';
 import type { BatchView, Sink, WorldView } from '../batch.ts';
@@ -13,6 +13,8 @@ import type { EventPlace } from './order.ts';
 
 /** A fragment is told its packet's fate if that is decided at most so many packets later. */
 export const HOLD_PACKETS = 65_536;
+/** And if no more bytes were captured meanwhile, whether or not they have to be kept. */
+export const HOLD_BYTES = 256 << 20;
 
 /** Fields of a fragment that say what became of its packet: the second line of the record, but for what counts once. */
 const FATE_START = PACKET.mark;
@@ -31,12 +33,14 @@ export interface BatchFragments {
 interface Held {
   batch: BatchView;
   first: number;
-  /** Numbers of fragments that are not decided yet, in order. */
-  open: Set<number>;
+  /** Fragments that are not decided yet, in order: their numbers, and how many bytes had been captured with each. */
+  open: Map<number, number>;
 }
 
 export class FragmentHold {
   private readonly held: Held[] = [];
+  /** Bytes captured while batches waited. */
+  private captured = 0;
 
   /** @param withBytes what packets consist of can be looked at in batches that waited, too */
   constructor(
@@ -47,11 +51,15 @@ export class FragmentHold {
   /** Takes a judged batch, hands over what need not wait any longer. */
   async add(batch: BatchView, fragments: BatchFragments): Promise<void> {
     const { first } = fragments;
-    const own: Held = { batch, first, open: fragments.any ? undecided(batch, first) : new Set() };
-    if (fragments.endsBytes) this.decide(own, fragments);
+    const counts = this.held.length > 0 || fragments.any;
+    const captured = counts ? capturedBytes(batch, this.captured) : NONE;
+    this.captured = captured.at(-1) ?? this.captured;
+    const own: Held = { batch, first, open: fragments.any ? undecided(batch, first, captured) : new Map() };
+    if (fragments.endsBytes) this.decide(own, fragments, captured);
     const last = first + batch.count - 1;
-    while (this.held.length > 0 && !waits(this.held[0]!, last)) await this.sink(this.held.shift()!.batch);
-    if (this.held.length > 0 || waits(own, last)) this.held.push({ ...own, batch: copyBatch(batch, this.withBytes) });
+    while (this.held.length > 0 && !this.waits(this.held[0]!, last)) await this.sink(this.held.shift()!.batch);
+    if (this.held.length > 0 || this.waits(own, last))
+      this.held.push({ ...own, batch: copyBatch(batch, this.withBytes) });
     else await this.sink(batch);
   }
 
@@ -60,8 +68,8 @@ export class FragmentHold {
     const newest = this.held.at(-1);
     const last = newest ? newest.first + newest.batch.count - 1 : 0;
     for (const each of this.held) {
-      for (const number of each.open) {
-        if (number + HOLD_PACKETS < last) continue;
+      for (const [number, captured] of each.open) {
+        if (number + HOLD_PACKETS < last || captured + HOLD_BYTES < this.captured) continue;
         for (const { packets } of each.batch.worlds) {
           each.batch.bytes[packets + (number - each.first) * PACKET.size + PACKET.reason] = Reason.FRAGMENT_INCOMPLETE;
         }
@@ -71,15 +79,23 @@ export class FragmentHold {
     this.held.length = 0;
   }
 
+  /** Is there a fragment whose fate may still be told, when packet `last` was the last? */
+  private waits({ open }: Held, last: number): boolean {
+    const newest = [...open].at(-1);
+    return newest !== undefined && last - newest[0] < HOLD_PACKETS && this.captured - newest[1] < HOLD_BYTES;
+  }
+
   /** Tells fragments, held or of the same batch, what this batch decided about them. */
-  private decide(now: Held, { first, ends, endsBytes }: BatchFragments): void {
+  private decide(now: Held, { first, ends, endsBytes }: BatchFragments, captured: Float64Array): void {
     const { view } = now.batch;
     for (let at = ends; at < ends + endsBytes; at += FRAGMENT_END.size) {
       const number = Number(view.getBigUint64(at + FRAGMENT_END.number, true));
       const by = view.getUint32(at + FRAGMENT_END.by, true);
       if (number === first + by || number + HOLD_PACKETS < first + by) continue;
       const home = number >= first ? now : this.held.find((each) => number < each.first + each.batch.count);
-      if (!home?.open.delete(number)) continue;
+      const before = home?.open.get(number);
+      if (!home || before === undefined || before + HOLD_BYTES < captured[by]!) continue;
+      home.open.delete(number);
       const reason = view.getUint32(at + FRAGMENT_END.reason, true);
       home.batch.worlds.forEach((world, index) => {
         const target = world.packets + (number - home.first) * PACKET.size;
@@ -93,18 +109,26 @@ export class FragmentHold {
   }
 }
 
-function waits({ open }: Held, last: number): boolean {
-  let newest = -1;
-  for (const number of open) newest = Math.max(newest, number);
-  return newest >= 0 && last - newest < HOLD_PACKETS;
+const NONE = new Float64Array();
+
+/** Bytes captured with each packet of the batch and before, from `start` on. */
+function capturedBytes({ view, records, count }: BatchView, start: number): Float64Array {
+  const sums = new Float64Array(count);
+  let sum = start;
+  for (let i = 0; i < count; i++) {
+    sum += view.getUint32(records + i * RECORD.size + RECORD.caplen, true);
+    sums[i] = sum;
+  }
+  return sums;
 }
 
 /** Fragments of the batch that wait for others. */
-function undecided(batch: BatchView, first: number): Set<number> {
-  const open = new Set<number>();
+function undecided(batch: BatchView, first: number, captured: Float64Array): Map<number, number> {
+  const open = new Map<number, number>();
   const { packets } = batch.worlds[0]!;
   for (let i = 0; i < batch.count; i++) {
-    if (batch.bytes[packets + i * PACKET.size + PACKET.reason] === Reason.FRAGMENT_PENDING) open.add(first + i);
+    if (batch.bytes[packets + i * PACKET.size + PACKET.reason] === Reason.FRAGMENT_PENDING)
+      open.set(first + i, captured[i]!);
   }
   return open;
 }

@@ -8,7 +8,7 @@ import { ASSEMBLED, ASSEMBLED_ROOM, PACKET, RECORD, TUPLE } from '../engine/layo
 import { afterHop, complement, fold, sctpChecksum, sumWords, updated } from './checksum.ts';
 import { type Assembled, cutPacket, type Piece } from './cut.ts';
 import { MSS_LENGTH, setMss } from './mss.ts';
-import { IpPacket, transportOf } from './packet.ts';
+import { IPV6_HEADER, IpPacket, transportOf } from './packet.ts';
 import type { SentPart } from './records.ts';
 import { type End, translateEnd } from './translate.ts';
 
@@ -81,7 +81,8 @@ export class AsSent {
     }
     if (rewritten) sumRewritten(p, rewritten, received, length);
     if (flags & PacketFlag.OFFLOADED) complete(p);
-    const touched = translated ? (isError ? TOUCHED_IN_ERROR : (TOUCHED[p.protonum] ?? 0)) : 0;
+    const changed = translated ? (isError ? TOUCHED_IN_ERROR : (TOUCHED[p.protonum] ?? 0)) : 0;
+    const touched = Math.max(changed, this.#lookedFor(batch, packet, p));
     const pieces = cutPacket(p, {
       assembled: reassembled ? assembledAt(view, head, l3 + ((captured + 1) & ~1)) : undefined,
       mtu: this.#mtu(batch, packet),
@@ -90,6 +91,15 @@ export class AsSent {
       id: view.getUint32(record + RECORD.number, true),
     });
     return { link: bytes.slice(data, data + linkLength), pieces };
+  }
+
+  /**
+   * Bytes of transport header by which a socket was looked for before routing (tcp_v4_early_demux(), tcp_v6_early_demux();
+   * sysctl tcp_early_demux, 1 by default).
+   */
+  #lookedFor({ bytes }: BatchView, packet: number, p: IpPacket): number {
+    if (bytes[packet + PACKET.path] !== Path.FORWARD || p.protonum !== Proto.TCP) return 0;
+    return p.family === L3.IPV6 && p.l4 > IPV6_HEADER ? 0 : TCP_HEADER;
   }
 
   /** The packet as it was received, or as a helper rewrote it, with its own addresses. */

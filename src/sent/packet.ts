@@ -7,7 +7,7 @@ import { pseudoSum, sumWords } from './checksum.ts';
 const ROOM = 0x11000;
 
 const IPV4_HEADER = 20;
-const IPV6_HEADER = 40;
+export const IPV6_HEADER = 40;
 
 // IPv6 extension headers that others may follow (RFC 8200 section 4; IANA).
 const HOP_BY_HOP = 0;

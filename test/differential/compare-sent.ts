@@ -160,7 +160,8 @@ function movedAlike(theirs: Buffer, own: Buffer, before: Buffer, named: readonly
     const source = original && parse(original);
     if (!about || !source || about.transport.length < 8) return false;
     const at = theirs.length - about.transport.length;
-    if (!takePort(at + 2, source.transport.readUInt16BE(2))) return false;
+    if (about.protocol === ICMP || about.protocol === ICMPV6) take(at + 4);
+    else if (!takePort(at + 2, source.transport.readUInt16BE(2))) return false;
     const [place, size] = CHECKSUM_AT[about.protocol] ?? [0, 0];
     if (size && about.transport.length >= place + size) take(at + place, size);
   } else if (a.protocol === ICMP || a.protocol === ICMPV6) {

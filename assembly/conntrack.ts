@@ -335,20 +335,14 @@ export function bury(w: World): void {
 /** Removes an entry whose time has come. False if its death could not be reported for want of room. */
 export function expire_flow(w: World, flow: Flow): bool {
   if (has_help(flow) && !has_room(w, events_at_stake(w, flow))) return false;
-  return end_flow(w, flow, flow.expires);
+  return end_flow(w, flow, flow.expires, changetype<Packet>(0));
 }
 
-/** Removes an entry that ends at `when` without a packet that would have caused it. */
-export function end_flow(w: World, flow: Flow, when: u64): bool {
-  return end_by(w, flow, when, changetype<Packet>(0));
-}
-
-/** The same for an entry whose life the packet in work has ended: what it expects is over before another packet comes. */
-export function end_behind(w: World, flow: Flow, p: Packet): void {
-  end_by(w, flow, flow.expires, p);
-}
-
-function end_by(w: World, flow: Flow, when: u64, p: Packet): bool {
+/**
+ * Removes an entry that ends at `when`: by itself, or because of the packet `p` (null if none), before another one comes. False
+ * if its death could not be reported for want of room.
+ */
+export function end_flow(w: World, flow: Flow, when: u64, p: Packet): bool {
   if (!death_event(w, flow, when)) return false;
   remove_flow(w, flow);
   disarm(w, flow);

@@ -3,8 +3,7 @@
 //
 // They are found by what they expect of the target: address, port, protocol. Those with the same target sit in one chain,
 // the newest first, and it is the first that matches which is taken. They die at their expiry, when they come true, and
-// with the entry that expects; not before the last of the entries that came of it, though, because these hold it. What has
-// expired is passed over until the batch ends: a packet has room for so many events only.
+// with the entry that expects. What has expired is passed over until the batch ends: a packet has room for so many events only.
 
 import { expire_flow } from "./conntrack";
 import { expectation_event } from "./event";
@@ -97,9 +96,7 @@ export function find_expectation(w: World, flow: Flow, zone: u16): Expectation {
     if (e.expires <= w.now || e.flags & ExpectFlag.INACTIVE || e.zone != zone) continue;
     if (!same_target(tuple, changetype<usize>(e))) continue;
     if (!source_matches(tuple, e, e.mask_lo, e.mask_hi, e.mask_sport)) continue;
-    const master = changetype<Help>(<usize>e.master);
-    if (master.flow == 0) return none;
-    const expecting = changetype<Flow>(<usize>master.flow);
+    const expecting = changetype<Flow>(<usize>changetype<Help>(<usize>e.master).flow);
     if (expecting.expires <= w.now) {
       expire_flow(w, expecting);
       return none;

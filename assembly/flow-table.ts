@@ -172,14 +172,16 @@ export function fetch_lines(w: World, packets: usize, queue: usize, from: u32, e
   w.fetched = seen;
 }
 
+const FETCHED_MASK: u32 = Status.CONFIRMED | Status.DYING | Status.SRC_NAT | Status.DST_NAT;
+
 /**
  * The live entry of a packet if it is the one that fetch_lines() came across, `place` packets behind the first; else 0,
- * which says nothing. For tables without zones and NAT.
+ * which says nothing. For tables without zones; entries that NAT changed (the host's table may have some) are left out.
  */
 // @ts-ignore: decorator
 @inline export function fetched_flow(t: Tuple, place: u32): usize {
   const flow: usize = load<u32>(fetch_scratch + <usize>place * 4);
-  if (flow == 0 || (changetype<Flow>(flow).status & (Status.CONFIRMED | Status.DYING)) != Status.CONFIRMED) return 0;
+  if (flow == 0 || (changetype<Flow>(flow).status & FETCHED_MASK) != Status.CONFIRMED) return 0;
   const reverse = <u32>tuple_is_reverse(changetype<usize>(t), flow);
   if ((reverse | <u32>tuple_equal(flow, changetype<usize>(t))) == 0) return 0;
   dir_found = reverse;

@@ -4,13 +4,12 @@
 // place of connection tracking. Each base chain is one function of the emitted rule code.
 
 import { deserves_error, deserves_reset, echo_of, error_for, mark_echo, reject_error, reset_for, routing_error } from "./answer";
-import { attach, bury, confirm, conntrack_in, end_behind, find_live, resolve } from "./conntrack";
+import { attach, bury, confirm, conntrack_in, end_flow, find_live, resolve } from "./conntrack";
 import { fetched_flow, found_dir } from "./flow-table";
 import { help_of, helper_of } from "./help";
 import { help } from "./helper/helper";
 import { outgrows_mtu, restore_packet } from "./helper/rewrite";
 import { Flow, Help, LogRecord, Packet, Step, STEPS_MAX, Tuple, World } from "./layout";
-import { exceeds_mtu } from "./mtu";
 import { nat_packet, restore_captured } from "./nat";
 import { reject_verifies } from "./packet";
 import { route_decide, route_echoes, route_loops, route_path } from "./route";
@@ -86,8 +85,8 @@ export function usual_world(w: World): u32 {
  * fetched_flow() wants it.
  */
 export function judge_usual(w: World, p: Packet, chain: u32, place: u32): void {
-  const ported = p.protonum == Proto.TCP || p.protonum == Proto.UDP;
-  if (!ported || p.l3num != L3.IPV4 || (p.flags & ~PacketFlag.ARRIVING) != 0 || p.l4 == 0 || p.l4_len < 4) return judge(w, p);
+  const ported = p.l3num == L3.IPV4 && (p.protonum == Proto.TCP || p.protonum == Proto.UDP);
+  if (!ported || (p.flags & ~PacketFlag.ARRIVING) != 0 || p.l4 == 0 || p.l4_len < 4) return judge(w, p);
   route_path(p, w);
   if (p.path != Path.FORWARD) return judge_routed(w, p);
   filter_rule = NO_RULE;
@@ -134,8 +133,8 @@ export function judge_usual(w: World, p: Packet, chain: u32, place: u32): void {
   }
   if (verdict == Verdict.ACCEPT) verdict = finish(w, p);
   // A helper may have made it longer than the link carries.
-  if (verdict == Verdict.ACCEPT && w.helping && p.path == Path.FORWARD && outgrows_mtu(w, p)) return turn_away(w, p, Reason.MTU_EXCEEDED);
-  return verdict;
+  const grown = verdict == Verdict.ACCEPT && w.helping != 0 && p.path == Path.FORWARD && outgrows_mtu(w, p);
+  return grown ? turn_away(w, p, Reason.MTU_EXCEEDED) : verdict;
 }
 
 /** Drops what does not get on, and tells its sender so. */
@@ -335,11 +334,12 @@ function reject(w: World, p: Packet): void {
   if (w.helping) describe_help(w, flow, p);
 }
 
-/** An entry whose life a helper has ended is not there any more for another packet of the same moment. */
+/** An entry whose life a helper has ended is not there any more for another packet of the same moment, nor what it expects. */
 function end_life(w: World, p: Packet): void {
   if (p.flow == 0) return;
   const flow = changetype<Flow>(<usize>p.flow);
-  if ((flow.status & (Status.CONFIRMED | Status.DYING)) == Status.CONFIRMED && flow.expires <= w.now + 1) end_behind(w, flow, p);
+  if ((flow.status & (Status.CONFIRMED | Status.DYING)) != Status.CONFIRMED || flow.expires > w.now + 1) return;
+  end_flow(w, flow, flow.expires, p);
 }
 
 /** Which helper the entry has, and which entry expected it. */

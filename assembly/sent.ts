@@ -47,7 +47,10 @@ export function keep_rewritten(w: World, p: Packet, replaced: bool): void {
 /** The MSS that was noted last. */
 let noted_mss: usize = 0;
 
-/** The segment announces this MSS at most; `grown` if that made it longer. Several rules may say so; nothing else of a segment is noted before they do. */
+/**
+ * The segment announces this MSS at most; `grown` if that made it longer. Several rules may say so; nothing else of a segment is
+ * noted before they do.
+ */
 export function keep_mss(w: World, p: Packet, mss: u32, grown: bool): void {
   if (p.flags & (PacketFlag.ANSWER | PacketFlag.ECHO)) return;
   const last = changetype<Sent>(noted_mss);

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Forwards the frames of a capture through the running kernel: forward.sh CAPTURE RULES. Runs in a network namespace of its own, which
-# is gone afterwards. Frames come by v1, whose address they bear, and leave by an interface that drops them. Prints the seconds that
-# sending took, and the statistics of that interface.
+# Forwards the frames of a capture through the running kernel: forward.sh CAPTURE RULES. Runs in a network namespace of its own,
+# which is gone afterwards. Frames come by v1, whose address they bear, and leave by an interface that drops them. Prints the
+# seconds that sending took, and the statistics of that interface.
 set -e
 ip link set lo up
 ip link add v0 type veth peer name v1

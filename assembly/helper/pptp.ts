@@ -328,9 +328,9 @@ function end_direction(w: World, control: Flow, help: Help, when: u64, p: Packet
   const found = w.templates ? find_in_zones(w, tuple, hash, control.reply_zone, true) : find_flow(w, tuple, hash);
   if (found) {
     const flow = changetype<Flow>(found);
-    if (flow.expires <= when) end_flow(w, flow, flow.expires);
+    if (flow.expires <= when) end_flow(w, flow, flow.expires, changetype<Packet>(0));
     else if (by_packet) evict_flow(w, flow, p);
-    else end_flow(w, flow, when);
+    else end_flow(w, flow, when, changetype<Packet>(0));
     return;
   }
   const e = look_for_expectation(w, changetype<usize>(tuple), help.zone);

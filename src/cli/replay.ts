@@ -12,11 +12,10 @@ import { PacketLines } from '../report/packets.ts';
 import { type Summary, summarizeRun, summaryJson } from '../report/summary.ts';
 import { summaryText } from '../report/summary-text.ts';
 import { PacketTally } from '../report/tally.ts';
-import { type CaptureChoice, CaptureWriter } from '../report/write.ts';
+import type { CaptureWriter } from '../report/write.ts';
 import { parseRulesets, printCounters } from '../ruleset/index.ts';
 import { refuse } from '../ruleset/source.ts';
 import type { RunResult } from '../run.ts';
-import { AsSent } from '../sent/as-sent.ts';
 import type { Options } from './args.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { eventFormatModes, formatNames } from './outputs.ts';
@@ -79,7 +78,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
     const counters = await outputs.open(options.counters);
     const flows = await outputs.open(options.flowLog);
     const capture = await outputs.open(options.write);
-    const writer = capture && new CaptureWriter(captureChoice(options, host));
+    const writer = capture && (await captureWriter(options, host));
     const names = formatNames(host);
     const modes = eventFormatModes(options.eventsFormat);
     const format = recordFormat(modes, false, names);
@@ -139,12 +138,13 @@ function refuseUnknownMtu(host: Host): void {
   }
 }
 
-/** Which packets --write writes. */
-function captureChoice({ writeVerdict, asSent }: Options, host: Host): CaptureChoice {
-  return {
-    verdicts: writeVerdict,
-    asSent: asSent ? new AsSent(new Map(host.links.map(({ name, mtu }) => [name, mtu]))) : undefined,
-  };
+/** What --write writes with: loaded where it is asked for. */
+async function captureWriter({ writeVerdict, asSent }: Options, host: Host): Promise<CaptureWriter> {
+  const { CaptureWriter } = await import('../report/write.ts');
+  if (!asSent) return new CaptureWriter({ verdicts: writeVerdict });
+  const { AsSent } = await import('../sent/as-sent.ts');
+  const mtus = new Map(host.links.map(({ name, mtu }) => [name, mtu]));
+  return new CaptureWriter({ verdicts: writeVerdict, asSent: new AsSent(mtus) });
 }
 
 /** Prints the summary: on standard output, or beside it if an output goes there. */

@@ -160,8 +160,12 @@ function movedAlike(theirs: Buffer, own: Buffer, before: Buffer, named: readonly
     const source = original && parse(original);
     if (!about || !source || about.transport.length < 8) return false;
     const at = theirs.length - about.transport.length;
-    if (about.protocol === ICMP || about.protocol === ICMPV6) take(at + 4);
-    else if (!takePort(at + 2, source.transport.readUInt16BE(2))) return false;
+    if (about.protocol === ICMP || about.protocol === ICMPV6) {
+      // An id that we left as it was captured is not one that was looked for.
+      const [id, was] = [mine.readUInt16BE(at + 4), source.transport.readUInt16BE(4)];
+      if (id !== theirs.readUInt16BE(at + 4) && id === was) return false;
+      take(at + 4);
+    } else if (!takePort(at + 2, source.transport.readUInt16BE(2))) return false;
     const [place, size] = CHECKSUM_AT[about.protocol] ?? [0, 0];
     if (size && about.transport.length >= place + size) take(at + place, size);
   } else if (a.protocol === ICMP || a.protocol === ICMPV6) {

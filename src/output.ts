@@ -331,6 +331,13 @@ function descriptorOf(path: string): number | undefined {
   return number === undefined ? undefined : Number(number);
 }
 
+/** Standard error, for messages. That nobody reads it any more is no trouble either. */
+export function standardError(): NodeJS.WriteStream {
+  const { stderr } = process;
+  if (stderr.listenerCount('error') === 0) stderr.on('error', () => {});
+  return stderr;
+}
+
 /** Writes a short text to standard output now: summaries, help. A closed pipe is not trouble. */
 export async function writeStandardOutput(text: string): Promise<void> {
   const output = new StreamOutput('-', 1);

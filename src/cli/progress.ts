@@ -1,6 +1,7 @@
 // How far is a long replay? A bar on standard error, for terminals only, once the work takes more than a second.
 
 import type { SingleBar } from 'cli-progress';
+import { standardError } from '../output.ts';
 import { countText } from '../report/align.ts';
 import type { Progress } from '../run.ts';
 
@@ -15,7 +16,7 @@ export interface ProgressBar {
 
 /** A bar on standard error, or nothing if that is no terminal or the user wants quiet. */
 export async function progressBar(quiet: boolean): Promise<ProgressBar> {
-  if (quiet || !process.stderr.isTTY) return { update() {}, stop() {} };
+  if (quiet || !standardError().isTTY) return { update() {}, stop() {} };
   const begin = performance.now();
   const { default: cliProgress } = await import('cli-progress');
   let bar: SingleBar | undefined;
@@ -26,7 +27,7 @@ export async function progressBar(quiet: boolean): Promise<ProgressBar> {
         const known = bytesTotal === undefined ? '' : '[{bar}] {percentage}% ';
         bar = new cliProgress.SingleBar({
           format: `${known}{packets} packets`,
-          stream: process.stderr,
+          stream: standardError(),
           clearOnComplete: true,
           hideCursor: true,
           barCompleteChar: '=',

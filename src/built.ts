@@ -4,7 +4,7 @@
 
 import { fileURLToPath } from 'node:url';
 
-const ROOT = new URL(import.meta.url.endsWith('.js') ? '../..' : '..', import.meta.url);
+const ROOT = new URL(import.meta.url.endsWith('.ts') ? '..' : '../..', import.meta.url);
 
 /** A file of the package, by its path from the package's folder. */
 export function packageFile(path: string): string {

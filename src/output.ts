@@ -337,3 +337,10 @@ export async function writeStandardOutput(text: string): Promise<void> {
   output.write(text);
   await output.finish();
 }
+
+/** Writes a message to standard error now. That nobody reads it, or that it cannot be written, is no trouble. */
+export async function writeStandardError(text: string): Promise<void> {
+  const output = new StreamOutput('/dev/stderr', 2);
+  output.write(text);
+  await output.finish().catch(() => {});
+}

@@ -16,6 +16,8 @@ export interface ProgressBar {
 /** A bar on standard error, or nothing if that is no terminal or the user wants quiet. */
 export async function progressBar(quiet: boolean): Promise<ProgressBar> {
   if (quiet || !process.stderr.isTTY) return { update() {}, stop() {} };
+  // A terminal that is gone is no trouble.
+  process.stderr.on('error', () => {});
   const begin = performance.now();
   const { default: cliProgress } = await import('cli-progress');
   let bar: SingleBar | undefined;

@@ -2,7 +2,7 @@
 
 import type { CaptureSpec } from '../capture/reader.ts';
 import type { Host } from '../host.ts';
-import { type Output, openOutput, writeStandardOutput } from '../output.ts';
+import { type Output, openOutput, writeStandardError, writeStandardOutput } from '../output.ts';
 import { countText } from '../report/align.ts';
 import { CopyCheck } from '../report/copies.ts';
 import { recordFormat } from '../report/events.ts';
@@ -10,7 +10,6 @@ import { expectationFormat } from '../report/expectations.ts';
 import { FlowLog } from '../report/flow-log.ts';
 import { PacketLines } from '../report/packets.ts';
 import { type Summary, summarizeRun, summaryJson } from '../report/summary.ts';
-import { summaryText } from '../report/summary-text.ts';
 import { PacketTally } from '../report/tally.ts';
 import type { CaptureWriter } from '../report/write.ts';
 import { parseRulesets, printCounters } from '../ruleset/index.ts';
@@ -152,7 +151,10 @@ async function report(options: Options, result: RunResult, summary: Summary): Pr
   const { events, expectations, packets, table, counters, flowLog, write } = options;
   const taken = [events, expectations, packets, table, counters, flowLog, write].includes('-');
   if (options.json) await writeStandardOutput(summaryJson(summary));
-  else if (!options.quiet && taken) process.stderr.write(summaryText(summary, colorful(process.stderr)));
-  else if (!options.quiet) await writeStandardOutput(summaryText(summary, colorful(process.stdout)));
-  tell(options, speedText(result));
+  else if (!options.quiet) {
+    const { summaryText } = await import('../report/summary-text.ts');
+    if (taken) await writeStandardError(summaryText(summary, colorful(process.stderr)));
+    else await writeStandardOutput(summaryText(summary, colorful(process.stdout)));
+  }
+  await tell(options, speedText(result));
 }

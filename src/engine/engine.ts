@@ -1,7 +1,7 @@
 // The engine's module, compiled once per run, and its instances, one per lane. The only place that calls its exports by
 // name is typed here; numbers that mean failure become errors here and in the pool.
 
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { packageFile } from '../built.ts';
 
 /** Exports of assembly/index.ts. Addresses are unsigned 32-bit numbers that V8 hands out signed: see `unsigned`. */
@@ -48,7 +48,7 @@ export function unsigned(address: number): number {
 export type EngineBuild = 'release' | 'debug';
 
 export async function compileEngine(build: EngineBuild = 'release'): Promise<WebAssembly.Module> {
-  return WebAssembly.compile(await readFile(packageFile(`build/engine/${build}.wasm`)));
+  return WebAssembly.compile(readFileSync(packageFile(`build/engine/${build}.wasm`)));
 }
 
 /** A fresh instance over the run's memory. `scratch`: SCRATCH_BYTES of its own; `seed`: the run's hash seed. */

@@ -1,0 +1,61 @@
+// Does the program start with what was made of it when it was built, and as well without? And does it load what it needs only?
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, expect, test } from 'vitest';
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const PROGRAM = join(ROOT, 'build/program');
+const REPLAY = [join(PROGRAM, 'main.js'), 'replay', '--host', join(ROOT, 'captures/demo-host-new'), '--events', '-'];
+const CAPTURE = join(ROOT, 'captures/ssh-session.pcap');
+
+const folder = mkdtempSync(join(tmpdir(), 'ctreplay-program-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function node(...args: string[]): string {
+  return execFileSync(process.execPath, args, { encoding: 'utf8', env: { ...process.env, NODE_OPTIONS: '' } });
+}
+
+/** Whether V8 refuses the cache under these flags of Node. */
+function refused(...flags: string[]): boolean {
+  const script = `const { readFileSync } = require('node:fs');
+    const cachedData = readFileSync('${PROGRAM}/program.cache');
+    const { Script } = require('node:vm');
+    console.log(new Script(readFileSync('${PROGRAM}/program.js', 'utf8'), { cachedData }).cachedDataRejected);`;
+  return JSON.parse(node(...flags, '-e', script));
+}
+
+test('this Node takes the cache of the program', () => {
+  expect(refused()).toBe(false);
+});
+
+test('a Node that does not take the cache runs the program all the same', () => {
+  // V8 takes no cache that was written under other flags, which stand for another version here.
+  expect(refused('--no-opt')).toBe(true);
+  const events = node(...REPLAY, '--quiet', CAPTURE);
+  expect(events).toContain('dport=22 [UNREPLIED]');
+  expect(node('--no-opt', ...REPLAY, '--quiet', CAPTURE)).toBe(events);
+});
+
+test('the program finds its workers', () => {
+  const replay = [join(PROGRAM, 'main.js'), 'replay', '--quiet', '--events', '-', CAPTURE];
+  expect(node(...replay, '--workers', '2')).toBe(node(...replay, '--workers', '1'));
+});
+
+test("a quiet replay loads none of Node's modules that it does not need", () => {
+  const hook = join(folder, 'loaded.cjs');
+  const loaded = join(folder, 'loaded.json');
+  writeFileSync(
+    hook,
+    `const { writeFileSync } = require('node:fs');
+    process.on('exit', () => writeFileSync('${loaded}', JSON.stringify(process.moduleLoadList)));`,
+  );
+  node('--require', hook, ...REPLAY.slice(0, 4), '--quiet', CAPTURE);
+  const modules: string[] = JSON.parse(readFileSync(loaded, 'utf8'));
+  expect(modules).toContain('NativeModule vm');
+  const slow = ['child_process', 'crypto', 'fs/promises', 'net', 'perf_hooks', 'stream', 'worker_threads', 'zlib'];
+  expect(slow.filter((name) => modules.includes(`NativeModule ${name}`))).toEqual([]);
+});

@@ -331,16 +331,16 @@ function descriptorOf(path: string): number | undefined {
   return number === undefined ? undefined : Number(number);
 }
 
-/** Standard error, for messages. That nobody reads it any more is no trouble either. */
-export function standardError(): NodeJS.WriteStream {
-  const { stderr } = process;
-  if (stderr.listenerCount('error') === 0) stderr.on('error', () => {});
-  return stderr;
-}
-
 /** Writes a short text to standard output now: summaries, help. A closed pipe is not trouble. */
 export async function writeStandardOutput(text: string): Promise<void> {
   const output = new StreamOutput('-', 1);
   output.write(text);
   await output.finish();
+}
+
+/** Writes a message to standard error now. That nobody reads it, or that it cannot be written, is no trouble. */
+export async function writeStandardError(text: string): Promise<void> {
+  const output = new StreamOutput('/dev/stderr', 2);
+  output.write(text);
+  await output.finish().catch(() => {});
 }

@@ -11,13 +11,10 @@ const folder = `${root}build/program`;
 const require = createRequire(`${folder}/main.js`);
 
 /** Packages that become part of the program, under licences that go with it. */
-const INCLUDED = ['commander', 'picocolors'];
+const INCLUDED = ['commander', 'picocolors', 'piscina'];
 
-/**
- * What is loaded when something of it is first used: modules of Node that take a millisecond or two and that not every run needs,
- * and packages that are large or find files of their own.
- */
-const LATE = ['node:child_process', 'node:fs/promises', 'node:worker_threads', 'node:zlib', 'cli-progress', 'piscina'];
+/** What is loaded when something of it is first used: it takes a millisecond or two, and not every run needs it. */
+const LATE = ['node:child_process', 'node:fs/promises', 'node:worker_threads', 'node:zlib', 'cli-progress'];
 
 const late = {
   name: 'late',
@@ -47,11 +44,17 @@ await build({
     ...output,
     cleanDir: true,
     codeSplitting: false,
-    postBanner: '(function (exports, require, __filename) {',
+    postBanner: '(function (exports, require, __filename, __dirname) {',
     postFooter: '})',
   },
 });
-await build({ ...common, input: 'src/pool/worker.ts', external: /^[^./]/, output });
+// Piscina starts the worker.js that lies beside it, which loads lane.js.
+await build({
+  ...common,
+  input: { lane: 'src/pool/worker.ts', worker: 'node_modules/piscina/dist/worker.js' },
+  external: /^(node:|@napi-rs)/,
+  output,
+});
 copyFileSync(`${root}src/cli/launch.cjs`, `${folder}/main.js`);
 const licences = INCLUDED.map((name) => `${name}\n\n${readFileSync(`${root}node_modules/${name}/LICENSE`, 'utf8')}`);
 writeFileSync(`${folder}/LICENSES`, licences.join('\n'));
@@ -60,13 +63,13 @@ writeFileSync(`${folder}/package.json`, '{ "type": "commonjs" }\n');
 // The cache holds what V8 has compiled so far: here, what a replay needs.
 const script = new Script(readFileSync(`${folder}/program.js`, 'utf8'), { filename: `${folder}/program.js` });
 const program = {};
-script.runInThisContext()(program, require, `${folder}/main.js`);
-const code = await program.main([
-  'replay',
-  '--quiet',
-  '--host',
-  `${root}captures/demo-host-new`,
-  `${root}captures/dns.pcap`,
-]);
-if (code !== 0) throw new Error('the program that was built does not work');
+script.runInThisContext()(program, require, `${folder}/main.js`, folder);
+const capture = `${root}captures/dns.pcap`;
+for (const options of [
+  ['--host', `${root}captures/demo-host-new`],
+  ['--workers', '2'],
+]) {
+  const code = await program.main(['replay', '--quiet', ...options, capture]);
+  if (code !== 0) throw new Error('the program that was built does not work');
+}
 writeFileSync(`${folder}/program.cache`, script.createCachedData());

@@ -5,7 +5,7 @@ import { join, relative } from 'node:path';
 import picocolors from 'picocolors';
 import { packageFile } from '../built.ts';
 import { loadHost } from '../host.ts';
-import { standardError, writeStandardOutput } from '../output.ts';
+import { writeStandardError, writeStandardOutput } from '../output.ts';
 import { ConntrackLines } from '../report/conntrack-text.ts';
 import { run } from '../run.ts';
 import { parseArguments } from './args.ts';
@@ -74,6 +74,6 @@ async function demo(): Promise<ExitCode> {
 try {
   process.exitCode = await demo();
 } catch (error) {
-  standardError().write(errorText(error));
+  await writeStandardError(errorText(error));
   process.exitCode = EXIT.TROUBLE;
 }

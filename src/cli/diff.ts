@@ -21,7 +21,7 @@ export async function diffCommand(options: Options, captures: readonly CaptureSp
   const files = captures.map(({ path }) => path);
   if (options.json) await writeStandardOutput(diffJson(report));
   else if (!options.quiet) await writeStandardOutput(diffText(report, files, colorful(process.stdout)));
-  for (const note of new Set(result.notes)) tell(options, note);
-  tell(options, speedText(result));
+  for (const note of new Set(result.notes)) await tell(options, note);
+  await tell(options, speedText(result));
   return conclude(result, report.flowsDiffer === 0 ? EXIT.DONE : EXIT.DIFFERENT);
 }

@@ -10,7 +10,6 @@ const { Script } = require('node:vm');
 const filename = `${__dirname}/program.js`;
 const cachedData = readFileSync(`${__dirname}/program.cache`);
 const program = {};
-new Script(readFileSync(filename, 'utf8'), { filename, cachedData }).runInThisContext()(program, require, __filename);
-program.main(process.argv.slice(2)).then((code) => {
-  process.exitCode = code;
-});
+new Script(readFileSync(filename, 'utf8'), { filename, cachedData }).runInThisContext()(program, require, __filename, __dirname);
+// All that was to be written is written: nothing is worth waiting for, least of all that memory is given back piece by piece.
+program.main(process.argv.slice(2)).then((code) => process.exit(code));

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { packageFile } from '../built.ts';
-import { standardError, writeStandardOutput } from '../output.ts';
+import { writeStandardError, writeStandardOutput } from '../output.ts';
 import { parseArguments } from './args.ts';
 import { COMMAND_FUNCTIONS } from './commands.ts';
 import { EXIT, type ExitCode, errorText } from './exit.ts';
@@ -21,7 +21,7 @@ export async function main(argv: readonly string[]): Promise<ExitCode> {
     await writeStandardOutput(parsed.text);
     return EXIT.DONE;
   } catch (error) {
-    standardError().write(errorText(error));
+    await writeStandardError(errorText(error));
     return EXIT.TROUBLE;
   }
 }

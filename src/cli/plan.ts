@@ -34,7 +34,7 @@ export async function planCommand(options: Options): Promise<ExitCode> {
     if (key === 'pair') lines.push(`until   a batch could reach ${expectations} expectations: one lane from there on`);
     if (others !== undefined) lines.push(`until   somebody else is expected, as ${others}: one lane from there on`);
   }
-  for (const note of host.notes) tell(options, note);
+  for (const note of host.notes) await tell(options, note);
   await writeStandardOutput(lines.map((line) => `${line}\n`).join(''));
   return EXIT.DONE;
 }

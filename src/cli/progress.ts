@@ -1,7 +1,6 @@
 // How far is a long replay? A bar on standard error, for terminals only, once the work takes more than a second.
 
 import type { SingleBar } from 'cli-progress';
-import { standardError } from '../output.ts';
 import { countText } from '../report/align.ts';
 import type { Progress } from '../run.ts';
 
@@ -16,7 +15,9 @@ export interface ProgressBar {
 
 /** A bar on standard error, or nothing if that is no terminal or the user wants quiet. */
 export async function progressBar(quiet: boolean): Promise<ProgressBar> {
-  if (quiet || !standardError().isTTY) return { update() {}, stop() {} };
+  if (quiet || !process.stderr.isTTY) return { update() {}, stop() {} };
+  // A terminal that is gone is no trouble.
+  process.stderr.on('error', () => {});
   const begin = performance.now();
   const { default: cliProgress } = await import('cli-progress');
   let bar: SingleBar | undefined;
@@ -27,7 +28,7 @@ export async function progressBar(quiet: boolean): Promise<ProgressBar> {
         const known = bytesTotal === undefined ? '' : '[{bar}] {percentage}% ';
         bar = new cliProgress.SingleBar({
           format: `${known}{packets} packets`,
-          stream: standardError(),
+          stream: process.stderr,
           clearOnComplete: true,
           hideCursor: true,
           barCompleteChar: '=',

@@ -2,7 +2,7 @@
 
 import type { CaptureSpec } from '../capture/reader.ts';
 import type { Host } from '../host.ts';
-import { type Output, openOutput, standardError, writeStandardOutput } from '../output.ts';
+import { type Output, openOutput, writeStandardError, writeStandardOutput } from '../output.ts';
 import { countText } from '../report/align.ts';
 import { CopyCheck } from '../report/copies.ts';
 import { recordFormat } from '../report/events.ts';
@@ -153,8 +153,8 @@ async function report(options: Options, result: RunResult, summary: Summary): Pr
   if (options.json) await writeStandardOutput(summaryJson(summary));
   else if (!options.quiet) {
     const { summaryText } = await import('../report/summary-text.ts');
-    if (taken) standardError().write(summaryText(summary, colorful(process.stderr)));
+    if (taken) await writeStandardError(summaryText(summary, colorful(process.stderr)));
     else await writeStandardOutput(summaryText(summary, colorful(process.stdout)));
   }
-  tell(options, speedText(result));
+  await tell(options, speedText(result));
 }

@@ -3,7 +3,7 @@
 import type { Sink } from '../batch.ts';
 import type { CaptureSpec } from '../capture/reader.ts';
 import { type Host, loadHost } from '../host.ts';
-import { standardError } from '../output.ts';
+import { writeStandardError } from '../output.ts';
 import { type RunOptions, type RunResult, run } from '../run.ts';
 import type { Options } from './args.ts';
 import { EXIT, type ExitCode, errorText } from './exit.ts';
@@ -61,13 +61,13 @@ export async function runCaptures(
 }
 
 /** Says on standard error what the user should know besides the output. */
-export function tell(options: Options, text: string): void {
-  if (!options.quiet) standardError().write(`ctreplay: ${text}\n`);
+export async function tell(options: Options, text: string): Promise<void> {
+  if (!options.quiet) await writeStandardError(`ctreplay: ${text}\n`);
 }
 
 /** Exit code of a run whose output is complete: trouble if a capture was cut. */
-export function conclude(result: RunResult, otherwise: ExitCode): ExitCode {
+export async function conclude(result: RunResult, otherwise: ExitCode): Promise<ExitCode> {
   if (result.error === undefined) return otherwise;
-  standardError().write(errorText(result.error));
+  await writeStandardError(errorText(result.error));
   return EXIT.TROUBLE;
 }

@@ -27,8 +27,8 @@ function modesOf({ json, output, filters }: Options, usual: ReadonlySet<OutputMo
   return filters.label === undefined ? modes : new Set([...modes, 'labels']);
 }
 
-function tellNotes(options: Options, result: RunResult): void {
-  for (const note of result.notes) tell(options, note);
+async function tellNotes(options: Options, result: RunResult): Promise<void> {
+  for (const note of result.notes) await tell(options, note);
 }
 
 export async function eventsCommand(options: Options, captures: readonly CaptureSpec[]): Promise<ExitCode> {
@@ -53,8 +53,8 @@ export async function eventsCommand(options: Options, captures: readonly Capture
   if (result === undefined) return EXIT.DONE;
   await output.write(format.footer);
   await output.finish();
-  tellNotes(options, result);
-  tell(options, `${countText(count)} flow events have been shown.`);
+  await tellNotes(options, result);
+  await tell(options, `${countText(count)} flow events have been shown.`);
   return conclude(result, EXIT.DONE);
 }
 
@@ -89,9 +89,9 @@ export async function listCommand(options: Options, captures: readonly CaptureSp
     await output.write(format.footer);
   }
   await output.finish();
-  tellNotes(options, result);
+  await tellNotes(options, result);
   const things = options.expected ? 'expectations' : 'flow entries';
-  if (!options.stats && !options.count) tell(options, `${countText(shown.count)} ${things} have been shown.`);
+  if (!options.stats && !options.count) await tell(options, `${countText(shown.count)} ${things} have been shown.`);
   return conclude(result, EXIT.DONE);
 }
 

@@ -85,7 +85,7 @@ export async function traceCommand(options: Options, captures: readonly CaptureS
     packet ??= find(batch, wanted, path);
   });
   if (packet === undefined) {
-    const code = conclude(result, EXIT.DONE);
+    const code = await conclude(result, EXIT.DONE);
     if (code === EXIT.DONE) throw missing(result, wanted);
     return code;
   }
@@ -94,7 +94,10 @@ export async function traceCommand(options: Options, captures: readonly CaptureS
   if (depends && captures.every((capture) => capture.path !== '-')) {
     const other = await judgedWith(options, captures);
     if (other) {
-      tell(options, `${path}:${wanted.n} ${other.how} ${captures[other.packet.file - 1]!.path}:${other.packet.n}`);
+      await tell(
+        options,
+        `${path}:${wanted.n} ${other.how} ${captures[other.packet.file - 1]!.path}:${other.packet.n}`,
+      );
       return traceCommand({ ...options, packet: other.packet }, captures);
     }
   }

@@ -22,7 +22,7 @@ export class LanePool implements Lanes {
     this.words = new Int32Array(plan.memory.buffer);
     this.control = plan.ring.control / 4;
     this.pool = new Piscina({
-      filename: packageFile('build/program/worker.js'),
+      filename: packageFile('build/program/lane.js'),
       workerData: plan,
       minThreads: plan.lanes,
       maxThreads: plan.lanes,

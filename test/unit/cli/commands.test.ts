@@ -39,6 +39,7 @@ const ran: { options: RunOptions[]; error?: CaptureError; fails?: Error; differ:
   differ: false,
 };
 const standard = { text: '', closeAfter: Number.POSITIVE_INFINITY, closed: false };
+let errors = '';
 
 vi.mock('../../../src/run.ts', () => ({
   run: async (options: RunOptions, sink: Sink): Promise<RunResult> => {
@@ -106,6 +107,9 @@ vi.mock('../../../src/output.ts', async (original) => {
     writeStandardOutput: async (text: string) => {
       standard.text += text;
     },
+    writeStandardError: async (text: string) => {
+      errors += text;
+    },
     openOutput: async (path: string) => {
       if (path !== '-') return actual.openOutput(path);
       return {
@@ -126,16 +130,11 @@ vi.mock('../../../src/output.ts', async (original) => {
 });
 
 let folder: string;
-let errors = '';
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'ctreplay-commands-'));
   Object.assign(ran, { options: [], error: undefined, fails: undefined, differ: false });
   Object.assign(standard, { text: '', closeAfter: Number.POSITIVE_INFINITY, closed: false });
   errors = '';
-  vi.spyOn(process.stderr, 'write').mockImplementation((text) => {
-    errors += text;
-    return true;
-  });
 });
 afterEach(() => {
   vi.restoreAllMocks();

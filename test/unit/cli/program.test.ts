@@ -1,9 +1,10 @@
-// Does the program start with what was made of it when it was built, and as well without? And does it load what it needs only?
+// Does the program start with what was made of it when it was built, and as well without? Does it load what it needs only, and does
+// the package have all of it?
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 
@@ -58,4 +59,18 @@ test("a quiet replay loads none of Node's modules that it does not need", () => 
   expect(modules).toContain('NativeModule vm');
   const slow = ['child_process', 'crypto', 'fs/promises', 'net', 'perf_hooks', 'stream', 'worker_threads', 'zlib'];
   expect(slow.filter((name) => modules.includes(`NativeModule ${name}`))).toEqual([]);
+});
+
+test('the package has every file that its modules import', () => {
+  const { files }: { files: string[] } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+  const modules = readdirSync(join(ROOT, 'build/src'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.js'),
+  );
+  const imported = modules.flatMap((name) => {
+    const file = join(ROOT, 'build/src', name);
+    const paths = readFileSync(file, 'utf8').matchAll(/(?:from |import\()["'](\.[^"']*)["']/g);
+    return [...paths].map(([, path]) => relative(ROOT, join(dirname(file), path!)));
+  });
+  expect(imported).toContain('build/src/run.js');
+  expect(imported.filter((path) => !files.some((folder) => path.startsWith(`${folder}/`)))).toEqual([]);
 });

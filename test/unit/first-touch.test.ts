@@ -14,7 +14,7 @@ import { FirstTouch } from '../../src/pool/first-touch.ts';
 import { flowJson } from '../../src/report/conntrack-json.ts';
 import { PacketLines } from '../../src/report/packets.ts';
 import { run } from '../../src/run.ts';
-import { ethernet, ip, udp, writePcap } from '../support/packets.ts';
+import { ethernet, internetChecksum, ip, udp, writePcap } from '../support/packets.ts';
 
 const ON_LINUX = process.platform === 'linux';
 const MIB = 1 << 20;
@@ -152,19 +152,35 @@ describe.runIf(ON_LINUX && availableParallelism() > 1)('a table that grows in bu
    * find room where they were, and the last one goes on behind it.
    */
   function bursts(): Uint8Array {
-    const packets: { time: bigint; data: Uint8Array }[] = [];
-    let time = 1_700_000_000_000_000_000n;
-    const add = (source: string, target: string, sport: number, dport: number) => {
-      packets.push({ time, data: ethernet(ip(source, target, udp({ sport, dport }))) });
-      time += 10_000n;
+    const asked = ethernet(ip('10.0.0.0', '192.0.2.1', udp({ sport: 1, dport: 53 })));
+    const answer = ethernet(ip('192.0.2.1', '10.0.0.0', udp({ sport: 53, dport: 1 })));
+    const header = writePcap([]);
+    const bytes = Buffer.alloc(header.length + BURSTS * BURST * 1.2 * (16 + asked.length));
+    bytes.set(header);
+    let used = header.length;
+    let time = 0;
+    /** The same frame with another client: its address and port at `at`, and the IP checksum. */
+    const add = (frame: Uint8Array, at: { address: number; port: number }, burst: number, flow: number) => {
+      const data = bytes.subarray(used + 16, used + 16 + frame.length);
+      data.set(frame);
+      data[at.address + 1] = burst;
+      data.writeUInt16BE(flow, at.address + 2);
+      data.writeUInt16BE(1024 + flow, at.port);
+      data.writeUInt16BE(0, 24);
+      data.writeUInt16BE(internetChecksum(data.subarray(14, 34)), 24);
+      bytes.writeUInt32LE(1_700_000_000 + Math.floor(time / 1e6), used);
+      bytes.writeUInt32LE((time % 1e6) * 1000, used + 4);
+      bytes.writeUInt32LE(frame.length, used + 8);
+      bytes.writeUInt32LE(frame.length, used + 12);
+      used += 16 + frame.length;
+      time += 10;
     };
     for (let burst = 0; burst < BURSTS; burst++) {
-      if (burst === 4) time += 200_000_000_000n;
-      const client = (flow: number) => `10.${burst}.${flow >> 8}.${flow & 255}`;
-      for (let flow = 0; flow < BURST; flow++) add(client(flow), '192.0.2.1', 1024 + flow, 53);
-      for (let flow = 0; flow < BURST; flow += 5) add('192.0.2.1', client(flow), 53, 1024 + flow);
+      if (burst === 4) time += 200e6;
+      for (let flow = 0; flow < BURST; flow++) add(asked, { address: 26, port: 34 }, burst, flow);
+      for (let flow = 0; flow < BURST; flow += 5) add(answer, { address: 30, port: 36 }, burst, flow);
     }
-    return writePcap(packets);
+    return bytes;
   }
 
   /** A hash of everything that a replay says. */

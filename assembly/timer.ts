@@ -1,20 +1,21 @@
 // Expiry on the capture's clock: a hierarchical timing wheel.
 //
 //   level   bucket    buckets   reach
-//   0       1 ns          256   256 ns
-//   1       256 ns        256   66 us
-//   2       66 us         256   17 ms
-//   3       17 ms      16,384   275 s
-//   4       8.6 s      65,536   6.5 days
-//   5       19.5 h      1,024   834 days; what lies beyond is looked at then
+//   0       1 ns           64   64 ns
+//   1       64 ns          64   4 us
+//   2       4 us           64   262 us
+//   3       262 us         64   17 ms
+//   4       17 ms      16,384   275 s
+//   5       8.6 s      65,536   6.5 days
+//   6       19.5 h      1,024   834 days; what lies beyond is looked at then
 //
 // The wheel only has to find entries whose time has come; the moment that is reported is the entry's own exact expiry
 // (Flow.expires), and events are put in order of time afterwards. A refreshed entry stays in its bucket: when the bucket
 // is swept, entries that are not due yet are armed again. A bucket is swept once, when its time has begun, and what it
 // holds is gone then or in buckets to come: so no sweep looks at an entry for nothing, however many follow each other. Most
-// entries come straight to level 3, whose buckets are so narrow that a flood of 200,000 connections per second puts 3,400
-// into one; those of level 4 hold back what lives for days, few enough to move at once. The three finest levels are
-// for what is due within the bucket of level 3 that has begun.
+// entries come straight to level 4, whose buckets are so narrow that a flood of 200,000 connections per second puts 3,400
+// into one; those of level 5 hold back what lives for days, few enough to move at once. The four finest levels are
+// for what is due within the bucket of level 4 that has begun.
 //
 // A bucket is a pile of addresses in chunks of a cache line, and its head the address behind the topmost; an entry knows
 // its place. Who leaves from the middle is replaced by the topmost, so that nothing has to be read of neighbours, and what
@@ -27,15 +28,15 @@ import { tuple_hash } from "./tuple";
 
 const SECOND: u64 = 1_000_000_000;
 
-const LEVELS: u32 = 6;
+const LEVELS: usize = 7;
 /** u8[LEVELS]: a bucket of the level lasts 2^n ns, and there are 2^n of them. */
-const SHIFTS = memory.data<u8>([0, 8, 16, 24, 33, 46]);
-const BITS = memory.data<u8>([8, 8, 8, 14, 16, 10]);
-/** Level 3: where nearly all entries wait. */
+const SHIFTS = memory.data<u8>([0, 6, 12, 18, 24, 33, 46]);
+const BITS = memory.data<u8>([6, 6, 6, 6, 14, 16, 10]);
+/** Level 4: where nearly all entries wait. */
 const TICK: u64 = 24;
 const TICKS: u64 = 1 << 14;
-const TICKS_FIRST: u32 = 3 * 256;
-/** How far ahead an entry is looked at, at most, ns: within level 5, and Flow.armed has room for as many ticks. */
+const TICKS_FIRST: u32 = 4 * 64;
+/** How far ahead an entry is looked at, at most, ns: within level 6, and Flow.armed has room for as many ticks. */
 const REACH: u64 = (1 << 56) - (1 << 46);
 
 export const WHEEL_BUCKETS: u32 = TICKS_FIRST + (1 << 14) + (1 << 16) + (1 << 10);
@@ -177,14 +178,21 @@ export function sweep(w: World, now: u64): bool {
 function empty_range(w: World, head: usize, count: usize, now: u64): bool {
   const end = head + count * 4;
   while (head < end) {
-    if ((head & 15) == 0 && end - head >= 16 && !v128.any_true(v128.load(head))) {
-      head += 16;
-      continue;
+    if (end - head >= 64 && !any_of_16(head)) {
+      head += 64;
+    } else {
+      if (!empty(w, head, now)) return false;
+      head += 4;
     }
-    if (!empty(w, head, now)) return false;
-    head += 4;
   }
   return true;
+}
+
+/** Is there anything in 16 buckets? */
+// @ts-ignore: decorator
+@inline function any_of_16(head: usize): bool {
+  const eight = v128.or(v128.load(head), v128.load(head, 16));
+  return v128.any_true(v128.or(eight, v128.or(v128.load(head, 32), v128.load(head, 48))));
 }
 
 /** Empties a bucket: what is in it moves to the last head, and from there where it belongs. False as for sweep(). */

@@ -38,7 +38,7 @@ export const SHARD_TABLE_BYTES = SHARDS + 1;
 /** Bytes of scratch memory that init_instance() wants. */
 export const SCRATCH_BYTES = 576;
 /** Buckets and bytes of a timing wheel (assembly/timer.ts). */
-export const WHEEL_BUCKETS = 83_712;
+export const WHEEL_BUCKETS = 83_200;
 export const WHEEL_BYTES = WHEEL_BUCKETS * 4 + 64;
 
 /** An address as JavaScript counts it: wasm hands out i32. */

@@ -12,10 +12,11 @@
 // The wheel only has to find entries whose time has come; the moment that is reported is the entry's own exact expiry
 // (Flow.expires), and events are put in order of time afterwards. A refreshed entry stays in its bucket: when the bucket
 // is swept, entries that are not due yet are armed again. A bucket is swept once, when its time has begun, and what it
-// holds is gone then or in buckets to come: so no sweep looks at an entry for nothing, however many follow each other. Most
-// entries come straight to level 4, whose buckets are so narrow that a flood of 200,000 connections per second puts 3,400
-// into one; those of level 5 hold back what lives for days, few enough to move at once. The four finest levels are
-// for what is due within the bucket of level 4 that has begun.
+// holds is gone then or in buckets to come: so no sweep looks at an entry for nothing, however many follow each other.
+//
+// Most entries come straight to level 4, whose buckets are so narrow that a flood of 200,000 connections per second puts
+// 3,400 into one; those of level 5 hold what is idle and lives for days, and are narrow enough to be moved at once. The
+// four finest levels are for what is due within the bucket of level 4 that has begun.
 //
 // A bucket is a pile of addresses in chunks of a cache line, and its head the address behind the topmost; an entry knows
 // its place. Who leaves from the middle is replaced by the topmost, so that nothing has to be read of neighbours, and what
@@ -24,7 +25,9 @@
 import { expire_flow } from "./conntrack";
 import { bucket_of } from "./flow-index";
 import { Flow, TimerChunk, Tuple, World } from "./layout";
+import { timeout_ns } from "./sysctl";
 import { tuple_hash } from "./tuple";
+import { Sysctl } from "./vocabulary";
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -52,9 +55,23 @@ const PLACES: usize = offsetof<TimerChunk>("flow_0");
  */
 const FIRST_LOOK: u64 = 30 * SECOND;
 
+/** When a connection with traffic is looked at again: before nf_conntrack_tcp_timeout_unacknowledged and _max_retrans (300 s). */
+const AGAIN: u64 = 270 * SECOND;
+
 /** Puts a new flow onto the wheel. */
 export function arm_first(w: World, flow: Flow): void {
   arm(w, flow, min(flow.expires, w.now + FIRST_LOOK));
+}
+
+/**
+ * When an entry that is not due is looked at again: at its expiry. A TCP connection that had traffic since the last look is
+ * looked at sooner, for its timeout falls to minutes whenever data waits to be acknowledged, and each time it would move.
+ */
+// @ts-ignore: decorator
+@inline function next_look(w: World, flow: Flow, now: u64): u64 {
+  const left = flow.expires - now;
+  const active = left + AGAIN > timeout_ns(w, Sysctl.TCP_TIMEOUT_ESTABLISHED);
+  return now + (active ? min(left, AGAIN) : left);
 }
 
 /** Puts a flow into the bucket of `look` (ns): its expiry, or earlier. */
@@ -227,7 +244,7 @@ function settle(w: World, now: u64): bool {
     const flow = changetype<Flow>(<usize>load<u32>(top - 4));
     if (flow.expires > now) {
       disarm(w, flow);
-      arm(w, flow, flow.expires);
+      arm(w, flow, next_look(w, flow, now));
     } else if (!expire_flow(w, flow)) return false;
   }
 }

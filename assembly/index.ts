@@ -8,7 +8,7 @@ export { lane_of_tuple, SHARDS } from "./shard";
 export { match_sights } from "./sight";
 export { next_expectation } from "./expect";
 export { preload_flow } from "./conntrack";
-export { WHEEL_BYTES } from "./timer";
+export { WHEEL_BUCKETS, WHEEL_BYTES } from "./timer";
 export { trace_rule } from "./trace";
 export { merge, walk } from "./walk";
 export * from "./rules/index";

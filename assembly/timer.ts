@@ -1,9 +1,22 @@
-// Expiry on the capture's clock: a hierarchical timing wheel over seconds.
+// Expiry on the capture's clock: a hierarchical timing wheel.
+//
+//   level   bucket    buckets   reach
+//   0       1 ns           64   64 ns
+//   1       64 ns          64   4 us
+//   2       4 us           64   262 us
+//   3       262 us         64   17 ms
+//   4       17 ms      16,384   275 s
+//   5       8.6 s      65,536   6.5 days
+//   6       19.5 h      1,024   834 days; what lies beyond is looked at then
 //
 // The wheel only has to find entries whose time has come; the moment that is reported is the entry's own exact expiry
 // (Flow.expires), and events are put in order of time afterwards. A refreshed entry stays in its bucket: when the bucket
-// is swept, entries that are not due yet are armed again. Four levels of 256 buckets reach 136 years; what lies beyond
-// waits in the last one.
+// is swept, entries that are not due yet are armed again. A bucket is swept once, when its time has begun, and what it
+// holds is gone then or in buckets to come: so no sweep looks at an entry for nothing, however many follow each other.
+//
+// Most entries come straight to level 4, whose buckets are so narrow that a flood of 200,000 connections per second puts
+// 3,400 into one; those of level 5 hold what is idle and lives for days, and are narrow enough to be moved at once. The
+// four finest levels are for what is due within the bucket of level 4 that has begun.
 //
 // A bucket is a pile of addresses in chunks of a cache line, and its head the address behind the topmost; an entry knows
 // its place. Who leaves from the middle is replaced by the topmost, so that nothing has to be read of neighbours, and what
@@ -12,14 +25,26 @@
 import { expire_flow } from "./conntrack";
 import { bucket_of } from "./flow-index";
 import { Flow, TimerChunk, Tuple, World } from "./layout";
+import { timeout_ns } from "./sysctl";
 import { tuple_hash } from "./tuple";
+import { Sysctl } from "./vocabulary";
 
-const LEVELS: u32 = 4;
-const BUCKETS: u32 = 256;
 const SECOND: u64 = 1_000_000_000;
 
+const LEVELS: usize = 7;
+/** u8[LEVELS]: a bucket of the level lasts 2^n ns, and there are 2^n of them. */
+const SHIFTS = memory.data<u8>([0, 6, 12, 18, 24, 33, 46]);
+const BITS = memory.data<u8>([6, 6, 6, 6, 14, 16, 10]);
+/** Level 4: where nearly all entries wait. */
+const TICK: u64 = 24;
+const TICKS: u64 = 1 << 14;
+const TICKS_FIRST: u32 = 4 * 64;
+/** How far ahead an entry is looked at, at most, ns: within level 6, and Flow.armed has room for as many ticks. */
+const REACH: u64 = (1 << 56) - (1 << 46);
+
+export const WHEEL_BUCKETS: u32 = TICKS_FIRST + (1 << 14) + (1 << 16) + (1 << 10);
 /** Bytes of one wheel: a head per bucket, and one for what is being swept. */
-export const WHEEL_BYTES: u32 = LEVELS * BUCKETS * 4 + 64;
+export const WHEEL_BYTES: u32 = WHEEL_BUCKETS * 4 + 64;
 
 const CHUNK: usize = offsetof<TimerChunk>();
 const PLACES: usize = offsetof<TimerChunk>("flow_0");
@@ -30,32 +55,65 @@ const PLACES: usize = offsetof<TimerChunk>("flow_0");
  */
 const FIRST_LOOK: u64 = 30 * SECOND;
 
+/** When a connection with traffic is looked at again: before nf_conntrack_tcp_timeout_unacknowledged and _max_retrans (300 s). */
+const AGAIN: u64 = 270 * SECOND;
+
 /** Puts a new flow onto the wheel. */
 export function arm_first(w: World, flow: Flow): void {
   arm(w, flow, min(flow.expires, w.now + FIRST_LOOK));
 }
 
+/**
+ * When an entry that is not due is looked at again: at its expiry. A TCP connection that had traffic since the last look is
+ * looked at sooner, for its timeout falls to minutes whenever data waits to be acknowledged, and each time it would move.
+ */
+// @ts-ignore: decorator
+@inline function next_look(w: World, flow: Flow, now: u64): u64 {
+  const left = flow.expires - now;
+  const active = left + AGAIN > timeout_ns(w, Sysctl.TCP_TIMEOUT_ESTABLISHED);
+  return now + (active ? min(left, AGAIN) : left);
+}
+
 /** Puts a flow into the bucket of `look` (ns): its expiry, or earlier. */
 export function arm(w: World, flow: Flow, look: u64): void {
   const now = w.wheel_now;
-  let due = look / SECOND;
-  if (due < now) due = now;
-  flow.armed_s = <u32>min<u64>(due, 0xffffffff);
-  let level: u32 = 0;
-  while (level < LEVELS - 1 && (due >> (level * 8)) - (now >> (level * 8)) >= BUCKETS) level++;
-  const shift: u64 = level * 8;
-  const distance = (due >> shift) - (now >> shift);
-  const slot = distance >= BUCKETS ? (now >> shift) + BUCKETS - 1 : due >> shift;
-  push(w, flow, w.wheel + (level * BUCKETS + <u32>(slot & (BUCKETS - 1))) * 4);
+  const due = min(max(look, now), now + REACH);
+  flow.armed = <u32>(due >> TICK);
+  const ticks = (due >> TICK) - (now >> TICK);
+  let head: usize = w.wheel;
+  if (ticks > 0 && ticks < TICKS) {
+    head += (TICKS_FIRST + <u32>((due >> TICK) & (TICKS - 1))) * 4;
+  } else {
+    // The finest level that reaches so far: there the bucket is not the one that has begun, except on level 0.
+    for (let level: usize = 0; level < LEVELS; level++) {
+      const shift = <u64>load<u8>(SHIFTS + level);
+      const buckets = <u64>1 << load<u8>(BITS + level);
+      if ((due >> shift) - (now >> shift) < buckets) {
+        head += <usize>((due >> shift) & (buckets - 1)) * 4;
+        break;
+      }
+      head += <usize>buckets * 4;
+    }
+  }
+  push(w, flow, head);
+}
+
+/** The tick for which a flow sits on the wheel. */
+// @ts-ignore: decorator
+@inline function armed_tick(w: World, flow: Flow): u64 {
+  const now = w.wheel_now >> TICK;
+  return now + <u64>(flow.armed - <u32>now);
 }
 
 /** Gives a confirmed entry another expiry. Later ones wait for the sweep; earlier ones move to their bucket at once. */
 // @ts-ignore: decorator
 @inline export function set_expiry(w: World, flow: Flow, expires: u64): void {
+  // Whether it is earlier than before nobody can guess: data and acknowledgements take turns.
+  const sooner = <u32>(expires < flow.expires) & <u32>(expires >> TICK <= armed_tick(w, flow));
   flow.expires = expires;
-  if (expires < <u64>flow.armed_s * SECOND && flow.timer) {
+  if (sooner && flow.timer) {
     disarm(w, flow);
-    arm(w, flow, flow.expires);
+    arm(w, flow, expires);
   }
 }
 
@@ -113,27 +171,46 @@ function allocate(w: World): TimerChunk {
  */
 export function sweep(w: World, now: u64): bool {
   if (!settle(w, now)) return false;
-  const target = now / SECOND;
-  const from = w.wheel_now;
-  if (target < from) return true;
-  // Coarse levels first: what they hold falls into finer buckets ahead, relative to the new time.
-  w.wheel_now = target;
-  for (let level: i32 = LEVELS - 1; level >= 0; level--) {
-    const shift: u64 = level * 8;
-    const first = from >> shift;
-    const last = target >> shift;
-    // A coarse bucket was emptied when its time began; only the finest one is looked at again within its second.
-    if (level > 0 && first == last) continue;
-    const count = <u32>min<u64>(last - first + 1, BUCKETS);
-    for (let i: u32 = 0; i < count; i++) {
-      const slot = <u32>((last - i) & (BUCKETS - 1));
-      if (!empty(w, w.wheel + (<u32>level * BUCKETS + slot) * 4, now)) {
-        w.wheel_now = from;
-        return false;
-      }
+  const from = w.wheel_swept;
+  if (now < from) return true;
+  w.wheel_now = now;
+  let heads: usize = w.wheel;
+  for (let level: usize = 0; level < LEVELS; level++) {
+    const shift = <u64>load<u8>(SHIFTS + level);
+    const buckets = <u64>1 << load<u8>(BITS + level);
+    const last = now >> shift;
+    // The bucket of `from` was swept when its time began, but an entry may have been given no time at all since.
+    const steps = last - (from >> shift) + (level == 0 ? 1 : 0);
+    const count = min(steps, buckets);
+    const first = (last + 1 - count) & (buckets - 1);
+    const straight = min(count, buckets - first);
+    if (!empty_range(w, heads + <usize>first * 4, <usize>straight, now)) return false;
+    if (!empty_range(w, heads, <usize>(count - straight), now)) return false;
+    heads += <usize>buckets * 4;
+  }
+  w.wheel_swept = now;
+  return true;
+}
+
+/** Empties `count` buckets from `head` on. False as for sweep(). */
+function empty_range(w: World, head: usize, count: usize, now: u64): bool {
+  const end = head + count * 4;
+  while (head < end) {
+    if (end - head >= 64 && !any_of_16(head)) {
+      head += 64;
+    } else {
+      if (!empty(w, head, now)) return false;
+      head += 4;
     }
   }
   return true;
+}
+
+/** Is there anything in 16 buckets? */
+// @ts-ignore: decorator
+@inline function any_of_16(head: usize): bool {
+  const eight = v128.or(v128.load(head), v128.load(head, 16));
+  return v128.any_true(v128.or(eight, v128.or(v128.load(head, 32), v128.load(head, 48))));
 }
 
 /** Empties a bucket: what is in it moves to the last head, and from there where it belongs. False as for sweep(). */
@@ -152,7 +229,7 @@ function empty(w: World, head: usize, now: u64): bool {
 /** Head of the pile that is being swept. */
 // @ts-ignore: decorator
 @inline function swept_head(w: World): usize {
-  return w.wheel + LEVELS * BUCKETS * 4;
+  return w.wheel + WHEEL_BUCKETS * 4;
 }
 
 /** Lets expire or arms again what is being swept. */
@@ -168,7 +245,7 @@ function settle(w: World, now: u64): bool {
     const flow = changetype<Flow>(<usize>load<u32>(top - 4));
     if (flow.expires > now) {
       disarm(w, flow);
-      arm(w, flow, flow.expires);
+      arm(w, flow, next_look(w, flow, now));
     } else if (!expire_flow(w, flow)) return false;
   }
 }

@@ -1,7 +1,7 @@
 // What does a benchmark of the engine stand on? One engine over one memory with one firewall, as a lane of a run has it,
 // and batches of generated packets in it.
 
-import { Checksums } from '../assembly/vocabulary.ts';
+import { Checksums, Sysctl } from '../assembly/vocabulary.ts';
 import { InterfaceNames } from '../src/capture/interfaces.ts';
 import { identity, NO_BOUND, RUN, SOURCE } from '../src/capture/walker.ts';
 import {
@@ -10,9 +10,10 @@ import {
   instantiateEngine,
   SCRATCH_BYTES,
   SHARD_TABLE_BYTES,
+  WHEEL_BUCKETS,
   WHEEL_BYTES,
 } from '../src/engine/engine.ts';
-import { BATCH_PACKETS, FLOW, INDEX_BUCKET, PACKET, RECORD, WORLD } from '../src/engine/layout.ts';
+import { BATCH_PACKETS, FLOW, INDEX_BUCKET, PACKET, RECORD, TIMER_CHUNK, WORLD } from '../src/engine/layout.ts';
 import { Allocator, createMemory } from '../src/engine/memory.ts';
 import { INTERFACE_TABLE_BYTES, WorldImage } from '../src/engine/world.ts';
 import { Host } from '../src/host.ts';
@@ -87,11 +88,12 @@ export class Lab {
   }
 
   /**
-   * A firewall with a table of at most `tableBytes`; `rules` is iptables-save text; `tally`: it counts for a summary.
-   * Returns its World record.
+   * A firewall with a table of at most `tableBytes`; `rules` is iptables-save text; `tally`: it counts for a summary;
+   * `synSent`: nf_conntrack_tcp_timeout_syn_sent, seconds. Returns its World record.
    */
-  world(tableBytes: number, rules = '', tally = false): number {
+  world(tableBytes: number, { rules = '', tally = false, synSent = 120 } = {}): number {
     const host = new Host();
+    host.sysctls[Sysctl.TCP_TIMEOUT_SYN_SENT] = synSent;
     if (rules !== '') host.rulesets.push({ file: 'bench', text: rules, family: 2 });
     const interfaceTable = this.allocator.take(INTERFACE_TABLE_BYTES);
     const slotBase = this.engine.table.length;
@@ -108,7 +110,8 @@ export class Lab {
 
   /**
    * Plays `packets` of a stream through a firewall, leaving only its table behind. `tracked` is told what each batch took to
-   * track, ns per packet: on the clock, or on the processor if that is less because other processes had it meanwhile.
+   * track, with the expiry of what was due at its end, ns per packet: on the clock, or on the processor if that is less
+   * because other processes had it meanwhile.
    */
   play(world: number, stream: Stream, packets: number, tracked?: (ns: number) => void): void {
     for (let left = packets; left > 0; left -= BATCH_PACKETS) {
@@ -117,6 +120,7 @@ export class Lab {
       const usage = process.cpuUsage();
       const begin = performance.now();
       this.track(world, this.passing, 0);
+      this.sweep(world, this.passing, 0);
       const clock = (performance.now() - begin) * 1e6;
       const { user, system } = process.cpuUsage(usage);
       tracked?.(Math.min(clock, (user + system) * 1e3) / BATCH_PACKETS);
@@ -192,6 +196,14 @@ export class Lab {
     if (done !== count) throw new Error('the table is too small for this benchmark');
   }
 
+  /** Lets expire what is due at the end of a batch. */
+  private sweep(world: number, batches: Batches, batch: number): void {
+    const last = batches.packets + ((batch + 1) * BATCH_PACKETS - 1) * PACKET.size;
+    const low = this.view.getUint32(last + PACKET.clock, true);
+    const high = this.view.getUint32(last + PACKET.clock + 4, true);
+    if (!this.engine.sweep_world(world, low, high)) throw new Error('this benchmark has no room for events');
+  }
+
   /** Entries of a firewall's table. */
   flows(world: number): number {
     return this.view.getUint32(world + WORLD.flow_count, true);
@@ -235,5 +247,5 @@ export class Lab {
 
 /** Bytes of table for `flows` entries and a few batches more. */
 export function tableBytes(flows: number): number {
-  return (flows + 4 * BATCH_PACKETS) * (FLOW.size + INDEX_BUCKET.size / 2);
+  return (flows + 4 * BATCH_PACKETS) * (FLOW.size + INDEX_BUCKET.size / 2) + WHEEL_BUCKETS * TIMER_CHUNK.size;
 }

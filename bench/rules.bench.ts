@@ -16,7 +16,7 @@ export async function benchRules(effort: Effort): Promise<Measure[]> {
     for (const count of COUNTS) {
       if (count === 0 && form !== FORMS[0]) continue;
       const lab = await Lab.open();
-      const world = lab.world(tableBytes(FLOWS), count === 0 ? '' : ruleset(count, form));
+      const world = lab.world(tableBytes(FLOWS), { rules: count === 0 ? '' : ruleset(count, form) });
       const traffic: Traffic = { ...COMMON, packets: 2 ** 31, flows: FLOWS, frameBytes: 97, handshakesFirst: true };
       const stream = new Stream(traffic);
       lab.play(world, stream, FLOWS * 3);

@@ -35,7 +35,7 @@ export async function benchStages(capture: CaptureFile, rules: string, repeats: 
 /** One pass with a firewall of its own; returns ms per stage. */
 async function pass(lab: Lab, capture: CaptureFile, rules: string): Promise<number[]> {
   const spent = STAGES.map(() => 0);
-  const world = lab.world(tableBytes(capture.flows), rules, true);
+  const world = lab.world(tableBytes(capture.flows), { rules, tally: true });
   const batches = lab.passing;
   const room = Math.ceil((capture.bytes / capture.packets) * BATCH_PACKETS * 1.05);
   const file = await open(capture.path);

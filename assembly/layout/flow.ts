@@ -58,8 +58,8 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   protonum: u8;
   l3num: u8;
   zone: u16;
-  /** Second for which the entry sits on the timing wheel; its expiry may be later, never earlier. */
-  armed_s: u32; // 40
+  /** Tick (timer.ts; low 32 bits) for which the entry sits on the timing wheel; its expiry may be later, never earlier. */
+  armed: u32; // 40
   /** Address of the entry's place on the timing wheel, 0 if it has none. Links the free list. */
   timer: u32;
   /** Expiry, ns since 1970. Before confirm: the timeout in ns. */

@@ -53,7 +53,7 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   /** The least power of two above `index_count`, less one. */
   index_mask: u32;
   index_max: u32;
-  /** Timing wheel: bucket heads, and the second up to which it was swept. */
+  /** Timing wheel: bucket heads; `wheel_now`: the moment (ns) up to which it was swept last, or is being swept. */
   wheel: u32; // 80
   /** Flow killed by the packet in work: out of the table, but still the packet's until it is judged. */
   dying: u32;
@@ -122,10 +122,11 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   sent: u32; // 256
   sent_end: u32;
   sent_top: u32; // 264
-  /** Records begin at multiples of 8. */
   pad: u32;
+  /** The moment (ns) up to which the timing wheel was swept to the end: `wheel_now`, unless events had no room. */
+  wheel_swept: u64; // 272
 }
-if (offsetof<World>() != 272) ERROR("World is 272 bytes");
+if (offsetof<World>() != 280) ERROR("World is 280 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

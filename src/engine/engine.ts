@@ -37,8 +37,9 @@ export const SHARDS = 4096;
 export const SHARD_TABLE_BYTES = SHARDS + 1;
 /** Bytes of scratch memory that init_instance() wants. */
 export const SCRATCH_BYTES = 576;
-/** Bytes of a timing wheel (assembly/timer.ts). */
-export const WHEEL_BYTES = 4160;
+/** Buckets and bytes of a timing wheel (assembly/timer.ts). */
+export const WHEEL_BUCKETS = 83_200;
+export const WHEEL_BYTES = WHEEL_BUCKETS * 4 + 64;
 
 /** An address as JavaScript counts it: wasm hands out i32. */
 export function unsigned(address: number): number {

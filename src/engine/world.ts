@@ -10,7 +10,7 @@ import type { Host } from '../host.ts';
 import { helperNumber } from '../ruleset/helpers.ts';
 import { type CompiledRuleset, interfaceClass, matchesInterface } from '../ruleset/index.ts';
 import { compileTopology } from '../topology/compile.ts';
-import { WHEEL_BYTES } from './engine.ts';
+import { WHEEL_BUCKETS, WHEEL_BYTES } from './engine.ts';
 import { buildHelping, buildHelps, HELP_BYTES, LANE_EXPECTATIONS_MAX, requireNatTable, usesHelpers } from './help.ts';
 import {
   ACCOUNT,
@@ -74,7 +74,16 @@ export const INTERFACE_TABLE_BYTES = PATTERNS_MAX * INTERFACES_MAX;
 /** Flows whose places on the timing wheel share a TimerChunk. */
 const TIMERS_PER_CHUNK = 14;
 /** Bytes of a table for chunks that are not full, and for rounding. */
-const TABLE_SPARE = (WHEEL_BYTES / 4) * TIMER_CHUNK.size + 4096;
+const TABLE_SPARE = WHEEL_BUCKETS * TIMER_CHUNK.size + 4096;
+
+/**
+ * TimerChunks that so many flows can need: each bucket of the wheel in use may have one with a single flow. The buckets
+ * are those of the wheel and the one that is being swept.
+ */
+function timerChunks(flows: number): number {
+  const buckets = Math.min(flows, WHEEL_BUCKETS + 1);
+  return Math.floor((flows + (TIMERS_PER_CHUNK - 1) * buckets) / TIMERS_PER_CHUNK);
+}
 
 /** Gives a world room for flows of so many bytes, and for their places on the timing wheel. */
 export function buildPool(
@@ -90,9 +99,7 @@ export function buildPool(
   set(WORLD.flows, pool);
   set(WORLD.flows_top, pool);
   set(WORLD.flows_end, pool + flows * flowBytes);
-  // Each bucket of the wheel may have a chunk that is not full.
-  const chunks = Math.ceil(flows / TIMERS_PER_CHUNK) + WHEEL_BYTES / 4;
-  set(WORLD.timers_top, allocator.take(chunks * TIMER_CHUNK.size));
+  set(WORLD.timers_top, allocator.take(timerChunks(flows) * TIMER_CHUNK.size));
 }
 
 /** Gives a world an index that can grow to `buckets`, of which all powers of two up to INDEX_MIN are there at once. */

@@ -2,6 +2,8 @@
 // its timeout was moved before?
 
 import { beforeAll, describe, expect, it } from 'vitest';
+import { Sysctl } from '../../../assembly/vocabulary.ts';
+import { WHEEL_BUCKETS, WHEEL_BYTES } from '../../../src/engine/engine.ts';
 import { Random } from '../../model/random.ts';
 import {
   BUILDS,
@@ -15,8 +17,11 @@ import {
 import { ip, raw, tcp, udp } from '../../support/packets.ts';
 
 const NOW = 1_700_000_000n * SECOND + 123_456_789n;
+const MILLISECOND = 1_000_000n;
 const DAY = 86_400n * SECOND;
 const YEAR = 365n * DAY;
+/** The latest time that a capture can have (assembly/walk.ts). */
+const TIME_MAX = 2n ** 63n - 1n;
 
 const host = (n: number): string => `10.0.${n >> 8}.${n & 255}`;
 const datagram = (n: number, time: bigint): Frame => ({
@@ -39,6 +44,10 @@ describe.each(BUILDS)('%s build', (build) => {
   const open = (sysctls: Partial<Sysctls> = {}, events = 256) => {
     engine.reset();
     return engine.world({ sysctls, events });
+  };
+
+  const setGenericTimeout = (world: TestWorld, seconds: number): void => {
+    engine.view.setUint32(engine.view.getUint32(world.at, true) + Sysctl.GENERIC_TIMEOUT * 4, seconds, true);
   };
 
   it.each([1, 2, 30, 255, 256, 257, 65_535, 65_536, 65_537, 16_777_215, 16_777_216, 21_474_836])(
@@ -157,34 +166,86 @@ describe.each(BUILDS)('%s build', (build) => {
     expect(world.takeEvents().map((event) => event.id)).toEqual(frames.map((_, n) => n + 1));
   });
 
-  it.each([1, 2, 3])(
-    'random timeouts of all scales, random sweeps: each entry dies once, in time (seed %i)',
+  it.each([0n, 1n, 63n, 64n, 4_095n, 4_096n, 262_144n, 16_777_215n, 16_777_216n, 17_000_000n])(
+    'entries of one moment and those %i ns later: each dies when its own has come',
+    (gap) => {
+      const world = open({ GENERIC_TIMEOUT: 10 });
+      const end = NOW + 10n * SECOND;
+      for (let n = 0; n < 40; n++) world.one(generic(n, n < 20 ? NOW : NOW + gap));
+      world.sweep(end - 1n);
+      expect(world.flowCount).toBe(40);
+      world.sweep(end);
+      expect(world.flowCount).toBe(gap === 0n ? 0 : 20);
+      world.sweep(end + gap - 1n);
+      expect(world.flowCount).toBe(gap === 0n ? 0 : 20);
+      world.sweep(end + gap);
+      expect(world.flowCount).toBe(0);
+    },
+  );
+
+  it('no time at all: dead with the sweep of the same moment', () => {
+    const world = open({ GENERIC_TIMEOUT: 5 });
+    world.one(generic(1, NOW));
+    setGenericTimeout(world, 0);
+    world.feed([generic(1, NOW)]);
+    expect(deaths(world)).toEqual([[NOW, 1]]);
+  });
+
+  it('a bucket of its own for each of as many entries as the table has room for, and again when they are refreshed', () => {
+    engine.reset();
+    const world = engine.world({ flows: 2000, sysctls: { GENERIC_TIMEOUT: 200 } });
+    let time = NOW;
+    for (let packet = 0; packet < 6000; packet++, time += 18n * MILLISECOND) world.one(generic(packet % 2000, time));
+    expect(world.flowCount).toBe(2000);
+    engine.checkCanaries();
+    world.sweep(time + 200n * SECOND);
+    expect(world.flowCount).toBe(0);
+  });
+
+  it('the wheel has the size that src/engine knows', () => {
+    const size = (name: string) => (engine.exports[name] as WebAssembly.Global).value;
+    expect([size('WHEEL_BUCKETS'), size('WHEEL_BYTES')]).toEqual([WHEEL_BUCKETS, WHEEL_BYTES]);
+  });
+
+  it.each(Array.from({ length: 12 }, (_, seed) => seed))(
+    'a plain list agrees: entries begun, refreshed, cut short and found dead, time in steps of all scales (seed %i)',
     (seed) => {
       const random = new Random(seed);
-      const world = open();
-      const sysctl = engine.view.getUint32(world.at, true) + 16 * 4;
-      const due = new Map<number, bigint>();
-      let time = NOW;
-      for (let n = 0; n < 600; n++) {
-        const timeout = 1 + random.below(2 ** random.below(25));
-        engine.view.setUint32(sysctl, timeout, true);
-        world.feed([generic(n, time)], { sweep: random.chance(0.5) });
-        due.set(n + 1, time + BigInt(timeout) * SECOND);
-        time += BigInt(random.below(2 ** random.below(31))) * BigInt(random.pick([1, 1000, 100_000]));
-        if (!random.chance(0.6)) continue;
-        world.sweep(time);
-        for (const [at, id] of deaths(world)) {
-          expect(at).toBe(due.get(id));
-          due.delete(id);
-        }
-        expect([...due].filter(([id, at]) => at <= time && id <= n + 1)).toEqual([]);
+      engine.reset();
+      const world = engine.world({ flows: 512, events: random.pick([8, 256]) });
+      const hosts = random.pick([3, 40, 400]);
+      const scale = random.pick([8, 30, 45, 62]);
+      const alive = new Map<number, { id: number; end: bigint }>();
+      let dead: [time: bigint, id: number][] = [];
+      const die = (n: number): void => {
+        const { id, end } = alive.get(n)!;
+        dead.push([end, id]);
+        alive.delete(n);
+      };
+      let time = random.pick([0n, NOW]);
+      for (let packet = 1; packet <= 2500; packet++) {
+        const step = BigInt(Math.floor(2 ** (random.next() * scale))) + BigInt(random.below(64));
+        const end = random.pick([...alive.values()])?.end ?? 0n;
+        const next = random.chance(0.3) ? end + BigInt(random.pick([-1, 0, 1])) : time + step;
+        if (next > time && next <= TIME_MAX) time = next;
+        const n = random.below(hosts);
+        const timeout = random.chance(0.05) ? random.pick([0, 0xffff_ffff]) : random.below(2 ** random.below(33));
+        setGenericTimeout(world, timeout);
+        const sweep = random.chance(0.5);
+        world.feed([generic(n, time)], { sweep });
+
+        const known = alive.get(n);
+        if (known && known.end <= time) die(n);
+        const id = alive.get(n)?.id;
+        const left = BigInt(timeout) * SECOND;
+        alive.set(n, id === undefined ? { id: packet, end: time + (left || 1n) } : { id, end: time + left });
+        if (!sweep) continue;
+        for (const [other, entry] of alive) if (entry.end <= time) die(other);
+        expect(deaths(world).sort(([, a], [, b]) => a - b)).toEqual(dead.sort(([, a], [, b]) => a - b));
+        dead = [];
+        expect(world.flowCount).toBe(alive.size);
       }
-      world.sweep(time + YEAR);
-      for (const [at, id] of deaths(world)) {
-        expect(at).toBe(due.get(id));
-        due.delete(id);
-      }
-      expect(due.size).toBe(0);
+      engine.checkCanaries();
     },
   );
 });

@@ -71,7 +71,7 @@ export function resolve(w: World, p: Packet, known: usize): void {
       return;
     }
     const dir = known ? found_dir() : <u32>Dir.ORIGINAL;
-    if (known && p.protonum == Proto.TCP && tcp_established(w, flow, p, dir)) return attach(p, flow, dir);
+    if (known && !w.trace && tcp_established(w, flow, p, dir)) return attach(p, flow, dir);
     if (w.trace && known) trace_flow(w, flow, 0);
     const answer = track(w, flow, p, dir, known == 0);
     if (w.trace) trace_flow(w, flow, 1);
@@ -247,7 +247,7 @@ function begin_flow(w: World, p: Packet): Flow {
 
 /** Announces what has happened to a confirmed entry since the last time (kernel: nf_ct_deliver_cached_events()). */
 // @ts-ignore: decorator
-@inline function announce(w: World, flow: Flow, p: Packet): void {
+@inline export function announce(w: World, flow: Flow, p: Packet): void {
   const bits: u32 = flow.pending_events;
   if (bits == 0 || flow.status & Status.DYING) return;
   flow.pending_events = 0;

@@ -9,10 +9,10 @@ import { be16 } from "./bytes";
 import { Packet, Record } from "./layout";
 import { transport_fault } from "./packet";
 import { ports_hash } from "./tuple";
-import { Checksums, L3, Proto } from "./vocabulary";
-import { fold, pseudo_sum, sum_bytes } from "./wire/checksum";
+import { Checksums, L3, PacketFlag, Proto } from "./vocabulary";
+import { pseudo_sum, sum_bytes, sums_right } from "./wire/checksum";
 import { LINK_ETHERNET, link_pkttype } from "./wire/ethernet";
-import { TCP_HEADER_MIN, tcp_flags, tcp_header_length } from "./wire/tcp";
+import { is_plain_ack, TCP_HEADER_MIN, tcp_flags, tcp_header_length } from "./wire/tcp";
 
 const ETHERNET_HEADER: u32 = 14;
 const IPV4_HEADER: u32 = 20;
@@ -27,38 +27,44 @@ const FRAGMENT: u32 = 0xff3f;
 export function decode_usual(p: Packet, record: Record, checksums: u32): bool {
   const data: usize = record.data;
   const caplen = record.caplen;
-  if (record.link != LINK_ETHERNET || caplen < ETHERNET_HEADER + IPV4_HEADER + UDP_HEADER) return false;
+  if (record.link != LINK_ETHERNET) return false;
+  if (caplen < ETHERNET_HEADER + IPV4_HEADER + UDP_HEADER) return false;
   if ((load<u32>(data, 12) & 0xffffff) != ETHERTYPE_AND_VERSION) return false;
   const l3 = data + ETHERNET_HEADER;
   const protonum = <u32>load<u8>(l3, 9);
   const tcp = protonum == Proto.TCP;
-  if (!(tcp || protonum == Proto.UDP) || load<u16>(l3, 6) & FRAGMENT) return false;
+  if (!tcp && protonum != Proto.UDP) return false;
+  if (load<u16>(l3, 6) & FRAGMENT) return false;
 
   const length = be16(l3 + 2);
   const l4_len = length - IPV4_HEADER;
   const l4_captured = min(caplen - ETHERNET_HEADER, length) - IPV4_HEADER;
   const l4 = l3 + IPV4_HEADER;
-  if (length < IPV4_HEADER + UDP_HEADER || length + ETHERNET_HEADER + record.fcs > record.len) return false;
+  if (length < IPV4_HEADER + UDP_HEADER) return false;
+  if (length + ETHERNET_HEADER + record.fcs > record.len) return false;
   let check: u32 = 0;
   let flags_byte: u32 = 0;
+  let flags: u32 = 0;
   if (tcp) {
-    if (l4_captured < TCP_HEADER_MIN || tcp_header_length(l4) > l4_captured) return false;
+    if (l4_captured < TCP_HEADER_MIN) return false;
+    const header = tcp_header_length(l4);
+    if (header > l4_captured) return false;
     check = load<u16>(l4, 16);
     flags_byte = tcp_flags(l4);
+    flags = select<u32>(PacketFlag.PLAIN_ACK, 0, <u32>(header >= TCP_HEADER_MIN) & <u32>is_plain_ack(flags_byte));
   } else {
     check = load<u16>(l4, 6);
   }
 
   const source = load<u32>(l3, 12);
   const target = load<u32>(l3, 16);
-  let flags: u32 = 0;
   if (checksums != Checksums.IGNORE) {
     const addresses = <u64>source + target;
-    if (fold(addresses + load<u32>(l3) + load<u32>(l3, 4) + load<u32>(l3, 8)) != 0xffff) return false;
+    if (!sums_right(addresses + load<u32>(l3) + load<u32>(l3, 4) + load<u32>(l3, 8))) return false;
     // A UDP checksum of zero means that there is none.
     if (l4_captured == l4_len && (tcp || check != 0)) {
       const pseudo_header = pseudo_sum(addresses, protonum, l4_len);
-      if (fold(sum_bytes(l4, l4_len) + pseudo_header) != 0xffff) flags = transport_fault(checksums, check, pseudo_header);
+      if (!sums_right(sum_bytes(l4, l4_len) + pseudo_header)) flags |= transport_fault(checksums, check, pseudo_header);
     }
   }
 

@@ -4,7 +4,7 @@
 // place of connection tracking. Each base chain is one function of the emitted rule code.
 
 import { deserves_error, deserves_reset, echo_of, error_for, mark_echo, reject_error, reset_for, routing_error } from "./answer";
-import { attach, bury, confirm, conntrack_in, end_flow, find_live, resolve } from "./conntrack";
+import { announce, bury, confirm, conntrack_in, end_flow, find_live, resolve } from "./conntrack";
 import { fetched_flow, found_dir } from "./flow-table";
 import { help_of, helper_of } from "./help";
 import { help } from "./helper/helper";
@@ -18,7 +18,7 @@ import { note_answer, seen_elsewhere } from "./sight";
 import { tcp_established, tcp_set_closing } from "./track/tcp";
 import { shown_state } from "./track/tracker";
 import {
-  ChainVerdict, CtState, Helper, Hook, L3, PacketFlag, Path, Proto, Reason, RejectWith, Status, StepKind, Verdict,
+  ChainVerdict, CtState, Helper, Hook, L3, PacketFlag, Path, Proto, Reason, RejectWith, Status, StepKind, TcpConntrack, Verdict,
 } from "./vocabulary";
 import { ipv4_options, OptionFault } from "./wire/ip-options";
 
@@ -80,36 +80,52 @@ export function usual_world(w: World): u32 {
   return changetype<Step>(<usize>w.steps + (hook * STEPS_MAX + number) * <u32>offsetof<Step>());
 }
 
+/** Flags that leave a packet usual. */
+const USUAL_FLAGS: u32 = PacketFlag.ARRIVING | PacketFlag.OFFLOADED | PacketFlag.PLAIN_ACK;
+
 /**
- * judge() in a usual world, with a way of its own for what most packets are: forwarded TCP and UDP over IPv4. `place`: as
- * fetched_flow() wants it.
+ * judge() in a usual world, with a way of its own for what most packets are: forwarded TCP and UDP over IPv4, and the
+ * straightest of all for what an established connection sends. `place`: as fetched_flow() wants it.
  */
 export function judge_usual(w: World, p: Packet, chain: u32, place: u32): void {
-  const ported = p.l3num == L3.IPV4 && (p.protonum == Proto.TCP || p.protonum == Proto.UDP);
-  if (!ported || (p.flags & ~PacketFlag.ARRIVING) != 0 || p.l4 == 0 || p.l4_len < 4) return judge(w, p);
+  if (p.flags & ~USUAL_FLAGS || p.l3num != L3.IPV4) return judge(w, p);
+  if (!(p.flags & PacketFlag.PLAIN_ACK)) {
+    if ((p.protonum != Proto.TCP && p.protonum != Proto.UDP) || p.l4 == 0 || p.l4_len < 4) return judge(w, p);
+  }
   route_path(p, w);
   if (p.path != Path.FORWARD) return judge_routed(w, p);
-  filter_rule = NO_RULE;
   let known = fetched_flow(changetype<Tuple>(p), place);
   if (known == 0 || changetype<Flow>(known).expires <= w.now) known = find_live(w, changetype<Tuple>(p), p.hash);
-  if (known != 0 && p.protonum == Proto.TCP && tcp_established(w, changetype<Flow>(known), p, found_dir())) {
-    attach(p, changetype<Flow>(known), found_dir());
+  if (known != 0 && tcp_established(w, changetype<Flow>(known), p, found_dir())) {
+    p.flow = <u32>known;
+    p.dir = <u8>found_dir();
+    p.ct_state = <u8>CtState.ESTABLISHED;
   } else {
     resolve(w, p, known);
     if (p.reason == Reason.TABLE_FULL) return conclude(w, p, drop(p, Reason.TABLE_FULL));
+    known = 0;
   }
+  filter_rule = NO_RULE;
   const reason = route_decide(p, w);
   if (reason != Reason.NONE) return conclude(w, p, turn_away(w, p, reason));
   let verdict: u32 = Verdict.ACCEPT;
-  if (p.path != Path.FORWARD) verdict = run(w, p, Hook.INPUT);
-  else {
+  if (p.path != Path.FORWARD) {
+    verdict = run(w, p, Hook.INPUT);
+  } else {
     p.ttl--;
     if (chain != USUAL_NO_CHAIN) {
       verdict = call_indirect<u32>(chain, changetype<usize>(p), changetype<usize>(w));
       filter_rule = p.rule;
     }
   }
-  conclude(w, p, verdict == Verdict.ACCEPT ? finish(w, p) : verdict);
+  if (known == 0 || verdict != Verdict.ACCEPT) return conclude(w, p, verdict == Verdict.ACCEPT ? finish(w, p) : verdict);
+  // Nothing has begun or ended: what is left of finish() and conclude().
+  const flow = changetype<Flow>(known);
+  announce(w, flow, p);
+  p.verdict = <u8>Verdict.ACCEPT;
+  if (filter_rule != NO_RULE) p.rule = filter_rule;
+  p.tcp_state = <u8>TcpConntrack.ESTABLISHED;
+  show_flow(p, flow);
 }
 
 /** A packet from outside: PREROUTING, the routing decision, then INPUT or FORWARD and POSTROUTING. */
@@ -328,10 +344,16 @@ function reject(w: World, p: Packet): void {
   if (p.flow == 0) return;
   const flow = changetype<Flow>(<usize>p.flow);
   p.tcp_state = shown_state(flow);
+  show_flow(p, flow);
+  if (!(flow.status & Status.CONFIRMED)) p.flow_id = 0;
+  if (w.helping) describe_help(w, flow, p);
+}
+
+// @ts-ignore: decorator
+@inline function show_flow(p: Packet, flow: Flow): void {
   p.status = <u16>(flow.status & ~<u32>(Status.CONFIRMED | Status.SRC_NAT_DONE | Status.DST_NAT_DONE));
   p.ct_mark = flow.mark;
-  p.flow_id = flow.status & Status.CONFIRMED ? flow.id : 0;
-  if (w.helping) describe_help(w, flow, p);
+  p.flow_id = flow.id;
 }
 
 /** An entry whose life a helper has ended is not there any more for another packet of the same moment, nor what it expects. */

@@ -10,7 +10,7 @@ import { Packet, Record, Tuple } from "./layout";
 import { UDPLITE_HEADER, udplite_coverage } from "./track/udplite";
 import { has_ports, tuple_hash, tuple_invert } from "./tuple";
 import { Checksums, L3, PacketFlag, Proto, Reason, Verdict } from "./vocabulary";
-import { fold, pseudo_sum, sum_bytes } from "./wire/checksum";
+import { fold, pseudo_sum, sum_bytes, sums_right } from "./wire/checksum";
 import {
   ETHERTYPE_CUT, ETHERTYPE_IPV4, ETHERTYPE_IPV6, ETHERTYPE_NO_LINK, LINK_ETHERNET, link_payload, link_pkttype,
 } from "./wire/ethernet";
@@ -18,7 +18,7 @@ import { gre_call_id, gre_has_tuple, gre_tuple_bytes } from "./wire/gre";
 import { ICMP_HEADER, ICMPV6_REDIRECT, icmp_is_error, icmpv6_is_error } from "./wire/icmp";
 import { HOP_BY_HOP_FAULT, HOP_BY_HOP_FINE, hop_by_hop } from "./wire/ip-options";
 import { SCTP_HEADER, sctp_checksum_right, sctp_chunks_captured } from "./wire/sctp";
-import { TCP_HEADER_MIN, tcp_flags, tcp_header_length } from "./wire/tcp";
+import { is_plain_ack, TCP_HEADER_MIN, tcp_flags, tcp_header_length } from "./wire/tcp";
 
 const IPV4_HEADER: u32 = 20;
 const IPV6_HEADER: u32 = 40;
@@ -91,7 +91,7 @@ export function decode_ipv4(p: Packet, l3: usize, captured: u32, wire: u32, chec
   const header = (version_ihl & 15) << 2;
   if (version_ihl >> 4 != 4 || header < IPV4_HEADER || header > wire) return Reason.BAD_IP_HEADER;
   if (header > captured) return Reason.CUT_SHORT;
-  if (checksums != Checksums.IGNORE && fold(header_sum(l3, header)) != 0xffff) {
+  if (checksums != Checksums.IGNORE && !sums_right(header_sum(l3, header))) {
     if (checksums != Checksums.AUTO || load<u16>(l3, 10) != 0) return Reason.BAD_IP_CHECKSUM;
     p.flags |= <u16>PacketFlag.OFFLOADED;
   }
@@ -229,6 +229,7 @@ function decode_transport(p: Packet, checksums: u32): Reason {
         const header = tcp_header_length(l4);
         if (header <= p.l4_len && header > p.l4_captured) return Reason.CUT_SHORT;
         p.tcp_flags = <u8>tcp_flags(l4);
+        if (header >= TCP_HEADER_MIN && header <= p.l4_len && is_plain_ack(p.tcp_flags)) p.flags |= <u16>PacketFlag.PLAIN_ACK;
       }
       return with_ports(p, l4, checksums, load<u16>(l4, 16), 18);
     }
@@ -292,7 +293,7 @@ function decode_udplite(p: Packet, l4: usize, checksums: u32): Reason {
   const coverage: u32 = p.l4_len < UDPLITE_HEADER ? 0 : udplite_coverage(l4, p.l4_len);
   if (checksums == Checksums.IGNORE || coverage == 0 || coverage > p.l4_captured) return Reason.NONE;
   const pseudo_header = pseudo_sum(sum_bytes(changetype<usize>(p), 32), Proto.UDP, p.l4_len);
-  if (fold(sum_bytes(l4, coverage) + pseudo_header) != 0xffff) p.flags |= <u16>PacketFlag.BAD_CHECKSUM;
+  if (!sums_right(sum_bytes(l4, coverage) + pseudo_header)) p.flags |= <u16>PacketFlag.BAD_CHECKSUM;
   return Reason.NONE;
 }
 
@@ -435,7 +436,7 @@ function pseudo(p: Packet): u64 {
 
 /** Sets BAD_CHECKSUM, or OFFLOADED where the field holds what a host leaves for its card to complete. */
 function verify(p: Packet, checksums: u32, check: u32, pseudo_header: u64): void {
-  if (fold(sum_bytes(p.l4, p.l4_len) + pseudo_header) == 0xffff) return;
+  if (sums_right(sum_bytes(p.l4, p.l4_len) + pseudo_header)) return;
   p.flags |= <u16>transport_fault(checksums, check, pseudo_header);
 }
 
@@ -452,8 +453,8 @@ export function transport_fault(checksums: u32, check: u32, pseudo_header: u64):
 function sums_to_nothing(p: Packet): bool {
   if (p.l4_captured < p.l4_len) return true;
   const payload = sum_bytes(p.l4, p.l4_len);
-  if (p.l3num == L3.IPV6 || p.protonum == Proto.TCP || p.protonum == Proto.UDP) return fold(payload + pseudo(p)) == 0xffff;
-  return payload == 0 || fold(payload) == 0xffff;
+  if (p.l3num == L3.IPV6 || p.protonum == Proto.TCP || p.protonum == Proto.UDP) return sums_right(payload + pseudo(p));
+  return payload == 0 || sums_right(payload);
 }
 
 /**

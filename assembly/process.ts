@@ -94,6 +94,7 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
   const logs_room = w.logs_reserve * <u32>offsetof<LogRecord>();
   const usual = usual_world(w);
   const helping = w.helping != 0;
+  const careful = (w.events | logs_room | w.sent | w.limits | w.helping | w.trace_area) != 0;
   let fetching = from;
   let fetched = from;
   for (let i = from; i < length; i++) {
@@ -102,18 +103,20 @@ export function track_queue(world: usize, packets: usize, queue: usize, from: u3
       fetched = min(i + FETCH, length);
       fetch_lines(w, packets, queue, i, fetched);
     }
-    if (w.events && w.events_end - w.events_top < events_room) return i;
-    if (w.logs_end - w.logs_top < logs_room) return i;
-    if (w.sent && w.sent_end - w.sent_top < SENT_ROOM) return i;
     const index = <u32>load<u16>(queue + <usize>i * 2);
     const p = changetype<Packet>(packets + <usize>index * PACKET);
     w.number = base + index;
     w.now = p.clock;
     w.event_sequence = 0;
-    // Entries whose time has come do not count against the limit.
-    if (w.limits && table_is_full(w) && !sweep(w, w.now)) return i;
-    if (helping && expectations_may_run_out(w) && !sweep_expectations(w, w.now)) return i;
-    w.trace = w.number == w.trace_number ? w.trace_area : 0;
+    if (careful) {
+      if (w.events && w.events_end - w.events_top < events_room) return i;
+      if (w.logs_end - w.logs_top < logs_room) return i;
+      if (w.sent && w.sent_end - w.sent_top < SENT_ROOM) return i;
+      // Entries whose time has come do not count against the limit.
+      if (w.limits && table_is_full(w) && !sweep(w, w.now)) return i;
+      if (helping && expectations_may_run_out(w) && !sweep_expectations(w, w.now)) return i;
+      w.trace = w.number == w.trace_number ? w.trace_area : 0;
+    }
     if (p.reason != Reason.EGRESS_COPY) {
       if (usual == USUAL_NEVER) judge(w, p);
       else judge_usual(w, p, usual, i - fetching);

@@ -65,12 +65,14 @@ function lookup6(w: World, hi: u64, lo: u64): u32 {
 }
 
 /** Sets path, iif and oif as far as they are known before the first hook. Expects the capture's interface in p.iif. */
-export function route_path(p: Packet, w: World): void {
+// @ts-ignore: decorator
+@inline export function route_path(p: Packet, w: World): void {
   p.oif = 0;
-  if (!w.topology) {
-    p.path = <u8>Path.FORWARD;
-    return;
-  }
+  p.path = <u8>Path.FORWARD;
+  if (w.topology) find_path(p, w);
+}
+
+function find_path(p: Packet, w: World): void {
   const source = route_lookup(w, p.l3num, changetype<usize>(p));
   if ((source >> 16 == AddrType.LOCAL && !strays(p, source & 0xffff)) || is_nameless(p)) {
     // The capture's interface is the one it left by: a hint where the destination does not say (multicast).
@@ -127,7 +129,13 @@ export function route_echoes(p: Packet, w: World): bool {
 }
 
 /** Routes a packet: sets path and oif for good. NONE if it goes on to the next hook, else why it is dropped. */
-export function route_decide(p: Packet, w: World): Reason {
+// @ts-ignore: decorator
+@inline export function route_decide(p: Packet, w: World): Reason {
+  if (!w.topology && p.path == Path.FORWARD && p.l3num == L3.IPV4) return p.ttl <= 1 ? Reason.TTL_EXCEEDED : Reason.NONE;
+  return decide(p, w);
+}
+
+function decide(p: Packet, w: World): Reason {
   if (!w.topology) {
     // The host's own answers go back to where the packet came from, but for link-local neighbours: nothing says that the
     // host has an address on their link.

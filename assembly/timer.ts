@@ -52,9 +52,8 @@ export function arm(w: World, flow: Flow, look: u64): void {
 /** Gives a confirmed entry another expiry. Later ones wait for the sweep; earlier ones move to their bucket at once. */
 // @ts-ignore: decorator
 @inline export function set_expiry(w: World, flow: Flow, expires: u64): void {
-  const earlier = expires < flow.expires;
   flow.expires = expires;
-  if (earlier && flow.timer && expires < <u64>flow.armed_s * SECOND) {
+  if (expires < <u64>flow.armed_s * SECOND && flow.timer) {
     disarm(w, flow);
     arm(w, flow, flow.expires);
   }

@@ -255,6 +255,8 @@ export enum PacketFlag {
   /** The capture shows the packet where it came to the host, or where it left the host (assembly/sight.ts). */
   ARRIVING = 8192,
   LEAVING = 16384,
+  /** TCP whose header is whole and has ACK, but neither SYN, FIN nor RST. */
+  PLAIN_ACK = 32768,
 }
 
 /** Targets of the nat table. */

@@ -239,8 +239,8 @@ function outside(p: Packet, w: World, sender: Peer, reason: Reason, value: u32):
 }
 
 /**
- * tcp_in_window() for an ACK without SYN, FIN and RST, between peers that have both announced a window. False if it is not
- * in window: then nothing was changed.
+ * tcp_in_window() for an ACK without SYN, FIN and RST. False if it is not in window, or if one of the peers has not
+ * announced a window yet: then nothing was changed.
  */
 // @ts-ignore: decorator
 @inline export function ack_in_window(flow: Flow, dir: u32, p: Packet): bool {
@@ -255,7 +255,8 @@ function outside(p: Packet, w: World, sender: Peer, reason: Reason, value: u32):
   const stamped = header == 32 && load<u32>(l4, TCP_HEADER_MIN) == TCPOPT_ALIGNED_TIMESTAMP;
   const sack = header == TCP_HEADER_MIN || stamped || !(receiver.flags & PeerFlag.SACK_PERM) ? ack : highest_sack(p, ack);
   const reach = max(sender.td_maxwin, MAXACKWINDOW_MIN);
-  const inside = <u32>before(seq, sender.td_maxend + 1) & <u32>before(sack, receiver.td_end + 1) &
+  const announced = <u32>(sender.td_maxwin != 0) & <u32>(receiver.td_maxwin != 0);
+  const inside = announced & <u32>before(seq, sender.td_maxend + 1) & <u32>before(sack, receiver.td_end + 1) &
     <u32>after(end, sender.td_end - receiver.td_maxwin - 1) & <u32>after(sack, receiver.td_end - reach - 1);
   if (!inside) return false;
   take_segment(sender, receiver, ack, sack, end, win << sender.td_scale, true);
@@ -263,19 +264,19 @@ function outside(p: Packet, w: World, sender: Peer, reason: Reason, value: u32):
   return true;
 }
 
-/** Identical ACK-class segments in a row: one side sends again and again without being heard. */
+/**
+ * Identical ACK-class segments in a row: one side sends again and again without being heard. Who sent last is a coin's toss, so
+ * nothing branches on it.
+ */
 // @ts-ignore: decorator
 @inline function count_retransmission(flow: Flow, dir: u32, seq: u32, ack: u32, end: u32, win: u32): void {
-  if (flow.last_dir == dir && flow.last_seq == seq && flow.last_ack == ack && flow.last_end == end && flow.last_win == win) {
-    flow.retrans++;
-    return;
-  }
+  const other = (flow.last_dir ^ dir) | (flow.last_seq ^ seq) | (flow.last_ack ^ ack) | (flow.last_end ^ end) | (flow.last_win ^ win);
+  flow.retrans = <u8>select<u32>(0, flow.retrans + 1, other);
   flow.last_dir = <u8>dir;
   flow.last_seq = seq;
   flow.last_ack = ack;
   flow.last_end = end;
   flow.last_win = <u16>win;
-  flow.retrans = 0;
 }
 
 /** Out of window, but only in ways that are let through: too far by less than a window, or old. */

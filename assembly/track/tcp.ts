@@ -107,24 +107,28 @@ const REPLY: u32 = 1;
   return commit(w, flow, p, dir, index, old_state, new_state);
 }
 
+/** State and status of an entry as they lie in its word at `tcp_state`. */
+// @ts-ignore: decorator
+@inline function state_word(state: u32, status: u32): u32 {
+  return state | (status << 16);
+}
+
 const ANSWERED: u32 = Status.SEEN_REPLY | Status.ASSURED;
-const USUAL_MASK: u32 = ANSWERED | Status.SEQ_ADJUST;
 
 /**
  * tcp_packet() for what nearly every packet is: an ACK in window, SYN, FIN and RST aside, of an assured connection in
  * ESTABLISHED that no helper rewrites. It stays there, so neither table nor exceptions nor events play a part. False if the
  * packet is anything else: then nothing was changed, and tcp_packet() has to look at it.
  */
-export function tcp_established(w: World, flow: Flow, p: Packet, dir: u32): bool {
-  if (flow.tcp_state != TcpConntrack.ESTABLISHED || (flow.status & USUAL_MASK) != ANSWERED || w.trace) return false;
-  if ((p.tcp_flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) != TCP_ACK || p.flags & PacketFlag.BAD_CHECKSUM) return false;
-  if (p.l4_len < TCP_HEADER_MIN) return false;
-  const header = tcp_header_length(p.l4);
-  if (header < TCP_HEADER_MIN || header > p.l4_len) return false;
-  if (flow.peer(0).td_maxwin == 0 || flow.peer(1).td_maxwin == 0 || !ack_in_window(flow, dir, p)) return false;
+// @ts-ignore: decorator
+@inline export function tcp_established(w: World, flow: Flow, p: Packet, dir: u32): bool {
+  if ((p.flags & (PacketFlag.PLAIN_ACK | PacketFlag.BAD_CHECKSUM)) != PacketFlag.PLAIN_ACK) return false;
+  const word = load<u32>(changetype<usize>(flow), offsetof<Flow>("tcp_state"));
+  const mask = state_word(0xff, ANSWERED | Status.SEQ_ADJUST);
+  if ((word & mask) != state_word(TcpConntrack.ESTABLISHED, ANSWERED)) return false;
+  if (!ack_in_window(flow, dir, p)) return false;
   p.tcp_before = <u8>TcpConntrack.ESTABLISHED;
   flow.last_index = <u8>TcpFlagClass.ACK;
-  flow.last_dir = <u8>dir;
   refresh(w, flow, p, dir, <u64>choose_timeout(w, flow, TcpFlagClass.ACK, TcpConntrack.ESTABLISHED) * SECOND);
   return true;
 }
@@ -338,9 +342,10 @@ function cut_timeout(w: World, flow: Flow, dir: u32, index: u32): void {
   const unacknowledged = sysctl(w, Sysctl.TCP_TIMEOUT_UNACKNOWLEDGED);
   if (flow.retrans >= sysctl(w, Sysctl.TCP_MAX_RETRANS) && timeout > retrans) return retrans;
   if (index == TcpFlagClass.RST) return sysctl(w, Sysctl.TCP_TIMEOUT_CLOSE);
-  if ((flow.peer(0).flags | flow.peer(1).flags) & PeerFlag.DATA_UNACKNOWLEDGED && timeout > unacknowledged) return unacknowledged;
-  if (flow.last_win == 0 && timeout > retrans) return retrans;
-  return timeout;
+  // Every other segment has data to acknowledge, which no branch could guess.
+  const waits = ((flow.peer(0).flags | flow.peer(1).flags) & PeerFlag.DATA_UNACKNOWLEDGED) != 0;
+  const otherwise = flow.last_win == 0 && timeout > retrans ? retrans : timeout;
+  return select(unacknowledged, otherwise, <u32>waits & <u32>(timeout > unacknowledged));
 }
 
 /** REJECT --reject-with tcp-reset closes the connection it answers (kernel: nf_conntrack_tcp_set_closing()). */

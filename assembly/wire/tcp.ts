@@ -27,6 +27,11 @@ export const TCP_HEADER_MIN: u32 = 20;
 @inline export function tcp_flags(l4: usize): u32 {
   return load<u8>(l4, 13);
 }
+/** Do these flags say ACK, and neither SYN, FIN nor RST? */
+// @ts-ignore: decorator
+@inline export function is_plain_ack(flags: u32): bool {
+  return (flags & (TCP_SYN | TCP_FIN | TCP_RST | TCP_ACK)) == TCP_ACK;
+}
 /** Window as it stands in the header, unscaled. */
 // @ts-ignore: decorator
 @inline export function tcp_window(l4: usize): u32 {

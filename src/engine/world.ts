@@ -56,7 +56,7 @@ const STEP_KINDS: Readonly<Record<string, StepKind>> = {
 const TRACE_RECORDS = 65536;
 /** Buckets that an index begins with (a power of two); values for each when it grows; one overflow bucket for so many. */
 const INDEX_MIN = 1 << 10;
-const BUCKET_LOAD = 4;
+export const BUCKET_LOAD = 4;
 const BUCKETS_PER_OVERFLOW = 4;
 
 export interface WorldPlan {

@@ -52,7 +52,8 @@ export class Lane {
   private readonly view: DataView;
   private readonly control: number;
   private readonly worlds: number[];
-  private tracked = 0;
+  /** Batches tracked. */
+  tracked = 0;
 
   constructor(
     private readonly plan: LanePlan,

@@ -1,5 +1,7 @@
 // The lanes of a run, seen from the main thread: inside it (one lane) or in piscina workers (lane-pool.ts).
 
+import { availableParallelism } from 'node:os';
+import { FirstTouch } from './first-touch.ts';
 import { type Chunk, Lane, type LanePlan } from './lane.ts';
 
 /** How the main thread drives lanes. */
@@ -46,24 +48,34 @@ export class ChunkStore {
 class OneLane implements Lanes {
   private readonly store = new ChunkStore();
   private readonly lane: Lane;
+  private readonly firstTouch: FirstTouch;
 
   constructor(plan: LanePlan) {
     this.lane = new Lane(plan, 0, (chunk) => this.store.add(chunk));
+    // A single core has nobody to do it meanwhile.
+    this.firstTouch = new FirstTouch(plan.memory, availableParallelism() > 1 ? plan.worlds[0]! : []);
   }
 
   published(): void {
-    while (this.lane.step());
+    while (this.firstTouch.leavesRoom() && this.lane.step()) this.firstTouch.goAhead();
   }
 
-  isTracked(): boolean {
-    return true;
+  isTracked(number: number): boolean {
+    return this.lane.tracked > number;
   }
 
-  async tracked(): Promise<void> {}
+  async tracked(number: number): Promise<void> {
+    while (!this.isTracked(number)) {
+      await this.firstTouch.room();
+      this.published();
+    }
+  }
 
   async chunks(batch: number): Promise<Chunk[]> {
     return this.store.take(batch);
   }
 
-  async close(): Promise<void> {}
+  async close(): Promise<void> {
+    await this.firstTouch.close();
+  }
 }

@@ -100,12 +100,15 @@ export interface Ring {
   places: BatchPlace[];
 }
 
-/** Batches that the ring holds. */
+/**
+ * Batches that the ring holds. One lane alone tracks one while the next is read; more would only be more memory to go through.
+ * Others can be two batches away from the slowest.
+ */
 export function placesFor(lanes: number): number {
-  return Math.max(3, Math.min(16, lanes * 2 + 2));
+  return lanes === 1 ? 2 : Math.min(16, lanes * 2 + 2);
 }
 
-/** Lays out the ring: enough places that every lane can be two batches away from the slowest. */
+/** Lays out the ring. */
 export function layOutRing(
   allocator: Allocator,
   lanes: number,

@@ -121,9 +121,13 @@ class Emitter {
   ): void {
     const fields = new Fields(this.options.interfaceTable, chain.family);
     const code = new Code();
-    const writer = new RuleWriter(code, fields, ending, this.functions);
     code.block();
-    for (const rule of rules) writer.rule(rule);
+    for (const rule of rules) {
+      // Most packets of a stateful ruleset end at its first rules: what later ones test is not loaded for them.
+      const own = new Code();
+      new RuleWriter(own, fields, ending, this.functions).rule(rule);
+      code.append(fields.prologue()).append(own);
+    }
     for (const part of parts) {
       const verdict = fields.scratch(I32);
       code.get(P).get(W).call(part).tee(verdict).if();
@@ -132,7 +136,7 @@ class Emitter {
     }
     code.op('end');
     this.end(chain, ending, code);
-    this.module.define(index, CHAIN_TYPE, fields.locals, fields.prologue().append(code), name);
+    this.module.define(index, CHAIN_TYPE, fields.locals, code, name);
   }
 
   /** What happens when no rule decided: the policy, or the caller goes on. */

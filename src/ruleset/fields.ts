@@ -1,7 +1,7 @@
 // How is a field of the packet or its connection read, and a cheap test of it written, in WebAssembly?
 //
-// What a function reads of the packet, and rules cannot change, is loaded once into a local (the prologue). Marks and
-// the ct state can change on the way and are loaded where they are tested. A connection that is not there reads as
+// What a function reads of the packet, and rules cannot change, is loaded once into a local, before the first rule that
+// tests it. Marks and the ct state can change on the way and are loaded where they are tested. A connection that is not there reads as
 // whatever lies at the bottom of memory, harmlessly: the test's `absent` decides then.
 import { PacketFlag, Status } from '../../assembly/vocabulary.ts';
 import { FLOW, INTERFACES_MAX, PACKET } from '../engine/layout.ts';
@@ -20,7 +20,7 @@ export class Fields {
   /** Types of the locals behind the parameters; grows while the function is written. */
   readonly locals: ValueType[] = [];
   private readonly cached = new Map<string, number>();
-  private readonly loads = new Code();
+  private loads = new Code();
 
   constructor(
     private readonly interfaceTable: number,
@@ -29,9 +29,11 @@ export class Fields {
     private readonly parameters = 2,
   ) {}
 
-  /** The code that fills the locals. To be put before the function's own code, once that is complete. */
+  /** The code that fills the locals that are new since the last call. To be put before the code that was written meanwhile. */
   prologue(): Code {
-    return new Code().append(this.loads);
+    const { loads } = this;
+    this.loads = new Code();
+    return loads;
   }
 
   /** A local for an intermediate value, one per type: its value lasts until the next use. */

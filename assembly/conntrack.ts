@@ -94,7 +94,7 @@ export function resolve(w: World, p: Packet, known: usize): void {
 }
 
 // @ts-ignore: decorator
-@inline export function attach(p: Packet, flow: Flow, dir: u32): void {
+@inline function attach(p: Packet, flow: Flow, dir: u32): void {
   p.flow = <u32>changetype<usize>(flow);
   p.dir = <u8>dir;
   if (dir == Dir.REPLY || flow.status & Status.SEEN_REPLY) p.ct_state = <u8>CtState.ESTABLISHED;

@@ -349,6 +349,7 @@ function reject(w: World, p: Packet): void {
   if (w.helping) describe_help(w, flow, p);
 }
 
+/** What a packet shows of a confirmed entry. */
 // @ts-ignore: decorator
 @inline function show_flow(p: Packet, flow: Flow): void {
   p.status = <u16>(flow.status & ~<u32>(Status.CONFIRMED | Status.SRC_NAT_DONE | Status.DST_NAT_DONE));

@@ -12,7 +12,7 @@
 // The wheel only has to find entries whose time has come; the moment that is reported is the entry's own exact expiry
 // (Flow.expires), and events are put in order of time afterwards. A refreshed entry stays in its bucket: when the bucket
 // is swept, entries that are not due yet are armed again. A bucket is swept once, when its time has begun, and what it
-// holds is gone then or in buckets to come: so no sweep looks at an entry for nothing, however many follow each other.
+// holds is gone then or in buckets to come: so no sweep looks at an entry twice, however many follow each other.
 //
 // Most entries come straight to level 4, whose buckets are so narrow that a flood of 200,000 connections per second puts
 // 3,400 into one; those of level 5 hold what is idle and lives for days, and are narrow enough to be moved at once. The
@@ -65,7 +65,8 @@ export function arm_first(w: World, flow: Flow): void {
 
 /**
  * When an entry that is not due is looked at again: at its expiry. A TCP connection that had traffic since the last look is
- * looked at sooner, for its timeout falls to minutes whenever data waits to be acknowledged, and each time it would move.
+ * looked at sooner, for its timeout falls to minutes whenever data waits to be acknowledged, and each time it would move. It is
+ * told by the time it has left; another protocol's entry with as much is only looked at sooner than it need be.
  */
 // @ts-ignore: decorator
 @inline function next_look(w: World, flow: Flow, now: u64): u64 {

@@ -13,11 +13,11 @@ const CAPLEN_MAX: u32 = 0x40000;
 /** Length of one packet block, at most: the largest packet and as much again for options. */
 const PACKET_BLOCK_MAX: u32 = 0x80000;
 /** The latest time there is, 2262-04-11: adding a timeout of 2^32 s does not wrap. */
+const TS_MAX: u64 = 0x7fff_ffff_ffff_ffff;
+const SECOND: u64 = 1_000_000_000;
 /** Behind a packet longer than this, no processor guesses where the next header lies: so many bytes are touched ahead of it. */
 const LONG: u32 = 256;
 const AHEAD: u32 = 1024;
-const TS_MAX: u64 = 0x7fff_ffff_ffff_ffff;
-const SECOND: u64 = 1_000_000_000;
 
 // Source: one open capture (96 bytes)
 @unmanaged class Source {
@@ -88,7 +88,8 @@ if (offsetof<Interface>("unit") != 40 || offsetof<Interface>("known") != 52) ERR
   /** Where packets are copied to and the end of that area; 0: they stay where they are. */
   copy: u32;
   copy_end: u32;
-  pad: u64;
+  /** What touch() read. */
+  touched: u64;
 }
 if (offsetof<Run>() != 32) ERROR("Run is 32 bytes");
 
@@ -148,19 +149,16 @@ type BigEndian = i8;
   }
 }
 
-/** What touch() has read: kept, so that the optimiser keeps the loads. */
-let touched: u64 = 0;
-
 /**
  * Asks for the cache lines from `from` to `end`, one after the other, before the headers among them are followed from one to
- * the next. Returns where it stopped.
+ * the next. Returns where it stopped. What was read is stored, so that the optimiser keeps the loads.
  */
 // @ts-ignore: decorator
-@inline function touch(from: u32, end: u32): u32 {
+@inline function touch(run: Run, from: u32, end: u32): u32 {
   let seen: u64 = 0;
   let at = from;
   for (; at + 8 <= end; at += 64) seen ^= load<u64>(at);
-  touched = seen;
+  run.touched = seen;
   return at;
 }
 
@@ -271,7 +269,10 @@ function walkPcap<Order>(source: Source, run: Run, records: u32, max: u32, bound
       data = copy;
       copy += (caplen + 15) & ~15;
     }
-    if (caplen > LONG) ahead = touch(ahead < position ? position : ahead, min(position + caplen + AHEAD, end));
+    // Merged captures take turns, and copying touches enough.
+    if (caplen > LONG && copy == 0) {
+      ahead = touch(run, ahead < position ? position : ahead, min(position + caplen + AHEAD, end));
+    }
     if (ts > clock) clock = ts;
     if (ts < earliest) earliest = ts;
     if (ts > latest) latest = ts;
@@ -417,7 +418,9 @@ function walkPcapng<Order>(source: Source, run: Run, records: u32, max: u32, bou
       data = copy;
       copy += (caplen + 15) & ~15;
     }
-    if (length > LONG) ahead = touch(ahead < position ? position : ahead, min(position + length + AHEAD, end));
+    if (length > LONG && copy == 0) {
+      ahead = touch(run, ahead < position ? position : ahead, min(position + length + AHEAD, end));
+    }
     if (ts > clock) clock = ts;
     if (ts < earliest) earliest = ts;
     if (ts > latest) latest = ts;

@@ -392,7 +392,10 @@ class Replay {
     this.first = first;
     const { until } = this.options;
     if (until) this.until = 'at' in until ? until.at : first + until.afterFirst;
-    for (const image of this.images) preloadTable(image, this.engine, this.plan, first);
+    for (const image of this.images) {
+      image.begin(first);
+      preloadTable(image, this.engine, this.plan, first);
+    }
   }
 
   /** Packets of the batch that are not later than `until`. */

@@ -126,6 +126,7 @@ if (offsetof<Flow>("last_wscale") != 64 + offsetof<Peer>("pad")) ERROR("Flow.las
 if (offsetof<Flow>("retrans") != 64 + 20 + offsetof<Peer>("pad")) ERROR("Flow.retrans lies behind the second peer's fields");
 if (offsetof<Flow>("udp_stream_after") != 64) ERROR("Flow line 1 starts with the peers");
 if (offsetof<Flow>("reply_src_lo") != 128) ERROR("Flow line 2 starts with the reply tuple");
+if (offsetof<Flow>("status") != offsetof<Flow>("tcp_state") + 2) ERROR("State and status are read as one word (track/tcp.ts)");
 /** Bytes of a flow without line 2. */
 export const FLOW_SHORT: u32 = 128;
 

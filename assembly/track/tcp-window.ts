@@ -270,7 +270,8 @@ function outside(p: Packet, w: World, sender: Peer, reason: Reason, value: u32):
  */
 // @ts-ignore: decorator
 @inline function count_retransmission(flow: Flow, dir: u32, seq: u32, ack: u32, end: u32, win: u32): void {
-  const other = (flow.last_dir ^ dir) | (flow.last_seq ^ seq) | (flow.last_ack ^ ack) | (flow.last_end ^ end) | (flow.last_win ^ win);
+  const sent = (flow.last_seq ^ seq) | (flow.last_end ^ end);
+  const other = (flow.last_dir ^ dir) | sent | (flow.last_ack ^ ack) | (flow.last_win ^ win);
   flow.retrans = <u8>select<u32>(0, flow.retrans + 1, other);
   flow.last_dir = <u8>dir;
   flow.last_seq = seq;

@@ -6,8 +6,8 @@
 import { bswap16 } from "../bytes";
 
 /**
- * One's complement sum of `length` bytes, not folded to 16 bits yet (a 64-bit accumulator). At most 256 KiB, and 31 bytes
- * behind them are read, too, though not counted.
+ * One's complement sum of `length` bytes, not folded to 16 bits yet (a 64-bit accumulator). At most 256 KiB, and 32 bytes
+ * behind them may be read, too, though not counted.
  */
 export function sum_bytes(at: usize, length: u32): u64 {
   // Each 32-bit lane takes two 16-bit words of every vector: 2^15 vectors before it could overflow.

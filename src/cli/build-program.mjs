@@ -10,9 +10,6 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const folder = `${root}build/program`;
 const require = createRequire(`${folder}/main.js`);
 
-/** Packages that become part of the program, under licences that go with it. */
-const INCLUDED = ['commander', 'picocolors', 'piscina'];
-
 /** What is loaded when something of it is first used: it takes a millisecond or two, and not every run needs it. */
 const LATE = ['node:child_process', 'node:fs/promises', 'node:worker_threads', 'node:zlib', 'cli-progress'];
 
@@ -35,7 +32,7 @@ function isStandIn(id) {
 const common = { cwd: root, platform: 'node', logLevel: 'warn' };
 const output = { dir: folder, format: 'cjs', minify: { compress: true, mangle: false } };
 
-await build({
+const program = await build({
   ...common,
   input: { program: 'src/cli/main.ts' },
   external: (id, importer) => isStandIn(importer) || (id.startsWith('node:') && !LATE.includes(id)),
@@ -49,27 +46,33 @@ await build({
   },
 });
 // Piscina starts the worker.js that lies beside it, which loads lane.js.
-await build({
+const worker = await build({
   ...common,
   input: { lane: 'src/pool/worker.ts', worker: 'node_modules/piscina/dist/worker.js' },
   external: /^(node:|@napi-rs)/,
   output,
 });
 copyFileSync(`${root}src/cli/launch.cjs`, `${folder}/main.js`);
-const licences = INCLUDED.map((name) => `${name}\n\n${readFileSync(`${root}node_modules/${name}/LICENSE`, 'utf8')}`);
+
+// Packages that have become part of it have licences that go with it.
+const modules = [program, worker].flatMap(({ output }) => output).flatMap(({ moduleIds }) => moduleIds ?? []);
+const packages = modules.flatMap((id) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(id)?.[1] ?? []);
+const licences = [...new Set(packages)]
+  .sort()
+  .map((name) => `${name}\n\n${readFileSync(`${root}node_modules/${name}/LICENSE`, 'utf8')}`);
 writeFileSync(`${folder}/LICENSES`, licences.join('\n'));
 writeFileSync(`${folder}/package.json`, '{ "type": "commonjs" }\n');
 
 // The cache holds what V8 has compiled so far: here, what a replay needs.
 const script = new Script(readFileSync(`${folder}/program.js`, 'utf8'), { filename: `${folder}/program.js` });
-const program = {};
-script.runInThisContext()(program, require, `${folder}/main.js`, folder);
+const exported = {};
+script.runInThisContext()(exported, require, `${folder}/main.js`, folder);
 const capture = `${root}captures/dns.pcap`;
 for (const options of [
   ['--host', `${root}captures/demo-host-new`],
   ['--workers', '2'],
 ]) {
-  const code = await program.main(['replay', '--quiet', ...options, capture]);
+  const code = await exported.main(['replay', '--quiet', ...options, capture]);
   if (code !== 0) throw new Error('the program that was built does not work');
 }
-writeFileSync(`${folder}/program.cache`, script.createCachedData());
+writeFileSync(`${folder}/program-${process.version}-${process.arch}.cache`, script.createCachedData());

@@ -30,8 +30,6 @@ export function preloadTable(image: WorldImage, engine: EngineExports, plan: Lan
     view.setBigUint64(template + FLOW.expires, start + BigInt(entry.timeout) * SECOND, true);
     view.setBigInt64(template + FLOW.id, BigInt(-1 - index), true);
     const world = image.lanes[engine.lane_of_tuple(plan.shards, template)]!;
-    view.setBigUint64(world + WORLD.wheel_now, start, true);
-    view.setBigUint64(world + WORLD.wheel_swept, start, true);
     if (!engine.preload_flow(world, template, entry.helper ?? Helper.NONE)) {
       throw new EngineError('table-full', `the host's conntrack table does not fit into memory (entry ${index + 1})`);
     }

@@ -266,6 +266,14 @@ export class WorldImage {
     }
   }
 
+  /** Time begins (ns since 1970): nothing was due before. */
+  begin(first: bigint): void {
+    for (const world of this.lanes) {
+      this.view.setBigUint64(world + WORLD.wheel_now, first, true);
+      this.view.setBigUint64(world + WORLD.wheel_swept, first, true);
+    }
+  }
+
   /** Can an entry's reply tuple be something else than the inverse of its original one, or is it looked at by rules? */
   private needsReplyTuples(translates: boolean): boolean {
     const { rules, host } = this.plan;

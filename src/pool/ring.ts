@@ -2,7 +2,7 @@
 //
 // A batch is filled by the main thread (read and walked), decoded by whichever lane is free, tracked by every lane (its
 // own shards only), and reported by the main thread; then its place in the ring is free again. Batches are numbered from
-// 0; batch s lies in place s mod SLOTS. Whoever publishes bumps the word that others wait on, and wakes them.
+// 0; batch s lies in place s mod the number of places. Whoever publishes bumps the word that others wait on, and wakes them.
 
 import { BATCH_BYTES, BATCH_PACKETS, EVENT, LOG_RECORD, PACKET, RECORD, TUPLE } from '../engine/layout.ts';
 import type { Allocator } from '../engine/memory.ts';

@@ -1,8 +1,8 @@
 // How is a field of the packet or its connection read, and a cheap test of it written, in WebAssembly?
 //
 // What a function reads of the packet, and rules cannot change, is loaded once into a local, before the first rule that
-// tests it. Marks and the ct state can change on the way and are loaded where they are tested. A connection that is not there reads as
-// whatever lies at the bottom of memory, harmlessly: the test's `absent` decides then.
+// tests it. Marks and the ct state can change on the way and are loaded where they are tested. A connection that is not
+// there reads as whatever lies at the bottom of memory, harmlessly: the test's `absent` decides then.
 import { PacketFlag, Status } from '../../assembly/vocabulary.ts';
 import { FLOW, INTERFACES_MAX, PACKET } from '../engine/layout.ts';
 import { HZ } from './check.ts';

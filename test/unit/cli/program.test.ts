@@ -1,15 +1,16 @@
 // Does the program start with what was made of it when it was built, and as well without? Does it load what it needs only, and does
 // the package have all of it?
 
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const PROGRAM = join(ROOT, 'build/program');
+const CACHE = join(PROGRAM, `program-${process.version}-${process.arch}.cache`);
 const REPLAY = [join(PROGRAM, 'main.js'), 'replay', '--host', join(ROOT, 'captures/demo-host-new'), '--events', '-'];
 const CAPTURE = join(ROOT, 'captures/ssh-session.pcap');
 
@@ -23,7 +24,7 @@ function node(...args: string[]): string {
 /** Whether V8 refuses the cache under these flags of Node. */
 function refused(...flags: string[]): boolean {
   const script = `const { readFileSync } = require('node:fs');
-    const cachedData = readFileSync('${PROGRAM}/program.cache');
+    const cachedData = readFileSync('${CACHE}');
     const { Script } = require('node:vm');
     console.log(new Script(readFileSync('${PROGRAM}/program.js', 'utf8'), { cachedData }).cachedDataRejected);`;
   return JSON.parse(node(...flags, '-e', script));
@@ -39,6 +40,19 @@ test('a Node that does not take the cache runs the program all the same', () => 
   const events = node(...REPLAY, '--quiet', CAPTURE);
   expect(events).toContain('dport=22 [UNREPLIED]');
   expect(node('--no-opt', ...REPLAY, '--quiet', CAPTURE)).toBe(events);
+});
+
+test('without a cache the program runs all the same; without the program there is trouble, not a difference', () => {
+  const copy = join(folder, 'build/program');
+  cpSync(PROGRAM, copy, { recursive: true });
+  cpSync(join(ROOT, 'package.json'), join(folder, 'package.json'));
+  const version = () => spawnSync(process.execPath, [join(copy, 'main.js'), '--version'], { encoding: 'utf8' });
+  writeFileSync(join(copy, basename(CACHE)), readFileSync(CACHE).subarray(0, 1000));
+  expect(version().status).toBe(0);
+  rmSync(join(copy, basename(CACHE)));
+  expect(version().status).toBe(0);
+  rmSync(join(copy, 'program.js'));
+  expect(version()).toMatchObject({ status: 2, stderr: expect.stringContaining('program.js') });
 });
 
 test('the program finds its workers', () => {

@@ -324,6 +324,16 @@ describe.each(BUILDS)('%s build', (build) => {
         expect(decode(ip(...V4, tcp({ sport: 1, dport: 2, flags }))).tcpFlags).toBe(flags);
       }
     });
+    it('an ACK without SYN, FIN and RST whose header is whole is told from all others', () => {
+      const isPlain = (spec: { flags: string | number; dataOffset?: number }) =>
+        ([V4, V6] as (readonly [string, string])[]).map((hosts) =>
+          decode(ip(...hosts, tcp({ sport: 1, dport: 2, ...spec }))).flags.includes('PLAIN_ACK'),
+        );
+      for (const flags of ['A', 'PA', 'UA', 'UPA']) expect(isPlain({ flags }), flags).toEqual([true, true]);
+      for (const flags of ['-', 'P', 'S', 'SA', 'FA', 'RA', 'R', 'F'])
+        expect(isPlain({ flags }), flags).toEqual([false, false]);
+      for (const dataOffset of [0, 4, 6, 15]) expect(isPlain({ flags: 'A', dataOffset })).toEqual([false, false]);
+    });
     it('ICMP has its id as source and type and code as destination', () => {
       expect(decode(ip(...V4, icmp({ type: 8, code: 3, id: 0x1234 }))).tuple).toMatchObject({
         sport: 0x1234,

@@ -222,7 +222,13 @@ export class Lab {
       { at: field(WORLD.index), bytes: field(WORLD.index_count) * INDEX_BUCKET.size },
       { at: overflow, bytes: field(WORLD.overflow_top) - overflow },
     ].map(({ at, bytes }) => ({ at, saved: this.bytes.slice(at, at + bytes) }));
+    const buckets = field(WORLD.index_count);
+    const overflows = field(WORLD.overflow_top);
     return () => {
+      // What the index has grown by holds entries that are gone.
+      const index = field(WORLD.index);
+      this.bytes.fill(0, index + buckets * INDEX_BUCKET.size, index + field(WORLD.index_count) * INDEX_BUCKET.size);
+      this.bytes.fill(0, overflows, field(WORLD.overflow_top));
       for (const { at, saved } of parts) this.bytes.set(saved, at);
     };
   }

@@ -2,7 +2,7 @@
 
 /** Packets, and bytes of capture, of a batch. */
 export const BATCH_PACKETS: u32 = 8192;
-export const BATCH_BYTES: u32 = 0x180000; // 1.5 MiB of capture bytes
+export const BATCH_BYTES: u32 = 0x300000; // 3 MiB of capture bytes
 
 /** Most that a run has of each. */
 export const LANES_MAX: u32 = 64;

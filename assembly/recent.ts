@@ -7,7 +7,7 @@ import { Recent, RECENT_MAX, RecentEntry } from "./layout";
 import { seeded } from "./tuple";
 
 /** How long a packet is remembered, ns. */
-export const RECENT_NS: u64 = 1_000_000_000;
+const RECENT_NS: u64 = 1_000_000_000;
 
 // @ts-ignore: decorator
 @inline function entry_at(r: Recent, position: u32): RecentEntry {

@@ -119,6 +119,7 @@ const BYTES_PER_LANE = 4 << 20;
  * @throws RulesetError, HostError for what cannot be executed; EngineError when the machine or a worker fails
  */
 export async function run(options: RunOptions, sink: Sink): Promise<RunResult> {
+  // `performance` would have to be loaded.
   const begin = process.uptime();
   try {
     return await replayOnce(options, sink, begin);

@@ -10,7 +10,7 @@ import { accept_checksum, kill_flow, refresh } from "../conntrack";
 import { Flow, Packet, Peer, World } from "../layout";
 import { sysctl, timeout_ns } from "../sysctl";
 import { EventBit, PacketFlag, Reason, Status, Sysctl, TcpConntrack } from "../vocabulary";
-import { TCP_ACK, TCP_FIN, TCP_HEADER_MIN, TCP_RST, TCP_SYN, tcp_ack, tcp_header_length, tcp_seq, tcp_window } from "../wire/tcp";
+import { TCP_HEADER_MIN, TCP_RST, tcp_ack, tcp_header_length, tcp_seq, tcp_window } from "../wire/tcp";
 import { set_expiry } from "../timer";
 import { flag_class, flags_valid, next_state, PeerFlag, TcpFlagClass } from "./tcp-states";
 import { ack_in_window, before, read_syn_options, segment_end, tcp_in_window, window_tolerated } from "./tcp-window";

@@ -90,7 +90,7 @@ export class RunEmitter {
     }
     code.op('end', 'unreachable');
     const index = this.module.reserve();
-    this.module.define(index, WORD_TYPE, fields.locals, fields.prologue().append(code), name);
+    this.module.define(index, WORD_TYPE, fields.locals, fields.takeLoads().append(code), name);
     return index;
   }
 }

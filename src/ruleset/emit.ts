@@ -126,7 +126,7 @@ class Emitter {
       // Most packets of a stateful ruleset end at its first rules: what later ones test is not loaded for them.
       const own = new Code();
       new RuleWriter(own, fields, ending, this.functions).rule(rule);
-      code.append(fields.prologue()).append(own);
+      code.append(fields.takeLoads()).append(own);
     }
     for (const part of parts) {
       const verdict = fields.scratch(I32);

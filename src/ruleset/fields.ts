@@ -30,7 +30,7 @@ export class Fields {
   ) {}
 
   /** The code that fills the locals that are new since the last call. To be put before the code that was written meanwhile. */
-  prologue(): Code {
+  takeLoads(): Code {
     const { loads } = this;
     this.loads = new Code();
     return loads;

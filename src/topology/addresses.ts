@@ -1,4 +1,5 @@
 // What number is an IP address written as text, and which addresses does a prefix cover?
+import { isIPv4, isIPv6 } from 'node:net';
 
 /** NFPROTO_IPV4 or NFPROTO_IPV6. */
 export type Family = 2 | 10;
@@ -40,46 +41,24 @@ export function contains(prefix: Prefix, address: Address): boolean {
 
 /** Reads an address (RFC 4291 section 2.2 for IPv6, dotted quad for IPv4); undefined if it is none. No zone index. */
 export function parseAddress(text: string): Address | undefined {
-  if (!text.includes(':')) {
-    const value = quad(text);
-    return value === undefined ? undefined : { family: IPV4, value };
+  if (isIPv4(text)) return { family: IPV4, value: quad(text) };
+  if (!isIPv6(text) || text.includes('%')) return undefined;
+  let words = text;
+  const dotted = /(\d+\.\d+\.\d+\.\d+)$/.exec(words);
+  if (dotted?.[1] !== undefined) {
+    const value = quad(dotted[1]);
+    words = `${words.slice(0, -dotted[1].length)}${(value >> 16n).toString(16)}:${(value & 0xffffn).toString(16)}`;
   }
-  const value = colonAddress(text);
-  return value === undefined ? undefined : { family: IPV6, value };
+  const [head = '', tail] = words.split('::');
+  const before = head === '' ? [] : head.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  const gap = tail === undefined ? 0 : 8 - before.length - after.length;
+  const all = [...before, ...new Array<string>(gap).fill('0'), ...after];
+  return { family: IPV6, value: all.reduce((value, word) => (value << 16n) | BigInt(`0x${word}`), 0n) };
 }
 
-/** Four bytes in decimal without leading zeros. */
-function quad(text: string): bigint | undefined {
-  const bytes = text.split('.');
-  if (bytes.length !== 4 || !bytes.every((byte) => /^(0|[1-9]\d{0,2})$/.test(byte) && Number(byte) < 256))
-    return undefined;
-  return bytes.reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
-}
-
-/** Eight words in hexadecimal; `::` stands for one zero word or more, a quad for the last two words. */
-function colonAddress(text: string): bigint | undefined {
-  const [head = '', tail, ...more] = text.split('::');
-  if (more.length > 0) return undefined;
-  const before = words(head, tail === undefined);
-  const after = words(tail ?? '', true);
-  if (before === undefined || after === undefined) return undefined;
-  const gap = 8 - before.length - after.length;
-  if (tail === undefined ? gap !== 0 : gap < 1) return undefined;
-  const all = [...before, ...new Array<bigint>(gap).fill(0n), ...after];
-  return all.reduce((value, word) => (value << 16n) | word, 0n);
-}
-
-function words(text: string, last: boolean): bigint[] | undefined {
-  const all: bigint[] = [];
-  if (text === '') return all;
-  const parts = text.split(':');
-  for (const [index, part] of parts.entries()) {
-    const dotted = last && index === parts.length - 1 ? quad(part) : undefined;
-    if (dotted !== undefined) all.push(dotted >> 16n, dotted & 0xffffn);
-    else if (/^[0-9a-f]{1,4}$/i.test(part)) all.push(BigInt(`0x${part}`));
-    else return undefined;
-  }
-  return all;
+function quad(text: string): bigint {
+  return text.split('.').reduce((value, byte) => (value << 8n) | BigInt(byte), 0n);
 }
 
 /** Reads `address` or `address/length`; undefined if it is neither. Bits behind the prefix are cleared. */

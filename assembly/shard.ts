@@ -11,8 +11,18 @@ import { quoted_tuple } from "./packet";
 import { pair_hash, tuple_hash } from "./tuple";
 import { PacketFlag, Reason } from "./vocabulary";
 
+const SHARD_BITS: u32 = 12;
 /** Shards: far more than lanes, so that load can be dealt evenly. */
-export const SHARDS: u32 = 4096;
+export const SHARDS: u32 = 1 << SHARD_BITS;
+
+/**
+ * The lane of a key. Its high bits choose the shard: the low ones choose a bucket of the index (flow-index.ts), and a lane whose
+ * hashes had some of these in common would leave most of its buckets empty.
+ */
+// @ts-ignore: decorator
+@inline function lane_of_key(table: usize, key: u32): u32 {
+  return load<u8>(table + (key >> (32 - SHARD_BITS)));
+}
 
 /** The key of a run whose shard table this is: does it deal by pairs? */
 // @ts-ignore: decorator
@@ -23,13 +33,13 @@ export const SHARDS: u32 = 4096;
 /** The lane of a decoded packet; `pairs`: deals_pairs(). */
 // @ts-ignore: decorator
 @inline export function lane_of(table: usize, p: Packet, pairs: bool): u32 {
-  return load<u8>(table + ((pairs ? pair_of(p) : p.hash) & (SHARDS - 1)));
+  return lane_of_key(table, pairs ? pair_of(p) : p.hash);
 }
 
 /** The lane of an entry by the tuple of one of its directions. */
 export function lane_of_tuple(table: usize, tuple: usize): u32 {
   const t = changetype<Tuple>(tuple);
-  return load<u8>(table + ((deals_pairs(table) ? pair_hash(t) : tuple_hash(t)) & (SHARDS - 1)));
+  return lane_of_key(table, deals_pairs(table) ? pair_hash(t) : tuple_hash(t));
 }
 
 /** A tuple's worth of memory of this instance's own. */

@@ -2,6 +2,7 @@
 // again, under any hash seed?
 
 import { beforeAll, describe, expect, it } from 'vitest';
+import { SHARD_TABLE_BYTES, SHARDS } from '../../../src/engine/engine.ts';
 import { WORLD } from '../../../src/engine/layout.ts';
 import { Random } from '../../model/random.ts';
 import { BUILDS, type Frame, openEngine, SECOND, type TestEngine } from '../../support/engine.ts';
@@ -35,6 +36,22 @@ describe.each(BUILDS)('%s build', (build) => {
     expect(world.flowCount).toBe(4000);
     expect(isNew(world.feed(range(0, 4000).map((n) => flow(n, NOW, true))))).toBe('ESTABLISHED');
     expect(world.table().map((entry) => entry.id)).toEqual(range(1, 4001));
+    engine.checkCanaries();
+  });
+
+  it('uses all of its index for the entries of one lane of eight', () => {
+    engine.reset();
+    const shards = engine.take(SHARD_TABLE_BYTES);
+    for (let shard = 0; shard < SHARDS; shard++) engine.bytes[shards + shard] = shard % 8;
+    const mine = range(0, 32_000).filter((n) => {
+      const { packets } = engine.decodeBatch([flow(n)]);
+      return engine.exports.lane_of_tuple(shards, packets) === 3;
+    });
+    expect(mine.length).toBeGreaterThan(3000);
+    // Buckets for all of these, but not nearly as many overflow buckets as if most of the others stayed empty.
+    const world = engine.world({ flows: 8192, index: { first: 1, buckets: 2048, overflows: 200 } });
+    for (const n of mine) world.one(flow(n));
+    expect(world.flowCount).toBe(mine.length);
     engine.checkCanaries();
   });
 

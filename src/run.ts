@@ -1,7 +1,7 @@
 // One pass over captures through one firewall or two: the loop that every command is built on.
 //
-// The main thread reads and walks captures into the ring, lanes decode and track, the main thread puts what they left
-// in order and hands it to the caller, batch after batch. Nothing that comes out depends on the number of lanes.
+// The main thread reads and walks captures into the ring, it and its workers decode and track, the main thread puts what they
+// left in order and hands it to the caller, batch after batch. Nothing that comes out depends on the number of lanes.
 
 import { availableParallelism } from 'node:os';
 import { Checksums, Sysctl } from '../assembly/vocabulary.ts';
@@ -30,7 +30,7 @@ import type { Host } from './host.ts';
 import { LaneLimits, LimitReached, planShards } from './plan/shard.ts';
 import { hostLimits, sharedState } from './plan/shared-state.ts';
 import type { Chunk, LanePlan } from './pool/lane.ts';
-import { type Lanes, startLanes } from './pool/pool.ts';
+import { Lanes } from './pool/pool.ts';
 import { BATCH, type BatchPlace, CONTROL, LEFT, layOutRing, placesFor } from './pool/ring.ts';
 import { FragmentHold } from './report/hold.ts';
 import { indexLogs } from './report/logs.ts';
@@ -293,13 +293,14 @@ class Replay {
   }
 
   async play(begin: number): Promise<RunResult> {
-    const lanes = await startLanes(this.plan);
+    const lanes = await Lanes.start(this.plan);
     this.lanes = lanes;
     const places = this.plan.ring.places.length;
     while (true) {
       this.options.signal?.throwIfAborted();
       if (this.failed) throw this.failure;
-      // The next batch is on its way into memory while lanes are busy, also where the lane is this thread.
+      const { progress } = lanes;
+      // The next batch is on its way into memory meanwhile, also where the only lane is this thread.
       if (!this.filling && !this.ended && this.filled - this.reported < places) this.filling = this.readOn();
       if (this.published < this.filled) {
         this.published = this.filled;
@@ -307,11 +308,16 @@ class Replay {
       }
       if (this.reported < this.filled && lanes.isTracked(this.reported)) {
         await this.report(lanes);
-      } else if (this.filling) {
-        await this.filling;
-      } else if (this.reported < this.filled) {
-        await lanes.tracked(this.reported);
-      } else break;
+      } else if (lanes.help()) {
+        // Others need what was read meanwhile.
+        if (this.plan.lanes > 1 && this.filling) await new Promise(setImmediate);
+      } else {
+        const awaited = [];
+        if (this.filling) awaited.push(this.filling);
+        if (this.reported < this.filled) awaited.push(lanes.progressFrom(progress));
+        if (awaited.length === 0) break;
+        await Promise.race(awaited);
+      }
     }
     await this.hold?.end();
     Atomics.store(this.words, this.control + CONTROL.END, 1);

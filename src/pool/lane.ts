@@ -1,7 +1,8 @@
-// A lane: decodes batches that nobody has decoded yet, reassembles fragments when it is its turn, and tracks its own shards
-// of every batch in order.
+// What does one thread of a run do? It decodes batches that nobody has decoded yet, reassembles fragments when it is their
+// turn, and tracks lanes: of every batch, in order, the packets of some shards, with a table of their own.
 //
-// The same class runs inside a piscina worker and, for a single lane, in the main thread. It never touches a file.
+// The main thread is one of them, the others are piscina workers. Each has a lane to begin with, and takes any other that waits
+// while it has nothing else to do: all that a lane knows lies in linear memory. It never touches a file.
 
 import type { DefragRegion } from '../engine/defrag.ts';
 import { type EngineExports, instantiateEngine } from '../engine/engine.ts';
@@ -10,7 +11,7 @@ import { EngineError } from '../errors.ts';
 import { instantiateRuleset } from '../ruleset/link.ts';
 import { BATCH, type BatchPlace, CONTROL, EVENT_AREA, LEFT, LOG_AREA, type Ring, SENT_AREA } from './ring.ts';
 
-/** What every lane of a run is made from; crosses to the workers as it is. */
+/** What every thread of a run is made from; crosses to the workers as it is. */
 export interface LanePlan {
   memory: WebAssembly.Memory;
   engine: WebAssembly.Module;
@@ -19,7 +20,7 @@ export interface LanePlan {
   ring: Ring;
   lanes: number;
   seed: readonly [number, number];
-  /** Scratch memory per lane. */
+  /** Scratch memory per thread. */
   scratch: number[];
   /** World records per lane, per world. */
   worlds: number[][];
@@ -44,20 +45,21 @@ export interface Chunk {
   bytes: Uint8Array;
 }
 
-export class Lane {
-  readonly engine: EngineExports;
+/** Where a lane leaves its records of a batch; 0 for what is not wanted. */
+type Areas = Record<Chunk['kind'], number>;
+
+export class LaneThread {
+  private readonly engine: EngineExports;
   private readonly words: Int32Array;
   private readonly u32: Uint32Array;
   private readonly bytes: Uint8Array;
   private readonly view: DataView;
   private readonly control: number;
-  private readonly worlds: number[];
-  /** Batches tracked. */
-  tracked = 0;
 
+  /** @param home the lane to begin with */
   constructor(
     private readonly plan: LanePlan,
-    private readonly index: number,
+    private readonly home: number,
     private readonly send: (chunk: Chunk) => void,
   ) {
     const { buffer } = plan.memory;
@@ -66,37 +68,26 @@ export class Lane {
     this.bytes = new Uint8Array(buffer);
     this.view = new DataView(buffer);
     this.control = plan.ring.control / 4;
-    this.worlds = plan.worlds[index]!;
-    this.engine = instantiateEngine(plan.engine, plan.memory, plan.scratch[index]!, plan.seed);
+    this.engine = instantiateEngine(plan.engine, plan.memory, plan.scratch[home]!, plan.seed);
     for (const module of plan.rules) instantiateRuleset(module, plan.memory, this.engine);
   }
 
-  /** Does whatever can be done now. False if there is nothing to do. */
+  /** Does one thing that can be done now. False if there is nothing to do. */
   step(): boolean {
-    const place = this.plan.ring.places[this.tracked % this.plan.ring.places.length]!;
-    if (this.tracked < Atomics.load(this.words, this.control + CONTROL.DEFRAG_NEXT)) {
-      this.track(place);
-      this.tracked++;
-      Atomics.store(this.words, this.control + CONTROL.TRACKED + this.index, this.tracked);
-      this.publish(CONTROL.DONE);
-      return true;
+    if (this.trackNext(this.home) || this.reassemble() || this.decodeNext()) return true;
+    for (let other = 1; other < this.plan.lanes; other++) {
+      if (this.trackNext((this.home + other) % this.plan.lanes)) return true;
     }
-    if (this.reassemble()) return true;
-    const next = Atomics.load(this.words, this.control + CONTROL.DECODE_NEXT);
-    if (next >= Atomics.load(this.words, this.control + CONTROL.FILLED)) return false;
-    const claimed = Atomics.compareExchange(this.words, this.control + CONTROL.DECODE_NEXT, next, next + 1) === next;
-    if (claimed) this.decode(next);
-    return true;
+    return false;
   }
 
-  /** Works until the last batch is tracked or the run is aborted. */
+  /** Works until the run ends or is aborted. */
   run(): void {
     while (true) {
       const epoch = Atomics.load(this.words, this.control + CONTROL.EPOCH);
       if (Atomics.load(this.words, this.control + CONTROL.ABORT)) return;
       if (this.step()) continue;
-      const end = Atomics.load(this.words, this.control + CONTROL.END);
-      if (end && this.tracked === Atomics.load(this.words, this.control + CONTROL.FILLED)) return;
+      if (Atomics.load(this.words, this.control + CONTROL.END)) return;
       Atomics.wait(this.words, this.control + CONTROL.EPOCH, epoch);
     }
   }
@@ -104,6 +95,39 @@ export class Lane {
   private publish(word: number): void {
     Atomics.add(this.words, this.control + word, 1);
     Atomics.notify(this.words, this.control + word);
+  }
+
+  /** Tracks a lane's share of the next batch, if that is ready and no other thread is at this lane. */
+  private trackNext(lane: number): boolean {
+    const tracked = this.control + CONTROL.TRACKED + lane;
+    const turn = this.control + CONTROL.TRACK_TURN + lane;
+    if (!this.isReady(Atomics.load(this.words, tracked)) || Atomics.compareExchange(this.words, turn, 0, 1) !== 0) {
+      return false;
+    }
+    const batch = Atomics.load(this.words, tracked);
+    const ready = this.isReady(batch);
+    if (ready) {
+      this.track(batch, lane);
+      Atomics.store(this.words, tracked, batch + 1);
+    }
+    Atomics.store(this.words, turn, 0);
+    if (ready) this.publish(CONTROL.DONE);
+    // Whoever found the lane taken may be waiting.
+    if (this.plan.lanes > 1 && this.isReady(batch + 1)) this.publish(CONTROL.EPOCH);
+    return ready;
+  }
+
+  /** Whether a batch can be tracked. */
+  private isReady(batch: number): boolean {
+    return batch < Atomics.load(this.words, this.control + CONTROL.DEFRAG_NEXT);
+  }
+
+  private decodeNext(): boolean {
+    const next = Atomics.load(this.words, this.control + CONTROL.DECODE_NEXT);
+    if (next >= Atomics.load(this.words, this.control + CONTROL.FILLED)) return false;
+    const claimed = Atomics.compareExchange(this.words, this.control + CONTROL.DECODE_NEXT, next, next + 1) === next;
+    if (claimed) this.decode(next);
+    return true;
   }
 
   private decode(batch: number): void {
@@ -185,23 +209,27 @@ export class Lane {
     this.u32[header + BATCH.ENDS_BYTES] = get(DEFRAG.ends) - place.ends;
   }
 
-  private track(place: BatchPlace): void {
+  private track(batch: number, lane: number): void {
+    const place = this.plan.ring.places[batch % this.plan.ring.places.length]!;
     const first = this.view.getFloat64(place.header + BATCH.FIRST * 4, true);
-    const length = this.u32[place.lengths / 4 + this.index]!;
-    const queue = place.queues + this.index * QUEUE_BYTES;
+    const length = this.u32[place.lengths / 4 + lane]!;
+    const queue = place.queues + lane * QUEUE_BYTES;
     const clockLow = this.u32[place.header / 4 + BATCH.CLOCK_LOW]!;
     const clockHigh = this.u32[place.header / 4 + BATCH.CLOCK_HIGH]!;
-    this.worlds.forEach((world, number) => {
-      const left = place.left[this.index]![number]! / 4;
-      const events = place.events[this.index]![number]!;
-      const logs = place.logs[this.index]![number]!;
-      const sent = place.sent[this.index]![number]!;
+    this.plan.worlds[lane]!.forEach((world, number) => {
+      const left = place.left[lane]![number]! / 4;
+      const areas = {
+        events: place.events[lane]![number]!,
+        logs: place.logs[lane]![number]!,
+        sent: place.sent[lane]![number]!,
+      };
+      const share = { batch, lane, world: number };
       this.u32.fill(0, left, left + LEFT.WORDS);
       this.u32[left + LEFT.FLOWS] = this.u32[(world + WORLD.flow_count) / 4]!;
       const helping = this.u32[(world + WORLD.helping) / 4]!;
       if (helping) this.u32[left + LEFT.EXPECTED] = this.helped(helping, 'count') - this.helped(helping, 'made');
       const before = this.strangers(world);
-      this.openAreas(world, events, logs, sent);
+      this.openAreas(world, areas);
       const nat = this.u32[(world + WORLD.nat) / 4]!;
       if (nat) {
         this.u32[(nat + NAT.packets) / 4] = place.packets[number]!;
@@ -212,12 +240,12 @@ export class Lane {
         from = this.engine.track_queue(world, place.packets[number]!, queue, from, length, first);
         this.checkTable(world);
         if (from === length) break;
-        this.sendAreas(number, left, events, logs, sent);
+        this.sendAreas(world, share, left, areas);
       }
-      while (!this.engine.sweep_world(world, clockLow, clockHigh)) this.sendAreas(number, left, events, logs, sent);
-      this.u32[left + LEFT.EVENT_BYTES] = this.u32[(world + WORLD.events_top) / 4]! - events;
-      this.u32[left + LEFT.LOG_BYTES] = this.u32[(world + WORLD.logs_top) / 4]! - logs;
-      this.u32[left + LEFT.SENT_BYTES] = this.u32[(world + WORLD.sent_top) / 4]! - sent;
+      while (!this.engine.sweep_world(world, clockLow, clockHigh)) this.sendAreas(world, share, left, areas);
+      this.u32[left + LEFT.EVENT_BYTES] = this.u32[(world + WORLD.events_top) / 4]! - areas.events;
+      this.u32[left + LEFT.LOG_BYTES] = this.u32[(world + WORLD.logs_top) / 4]! - areas.logs;
+      this.u32[left + LEFT.SENT_BYTES] = this.u32[(world + WORLD.sent_top) / 4]! - areas.sent;
       this.u32[left + LEFT.STRANGERS] = this.strangers(world) - before;
       if (!helping) return;
       this.u32[left + LEFT.EXPECTED]! += this.helped(helping, 'made');
@@ -225,7 +253,7 @@ export class Lane {
     });
   }
 
-  /** Packets without an entry that this lane has counted so far: differences are exact. */
+  /** Packets without an entry that a lane has counted so far: differences are exact. */
   private strangers(world: number): number {
     const tally = this.u32[(world + WORLD.tally) / 4]!;
     return tally && this.u32[(tally + TALLY_STRANGERS) / 4]!;
@@ -235,7 +263,7 @@ export class Lane {
     return this.u32[(helping + HELPING[count]) / 4]!;
   }
 
-  private openAreas(world: number, events: number, logs: number, sent: number): void {
+  private openAreas(world: number, { events, logs, sent }: Areas): void {
     this.u32[(world + WORLD.events) / 4] = events;
     this.u32[(world + WORLD.events_top) / 4] = events;
     this.u32[(world + WORLD.events_end) / 4] = events && events + EVENT_AREA;
@@ -248,23 +276,17 @@ export class Lane {
   }
 
   /** Sends what the areas hold to the main thread and empties them. */
-  private sendAreas(number: number, left: number, events: number, logs: number, sent: number): void {
-    const world = this.worlds[number]!;
-    const tops = { events: this.u32[(world + WORLD.events_top) / 4]!, logs: this.u32[(world + WORLD.logs_top) / 4]! };
-    const place = { batch: this.tracked, lane: this.index, world: number };
-    if (events) {
-      this.send({ kind: 'events', ...place, bytes: this.bytes.slice(events, tops.events) });
-      this.u32[left + LEFT.EVENT_CHUNKS]! += 1;
-    }
-    if (logs) {
-      this.send({ kind: 'logs', ...place, bytes: this.bytes.slice(logs, tops.logs) });
-      this.u32[left + LEFT.LOG_CHUNKS]! += 1;
-    }
-    if (sent) {
-      this.send({ kind: 'sent', ...place, bytes: this.bytes.slice(sent, this.u32[(world + WORLD.sent_top) / 4]!) });
-      this.u32[left + LEFT.SENT_CHUNKS]! += 1;
-    }
-    this.openAreas(world, events, logs, sent);
+  private sendAreas(world: number, share: Omit<Chunk, 'kind' | 'bytes'>, left: number, areas: Areas): void {
+    const send = (kind: Chunk['kind'], top: number, count: number) => {
+      const start = areas[kind];
+      if (start === 0) return;
+      this.send({ kind, ...share, bytes: this.bytes.slice(start, this.u32[(world + top) / 4]!) });
+      this.u32[left + count]! += 1;
+    };
+    send('events', WORLD.events_top, LEFT.EVENT_CHUNKS);
+    send('logs', WORLD.logs_top, LEFT.LOG_CHUNKS);
+    send('sent', WORLD.sent_top, LEFT.SENT_CHUNKS);
+    this.openAreas(world, areas);
   }
 
   private checkTable(world: number): void {

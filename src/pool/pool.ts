@@ -1,81 +1,127 @@
-// The lanes of a run, seen from the main thread: inside it (one lane) or in piscina workers (lane-pool.ts).
+// The threads of a run, seen from the main thread, which is one of them.
 
 import { availableParallelism } from 'node:os';
+import type { EngineError } from '../errors.ts';
 import { FirstTouch } from './first-touch.ts';
-import { type Chunk, Lane, type LanePlan } from './lane.ts';
+import { type Chunk, type LanePlan, LaneThread } from './lane.ts';
+import { CONTROL } from './ring.ts';
+import type { WorkerPool } from './worker-pool.ts';
 
 /** How the main thread drives lanes. */
-export interface Lanes {
-  /** Tells lanes that a batch was filled, or that none will follow. */
-  published(): void;
-  /** Whether batch `number` is tracked by every lane. */
-  isTracked(number: number): boolean;
-  /** Resolves when it is; rejects if a lane failed. */
-  tracked(number: number): Promise<void>;
-  /** Takes the chunks that lanes sent for a batch; `count` of them are known to be under way. */
-  chunks(batch: number, count: number): Promise<Chunk[]>;
-  close(): Promise<void>;
-}
-
-/** Starts the lanes of a run. Piscina is loaded only where there are workers: it takes as long as 80,000 packets. */
-export async function startLanes(plan: LanePlan): Promise<Lanes> {
-  if (plan.lanes === 1) return new OneLane(plan);
-  const { LanePool } = await import('./lane-pool.ts');
-  return new LanePool(plan);
-}
-
-/** Chunks by batch, until they are asked for. */
-export class ChunkStore {
-  private readonly waiting = new Map<number, Chunk[]>();
-
-  add(chunk: Chunk): void {
-    const list = this.waiting.get(chunk.batch);
-    if (list) list.push(chunk);
-    else this.waiting.set(chunk.batch, [chunk]);
-  }
-
-  count(batch: number): number {
-    return this.waiting.get(batch)?.length ?? 0;
-  }
-
-  take(batch: number): Chunk[] {
-    const list = this.waiting.get(batch) ?? [];
-    this.waiting.delete(batch);
-    return list;
-  }
-}
-
-class OneLane implements Lanes {
-  private readonly store = new ChunkStore();
-  private readonly lane: Lane;
+export class Lanes {
+  private readonly words: Int32Array;
+  private readonly control: number;
+  private readonly thread: LaneThread;
   private readonly firstTouch: FirstTouch;
+  private readonly chunksOf = new Map<number, Chunk[]>();
+  private workers: WorkerPool | undefined;
+  private failure: EngineError | undefined;
+  private waiting: Promise<void> | undefined;
+  private wakeChunks: () => void = () => {};
 
-  constructor(plan: LanePlan) {
-    this.lane = new Lane(plan, 0, (chunk) => this.store.add(chunk));
-    // A single core has nobody to do it meanwhile.
-    this.firstTouch = new FirstTouch(plan.memory, availableParallelism() > 1 ? plan.worlds[0]! : []);
+  private constructor(private readonly plan: LanePlan) {
+    this.words = new Int32Array(plan.memory.buffer);
+    this.control = plan.ring.control / 4;
+    this.thread = new LaneThread(plan, 0, this.take);
+    // A single core has nobody to do it meanwhile, and several lanes have no core to spare.
+    const touches = plan.lanes === 1 && availableParallelism() > 1;
+    this.firstTouch = new FirstTouch(plan.memory, touches ? plan.worlds[0]! : []);
   }
 
-  published(): void {
-    while (this.firstTouch.leavesRoom() && this.lane.step()) this.firstTouch.goAhead();
-  }
-
-  isTracked(number: number): boolean {
-    return this.lane.tracked > number;
-  }
-
-  async tracked(number: number): Promise<void> {
-    while (!this.isTracked(number)) {
-      await this.firstTouch.room();
-      this.published();
+  /**
+   * Starts the threads of a run. Workers come when they are ready, until then the main thread does all. Piscina is loaded only
+   * where there are any: it takes as long as 80,000 packets.
+   */
+  static async start(plan: LanePlan): Promise<Lanes> {
+    const lanes = new Lanes(plan);
+    if (plan.lanes > 1) {
+      const { WorkerPool } = await import('./worker-pool.ts');
+      lanes.workers = new WorkerPool(plan, lanes.take, lanes.fail);
     }
+    return lanes;
   }
 
-  async chunks(batch: number): Promise<Chunk[]> {
-    return this.store.take(batch);
+  private readonly take = (chunk: Chunk): void => {
+    const list = this.chunksOf.get(chunk.batch);
+    if (list) list.push(chunk);
+    else this.chunksOf.set(chunk.batch, [chunk]);
+    this.wakeChunks();
+  };
+
+  private readonly fail = (error: EngineError): void => {
+    this.failure ??= error;
+    this.abort();
+    Atomics.add(this.words, this.control + CONTROL.DONE, 1);
+    Atomics.notify(this.words, this.control + CONTROL.DONE);
+    this.wakeChunks();
+  };
+
+  private abort(): void {
+    Atomics.store(this.words, this.control + CONTROL.ABORT, 1);
+    this.published();
+  }
+
+  /** Tells workers that a batch was filled, or that none will follow. */
+  published(): void {
+    Atomics.add(this.words, this.control + CONTROL.EPOCH, 1);
+    Atomics.notify(this.words, this.control + CONTROL.EPOCH);
+  }
+
+  /** Whether batch `number` is tracked in every lane. */
+  isTracked(number: number): boolean {
+    for (let lane = 0; lane < this.plan.lanes; lane++) {
+      if (Atomics.load(this.words, this.control + CONTROL.TRACKED + lane) <= number) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Does one thing that workers could do as well. False if there is nothing to do.
+   * @throws EngineError if a worker failed, or the table is full
+   */
+  help(): boolean {
+    if (this.failure) throw this.failure;
+    if (!this.firstTouch.leavesRoom() || !this.thread.step()) return false;
+    this.firstTouch.goAhead();
+    return true;
+  }
+
+  /** How much was tracked, to be asked before anything that is waited for. */
+  get progress(): number {
+    return Atomics.load(this.words, this.control + CONTROL.DONE);
+  }
+
+  /** Resolves when `progress` is another, or when there is something to help with again. */
+  progressFrom(progress: number): Promise<void> {
+    if (this.plan.lanes === 1) return this.firstTouch.room();
+    if (this.waiting) return this.waiting;
+    const waited = Atomics.waitAsync(this.words, this.control + CONTROL.DONE, progress, 1000);
+    if (!waited.async) return Promise.resolve();
+    this.waiting = waited.value.then(() => {
+      this.waiting = undefined;
+    });
+    return this.waiting;
+  }
+
+  /**
+   * Takes the chunks that were sent for a batch; `count` of them are known to be under way.
+   * @throws EngineError if a worker failed
+   */
+  async chunks(batch: number, count: number): Promise<Chunk[]> {
+    while ((this.chunksOf.get(batch)?.length ?? 0) < count) {
+      if (this.failure) throw this.failure;
+      await new Promise<void>((resolve) => {
+        this.wakeChunks = resolve;
+      });
+    }
+    const chunks = this.chunksOf.get(batch) ?? [];
+    this.chunksOf.delete(batch);
+    return chunks;
   }
 
   async close(): Promise<void> {
+    this.abort();
     await this.firstTouch.close();
+    await this.workers?.close();
   }
 }

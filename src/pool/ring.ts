@@ -1,6 +1,6 @@
 // The ring of batches and the words by which lanes and the main thread meet.
 //
-// A batch is filled by the main thread (read and walked), decoded by whichever lane is free, tracked by every lane (its
+// A batch is filled by the main thread (read and walked), decoded by whichever thread is free, tracked in every lane (its
 // own shards only), and reported by the main thread; then its place in the ring is free again. Batches are numbered from
 // 0; batch s lies in place s mod the number of places. Whoever publishes bumps the word that others wait on, and wakes them.
 
@@ -9,7 +9,7 @@ import type { Allocator } from '../engine/memory.ts';
 
 /** Words of the control block (Int32Array indices). */
 export const CONTROL = {
-  /** Counts what was published for lanes: batches filled, decoded, reassembled; the end. Lanes wait on it. */
+  /** Counts what was published for workers: batches filled, decoded, reassembled; the end. They wait on it. */
   EPOCH: 0,
   /** Batches filled so far. */
   FILLED: 1,
@@ -21,15 +21,17 @@ export const CONTROL = {
   ABORT: 4,
   /** Next batch whose fragments are to be reassembled: earlier ones may be tracked. */
   DEFRAG_NEXT: 5,
-  /** 1 while a lane does that. */
+  /** 1 while a thread does that. */
   DEFRAG_TURN: 6,
-  /** Counts batches that a lane has tracked. The main thread waits on it. */
+  /** Counts batches that were tracked in a lane. The main thread waits on it. */
   DONE: 7,
   /** Batches tracked, per lane. */
   TRACKED: 16,
+  /** 1 while a thread tracks the lane, per lane. */
+  TRACK_TURN: 16 + 64,
   /** Per place of the ring: number + 1 of the batch that is decoded there. */
-  DECODED: 16 + 64,
-  WORDS: 16 + 64 + 256,
+  DECODED: 16 + 2 * 64,
+  WORDS: 16 + 2 * 64 + 256,
 } as const;
 
 /** Words of a batch's header (Uint32Array indices). */
@@ -101,11 +103,11 @@ export interface Ring {
 }
 
 /**
- * Batches that the ring holds. One lane alone tracks one while the next is read; more would only be more memory to go through.
- * Others can be two batches away from the slowest.
+ * Batches that the ring holds: each thread is at one while another is read, and one waits to be decoded or reported. A single lane
+ * tracks one while the next is read. More would only be more memory to go through, which no cache holds.
  */
 export function placesFor(lanes: number): number {
-  return lanes === 1 ? 2 : Math.min(16, lanes * 2 + 2);
+  return lanes === 1 ? 2 : Math.min(16, lanes + 2);
 }
 
 /** Lays out the ring. */

@@ -1,23 +1,24 @@
-// A piscina worker's one long task: be a lane until the run ends.
+// A piscina worker's one long task: be a thread of a run until it ends.
 
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { EngineError } from '../errors.ts';
-import { type Chunk, Lane, type LanePlan } from './lane.ts';
+import { type Chunk, type LanePlan, LaneThread } from './lane.ts';
 
 export interface LaneTask {
-  index: number;
+  /** The lane to begin with. */
+  home: number;
   port: MessagePort;
 }
 
-/** How a lane ended: errors lose their class between threads, so they travel as what they say. */
+/** How it ended: errors lose their class between threads, so they travel as what they say. */
 export interface LaneEnd {
   failure?: { code: string; message: string };
 }
 
-export default function lane({ index, port }: LaneTask): LaneEnd {
+export default function lane({ home, port }: LaneTask): LaneEnd {
   const send = (chunk: Chunk) => port.postMessage(chunk, [chunk.bytes.buffer as ArrayBuffer]);
   try {
-    new Lane(workerData as LanePlan, index, send).run();
+    new LaneThread(workerData as LanePlan, home, send).run();
     return {};
   } catch (error) {
     const code = error instanceof EngineError ? error.code : 'worker-failed';

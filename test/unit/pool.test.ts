@@ -1,23 +1,21 @@
 // What happens to a run when a worker fails?
 
 import { expect, test } from 'vitest';
-import { compileEngine, SHARD_TABLE_BYTES } from '../../src/engine/engine.ts';
+import { compileEngine, SCRATCH_BYTES, SHARD_TABLE_BYTES } from '../../src/engine/engine.ts';
 import { WORLD } from '../../src/engine/layout.ts';
 import { Allocator, createMemory } from '../../src/engine/memory.ts';
 import { EngineError } from '../../src/errors.ts';
 import type { LanePlan } from '../../src/pool/lane.ts';
-import { startLanes } from '../../src/pool/pool.ts';
-import { layOutRing } from '../../src/pool/ring.ts';
+import { Lanes } from '../../src/pool/pool.ts';
+import { CONTROL, layOutRing } from '../../src/pool/ring.ts';
 
-test('a worker that cannot start ends the wait with an error instead of a hang', async () => {
+test('a worker that fails ends the wait for it, and the run', async () => {
   const memory = createMemory();
   const allocator = new Allocator();
-  // A module that imports what no engine has: instantiating it fails in the worker.
-  const foreign = new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0, 1, 4, 1, 96, 0, 0, 2, 7, 1, 1, 97, 1, 98, 0, 0]);
   const plan: LanePlan = {
     memory,
     engine: await compileEngine(),
-    rules: [new WebAssembly.Module(foreign)],
+    rules: [],
     ring: layOutRing(allocator, 2, 1, {
       events: false,
       logs: false,
@@ -27,16 +25,23 @@ test('a worker that cannot start ends the wait with an error instead of a hang',
     }),
     lanes: 2,
     seed: [1, 2],
-    scratch: [allocator.take(256), allocator.take(256)],
-    worlds: [[allocator.take(WORLD.size)], [allocator.take(WORLD.size)]],
+    scratch: [allocator.take(SCRATCH_BYTES), allocator.take(SCRATCH_BYTES)],
+    // The worker's world lies where no memory is.
+    worlds: [[allocator.take(WORLD.size)], [0xffff_fff0]],
     shards: allocator.take(SHARD_TABLE_BYTES),
     checksums: 0,
     defrag: { address: allocator.take(128), endsBytes: 64 },
     sights: 0,
   };
-  const lanes = await startLanes(plan);
+  const lanes = await Lanes.start(plan);
   try {
-    await expect(lanes.tracked(0)).rejects.toThrow(EngineError);
+    const { progress } = lanes;
+    const words = new Int32Array(memory.buffer);
+    Atomics.store(words, plan.ring.control / 4 + CONTROL.DEFRAG_NEXT, 1);
+    lanes.published();
+    while (lanes.progress === progress) await lanes.progressFrom(progress);
+    expect(() => lanes.help()).toThrow(EngineError);
+    await expect(lanes.chunks(0, 1)).rejects.toThrow('memory access out of bounds');
   } finally {
     await lanes.close();
   }

@@ -44,7 +44,7 @@ export interface RunOptions {
   captures: readonly CaptureSpec[];
   /** One firewall, or two that judge the same packets (`diff`). */
   hosts: readonly [Host] | readonly [Host, Host];
-  /** Lanes; undefined: as many as the machine has cores and the captures are worth. */
+  /** Threads; undefined: as many as the machine has cores and the captures are worth. */
   workers?: number | undefined;
   checksums: 'auto' | 'verify' | 'ignore';
   /** Replay time at which the run stops: later packets are not replayed. */
@@ -110,8 +110,8 @@ export interface RunResult {
   error?: CaptureError | undefined;
 }
 
-/** Captures below this size are not worth a second lane, unless asked for. */
-const BYTES_PER_LANE = 4 << 20;
+/** Captures below this size are not worth a second thread, unless asked for. */
+const BYTES_PER_THREAD = 4 << 20;
 
 /**
  * Replays captures and hands every judged batch to `sink`, in order.
@@ -126,12 +126,12 @@ export async function run(options: RunOptions, sink: Sink): Promise<RunResult> {
   } catch (error) {
     if (!(error instanceof LimitReached)) throw error;
     // From here on every packet may depend on every other: once more from the start, in one lane.
-    return await replayOnce({ ...options, workers: 1 }, new Rest(sink, error.packets).sink, begin);
+    return await replayOnce(options, new Rest(sink, error.packets).sink, begin, true);
   }
 }
 
-async function replayOnce(options: RunOptions, sink: Sink, begin: number): Promise<RunResult> {
-  const replay = await Replay.prepare(options, sink);
+async function replayOnce(options: RunOptions, sink: Sink, begin: number, oneLane = false): Promise<RunResult> {
+  const replay = await Replay.prepare(options, sink, oneLane);
   try {
     return await replay.play(begin);
   } finally {
@@ -196,7 +196,7 @@ class Replay {
     this.hold = options.wantFragments ? new FragmentHold(sink, options.wantBytes === true) : undefined;
   }
 
-  static async prepare(options: RunOptions, sink: Sink): Promise<Replay> {
+  static async prepare(options: RunOptions, sink: Sink, oneLane: boolean): Promise<Replay> {
     // V8 compiles on threads of its own while rules are read; a mistake in these is what is told first.
     const compiling = compileEngine();
     compiling.catch(() => {});
@@ -228,8 +228,9 @@ class Replay {
     try {
       const key = planShards(compiled.map(({ rules }, index) => sharedState(rules, options.hosts[index]!)));
       const limits = new LaneLimits(compiled.map(({ rules }, index) => hostLimits(rules, options.hosts[index]!)));
-      const alone = key.key === 'one-lane' || (limits.stated && !feed.seekable);
-      const lanes = alone ? 1 : chooseLanes(options.workers, feed.bytesTotal);
+      const alone = oneLane || key.key === 'one-lane' || (limits.stated && !feed.seekable);
+      const threads = chooseThreads(options.workers, feed.bytesTotal);
+      const lanes = alone ? 1 : threads;
       const images = compiled.map(
         ({ rules, interfaceTable }, index) =>
           new WorldImage(memory, { host: options.hosts[index]!, rules, interfaceTable }, names),
@@ -245,7 +246,7 @@ class Replay {
           tally: options.wantSummary === true,
         });
       });
-      const defrag = layOutDefrag(memory, allocator, options.hosts[0].sysctls, placesFor(lanes));
+      const defrag = layOutDefrag(memory, allocator, options.hosts[0].sysctls, placesFor(threads));
       const { endsBytes } = defrag;
       const sights = layOutSights(memory, allocator, options.hosts, images[0]!.lanes[0]!, names);
       for (const image of images) image.tellSides(allocator, sights);
@@ -256,9 +257,9 @@ class Replay {
         sent: options.wantSent === true,
         translations: compiled.map(({ rules }) => rules.chains.some(({ table }) => table === 'nat')),
       };
-      const ring = layOutRing(allocator, lanes, images.length, wants);
+      const ring = layOutRing(allocator, { threads, lanes, worlds: images.length, ...wants });
       const shards = allocator.take(SHARD_TABLE_BYTES);
-      const scratch = Array.from({ length: lanes }, () => allocator.take(SCRATCH_BYTES));
+      const scratch = Array.from({ length: threads }, () => allocator.take(SCRATCH_BYTES));
       const event = allocator.take(EVENT.size);
       const bytesPerTable = Math.floor(allocator.left / (lanes * images.length)) - 4096;
       for (const image of images) image.buildTables(allocator, bytesPerTable);
@@ -270,6 +271,7 @@ class Replay {
         engine: engineModule,
         rules: compiled.map(({ rules }) => new WebAssembly.Module(rules.wasm.slice())),
         ring,
+        threads,
         lanes,
         seed,
         scratch,
@@ -300,7 +302,7 @@ class Replay {
       this.options.signal?.throwIfAborted();
       if (this.failed) throw this.failure;
       const { progress } = lanes;
-      // The next batch is on its way into memory meanwhile, also where the only lane is this thread.
+      // The next batch is on its way into memory meanwhile, also where there is no other thread.
       if (!this.filling && !this.ended && this.filled - this.reported < places) this.filling = this.readOn();
       if (this.published < this.filled) {
         this.published = this.filled;
@@ -310,7 +312,7 @@ class Replay {
         await this.report(lanes);
       } else if (lanes.help()) {
         // Others need what was read meanwhile.
-        if (this.plan.lanes > 1 && this.filling) await new Promise(setImmediate);
+        if (this.plan.threads > 1 && this.filling) await new Promise(setImmediate);
       } else {
         const awaited = [];
         if (this.filling) awaited.push(this.filling);
@@ -557,9 +559,9 @@ function seedWords(): [number, number] {
   return [word(), word()];
 }
 
-/** What was asked for, or a lane per core as far as the captures are worth it. Output is the same for any number. */
-function chooseLanes(workers: number | undefined, bytes: number | undefined): number {
+/** What was asked for, or a thread per core as far as the captures are worth it. Output is the same for any number. */
+function chooseThreads(workers: number | undefined, bytes: number | undefined): number {
   if (workers !== undefined) return Math.min(workers, LANES_MAX);
-  const worth = bytes === undefined ? Number.POSITIVE_INFINITY : Math.ceil(bytes / BYTES_PER_LANE);
+  const worth = bytes === undefined ? Number.POSITIVE_INFINITY : Math.ceil(bytes / BYTES_PER_THREAD);
   return Math.max(1, Math.min(availableParallelism(), worth, LANES_MAX));
 }

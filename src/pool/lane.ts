@@ -1,8 +1,8 @@
 // What does one thread of a run do? It decodes batches that nobody has decoded yet, reassembles fragments when it is their
 // turn, and tracks lanes: of every batch, in order, the packets of some shards, with a table of their own.
 //
-// The main thread is one of them, the others are piscina workers. Each has a lane to begin with, and takes any other that waits
-// while it has nothing else to do: all that a lane knows lies in linear memory. It never touches a file.
+// The main thread is one of them, the others are piscina workers. Each has a lane of its own, unless all is tracked in one, and
+// takes any that waits while it has nothing else to do: what a lane knows lies in linear memory. It never touches a file.
 
 import type { DefragRegion } from '../engine/defrag.ts';
 import { type EngineExports, instantiateEngine } from '../engine/engine.ts';
@@ -18,6 +18,7 @@ export interface LanePlan {
   /** Rule code per world. */
   rules: WebAssembly.Module[];
   ring: Ring;
+  threads: number;
   lanes: number;
   seed: readonly [number, number];
   /** Scratch memory per thread. */
@@ -56,10 +57,10 @@ export class LaneThread {
   private readonly view: DataView;
   private readonly control: number;
 
-  /** @param home the lane to begin with */
+  /** @param number of the thread, and of the lane that is its own if there is such a lane */
   constructor(
     private readonly plan: LanePlan,
-    private readonly home: number,
+    private readonly number: number,
     private readonly send: (chunk: Chunk) => void,
   ) {
     const { buffer } = plan.memory;
@@ -68,15 +69,17 @@ export class LaneThread {
     this.bytes = new Uint8Array(buffer);
     this.view = new DataView(buffer);
     this.control = plan.ring.control / 4;
-    this.engine = instantiateEngine(plan.engine, plan.memory, plan.scratch[home]!, plan.seed);
+    this.engine = instantiateEngine(plan.engine, plan.memory, plan.scratch[number]!, plan.seed);
     for (const module of plan.rules) instantiateRuleset(module, plan.memory, this.engine);
   }
 
   /** Does one thing that can be done now. False if there is nothing to do. */
   step(): boolean {
-    if (this.trackNext(this.home) || this.reassemble() || this.decodeNext()) return true;
-    for (let other = 1; other < this.plan.lanes; other++) {
-      if (this.trackNext((this.home + other) % this.plan.lanes)) return true;
+    const { number } = this;
+    const { lanes } = this.plan;
+    if ((number < lanes && this.trackNext(number)) || this.reassemble() || this.decodeNext()) return true;
+    for (let other = 1; other <= lanes; other++) {
+      if (this.trackNext((number + other) % lanes)) return true;
     }
     return false;
   }
@@ -113,7 +116,7 @@ export class LaneThread {
     Atomics.store(this.words, turn, 0);
     if (ready) this.publish(CONTROL.DONE);
     // Whoever found the lane taken may be waiting.
-    if (this.plan.lanes > 1 && this.isReady(batch + 1)) this.publish(CONTROL.EPOCH);
+    if (this.plan.threads > 1 && this.isReady(batch + 1)) this.publish(CONTROL.EPOCH);
     return ready;
   }
 

@@ -7,7 +7,7 @@ import { type Chunk, type LanePlan, LaneThread } from './lane.ts';
 import { CONTROL } from './ring.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
-/** How the main thread drives lanes. */
+/** How the main thread drives lanes, and works on them itself. */
 export class Lanes {
   private readonly words: Int32Array;
   private readonly control: number;
@@ -23,8 +23,8 @@ export class Lanes {
     this.words = new Int32Array(plan.memory.buffer);
     this.control = plan.ring.control / 4;
     this.thread = new LaneThread(plan, 0, this.take);
-    // A single core has nobody to do it meanwhile, and several lanes have no core to spare.
-    const touches = plan.lanes === 1 && availableParallelism() > 1;
+    // A single core has nobody to do it meanwhile, and several threads have no core to spare.
+    const touches = plan.threads === 1 && availableParallelism() > 1;
     this.firstTouch = new FirstTouch(plan.memory, touches ? plan.worlds[0]! : []);
   }
 
@@ -34,7 +34,7 @@ export class Lanes {
    */
   static async start(plan: LanePlan): Promise<Lanes> {
     const lanes = new Lanes(plan);
-    if (plan.lanes > 1) {
+    if (plan.threads > 1) {
       const { WorkerPool } = await import('./worker-pool.ts');
       lanes.workers = new WorkerPool(plan, lanes.take, lanes.fail);
     }
@@ -93,7 +93,7 @@ export class Lanes {
 
   /** Resolves when `progress` is another, or when there is something to help with again. */
   progressFrom(progress: number): Promise<void> {
-    if (this.plan.lanes === 1) return this.firstTouch.room();
+    if (this.plan.threads === 1) return this.firstTouch.room();
     if (this.waiting) return this.waiting;
     const waited = Atomics.waitAsync(this.words, this.control + CONTROL.DONE, progress, 1000);
     if (!waited.async) return Promise.resolve();

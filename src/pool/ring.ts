@@ -103,19 +103,25 @@ export interface Ring {
 }
 
 /**
- * Batches that the ring holds: each thread is at one while another is read, and one waits to be decoded or reported. A single lane
- * tracks one while the next is read. More would only be more memory to go through, which no cache holds.
+ * Batches that the ring holds: each thread is at one while another is read, and one waits to be decoded or reported. A thread that
+ * is alone tracks one while the next is read. More would only be more memory to go through, which no cache holds.
  */
-export function placesFor(lanes: number): number {
-  return lanes === 1 ? 2 : Math.min(16, lanes + 2);
+export function placesFor(threads: number): number {
+  return threads === 1 ? 2 : Math.min(16, threads + 2);
 }
 
 /** Lays out the ring. */
 export function layOutRing(
   allocator: Allocator,
-  lanes: number,
-  worlds: number,
-  wants: {
+  {
+    threads,
+    lanes,
+    worlds,
+    ...wants
+  }: {
+    threads: number;
+    lanes: number;
+    worlds: number;
     events: boolean;
     logs: boolean;
     sent: boolean;
@@ -127,7 +133,7 @@ export function layOutRing(
   const perLane = (bytes: number) =>
     Array.from({ length: lanes }, () => Array.from({ length: worlds }, () => (bytes ? allocator.take(bytes) : 0)));
   const control = allocator.take(CONTROL.WORDS * 4);
-  const places = Array.from({ length: placesFor(lanes) }, () => ({
+  const places = Array.from({ length: placesFor(threads) }, () => ({
     header: allocator.take(BATCH.WORDS * 4),
     data: allocator.take(BATCH_BYTES),
     records: allocator.take(BATCH_PACKETS * RECORD.size),

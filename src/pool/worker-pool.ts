@@ -12,7 +12,7 @@ export class WorkerPool {
   private closed = false;
 
   /**
-   * Starts a worker for every lane but the first, which is the main thread's.
+   * Starts the workers: all threads but the first, which is the main thread.
    * @param take is given what workers send
    * @param fail is told why a worker ended before the run did
    */
@@ -24,19 +24,19 @@ export class WorkerPool {
     this.pool = new Piscina({
       filename: packageFile('build/program/lane.js'),
       workerData: plan,
-      minThreads: plan.lanes - 1,
-      maxThreads: plan.lanes - 1,
+      minThreads: plan.threads - 1,
+      maxThreads: plan.threads - 1,
       concurrentTasksPerWorker: 1,
       idleTimeout: Number.POSITIVE_INFINITY,
     });
-    for (let home = 1; home < plan.lanes; home++) void this.run(home);
+    for (let thread = 1; thread < plan.threads; thread++) void this.run(thread);
   }
 
-  private async run(home: number): Promise<void> {
+  private async run(thread: number): Promise<void> {
     const { port1, port2 } = new MessageChannel();
     port1.on('message', this.take);
     try {
-      const end: LaneEnd = await this.pool.run({ home, port: port2 }, { transferList: [port2] });
+      const end: LaneEnd = await this.pool.run({ thread, port: port2 }, { transferList: [port2] });
       if (end.failure) this.fail(new EngineError(end.failure.code, end.failure.message));
     } catch (error) {
       if (this.closed) return;

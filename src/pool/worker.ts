@@ -5,8 +5,8 @@ import { EngineError } from '../errors.ts';
 import { type Chunk, type LanePlan, LaneThread } from './lane.ts';
 
 export interface LaneTask {
-  /** The lane to begin with. */
-  home: number;
+  /** Number of the thread. */
+  thread: number;
   port: MessagePort;
 }
 
@@ -15,10 +15,10 @@ export interface LaneEnd {
   failure?: { code: string; message: string };
 }
 
-export default function lane({ home, port }: LaneTask): LaneEnd {
+export default function lane({ thread, port }: LaneTask): LaneEnd {
   const send = (chunk: Chunk) => port.postMessage(chunk, [chunk.bytes.buffer as ArrayBuffer]);
   try {
-    new LaneThread(workerData as LanePlan, home, send).run();
+    new LaneThread(workerData as LanePlan, thread, send).run();
     return {};
   } catch (error) {
     const code = error instanceof EngineError ? error.code : 'worker-failed';

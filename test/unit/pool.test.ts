@@ -16,13 +16,17 @@ test('a worker that fails ends the wait for it, and the run', async () => {
     memory,
     engine: await compileEngine(),
     rules: [],
-    ring: layOutRing(allocator, 2, 1, {
+    ring: layOutRing(allocator, {
+      threads: 2,
+      lanes: 2,
+      worlds: 1,
       events: false,
       logs: false,
       sent: false,
       endsBytes: 64,
       translations: [false],
     }),
+    threads: 2,
     lanes: 2,
     seed: [1, 2],
     scratch: [allocator.take(SCRATCH_BYTES), allocator.take(SCRATCH_BYTES)],

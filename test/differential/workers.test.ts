@@ -1,6 +1,6 @@
 // Same input, same bytes out, for any number of workers: on every capture that the tests have.
 
-import { execFile } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -10,6 +10,7 @@ import { departuresOf } from './compare-sent.ts';
 import { readCapture } from './read-capture.ts';
 import { capturesIn, expectSame, MAIN, ROOT, scratch, sharedCaptures } from './worker-runs.ts';
 
+const GENERATE = join(ROOT, 'build/bench/generate.js');
 const own = capturesIn(join(ROOT, 'captures'));
 const host = ['--host', join(ROOT, 'captures/demo-host-old'), '--sysctl', 'net.netfilter.nf_conntrack_acct=1'];
 
@@ -65,6 +66,11 @@ describe('any number of workers', () => {
     ['all captures of the repository as they left through NAT', own, [...gateway, '--as-sent']],
     ['all captures of the repository through NAT, with another seed', own, [...gateway, '--seed', '7']],
   );
+
+  // Long enough that workers are there before its end: until then the main thread does all.
+  const long = join(scratch, 'long.pcap');
+  execFileSync(process.execPath, [GENERATE, 'small', '--packets', '300000', '--flows', '30000', '--seed', '3', long]);
+  cases.push(['a long capture', [long], host], ['a long capture through NAT', [long], gateway]);
 
   test.concurrent.each(cases)('%s', { timeout: 300_000 }, async (_name, captures, options) => {
     await expectSame(captures, options);

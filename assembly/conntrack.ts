@@ -8,12 +8,12 @@ import { account_of, account_packet } from "./account";
 import { death_event, packet_event } from "./event";
 import { has_room } from "./expect";
 import { allocate_flow, flow_tuple, release_flow } from "./flow-pool";
-import { find_flow, found_dir, insert_flow, remove_flow } from "./flow-table";
+import { find_flow, found_dir, insert_flow, original_hash, remove_flow } from "./flow-table";
 import {
   adopt_help, begin_help, drop_begun, end_help, events_at_stake, has_help, helper_of, preload_help,
 } from "./help";
 import { gre_quoted_key, gre_source_key } from "./helper/pptp";
-import { Account, Flow, Packet, Tuple, World } from "./layout";
+import { Account, Flow, FLOW_SHORT, Packet, Tuple, World } from "./layout";
 import { early_drop } from "./limit";
 import { reply_taken } from "./nat-tuple";
 import { quoted_tuple, redirect_fault } from "./packet";
@@ -25,7 +25,7 @@ import { PeerFlag, TcpFlagClass } from "./track/tcp-states";
 import { SctpFlag } from "./track/sctp";
 import { tcp_established } from "./track/tcp";
 import { shown_state, track, Track } from "./track/tracker";
-import { has_ports, tuple_hash, tuple_invert } from "./tuple";
+import { has_ports, tuple_has_inverse, tuple_hash, tuple_invert } from "./tuple";
 import { CtState, Dir, EventBit, EventKind, Helper, L3, PacketFlag, Path, Proto, Reason, Status, Sysctl } from "./vocabulary";
 import { gre_has_tuple } from "./wire/gre";
 import { ICMP_HEADER, ICMP_TYPE_MAX, ICMPV6_REDIRECT, icmpv6_is_untracked } from "./wire/icmp";
@@ -203,12 +203,15 @@ export function set_error_scratch(at: usize): void {
 function begin_flow(w: World, p: Packet): Flow {
   const at: usize = w.unconfirmed;
   const flow = changetype<Flow>(at);
-  const zero = i64x2.splat(0);
+  const tuple = changetype<Tuple>(p);
   v128.store(at, v128.load(changetype<usize>(p)));
   v128.store(at, v128.load(changetype<usize>(p), 16), 16);
-  v128.store(at, i64x2(load<u64>(changetype<usize>(p), 32), 0), 32);
-  for (let offset: usize = 48; offset < offsetof<Flow>() + offsetof<Account>(); offset += 16) v128.store(at + offset, zero);
-  if (!tuple_invert(changetype<Tuple>(at + offsetof<Flow>("reply_src_lo")), changetype<Tuple>(at))) return changetype<Flow>(0);
+  v128.store(at, i64x2(load<u64>(changetype<usize>(p), 32), p.hash), 32);
+  const bytes: usize = w.accounts ? offsetof<Flow>() + offsetof<Account>() : w.flow_bytes;
+  for (let offset: usize = 48; offset < bytes; offset += 16) v128.store(at + offset, i64x2.splat(0));
+  if (w.flow_bytes == FLOW_SHORT) {
+    if (!tuple_has_inverse(tuple)) return changetype<Flow>(0);
+  } else if (!tuple_invert(changetype<Tuple>(at + offsetof<Flow>("reply_src_lo")), tuple)) return changetype<Flow>(0);
   if (w.templates) begin_with_template(w, flow, p);
   return flow;
 }
@@ -275,7 +278,7 @@ function adopt(w: World, unconfirmed: Flow): Flow {
     memory.copy(changetype<usize>(account_of(w, flow)), source + offsetof<Flow>(), w.account_bytes);
     account_of(w, flow).start = w.now;
   }
-  if (!insert_flow(w, flow)) return changetype<Flow>(0);
+  if (!insert_flow(w, flow, unconfirmed.armed)) return changetype<Flow>(0);
   arm_first(w, flow);
   return flow;
 }
@@ -300,7 +303,7 @@ export function preload_flow(world: usize, template: usize, helper: u32): bool {
   }
   if (flow.protonum == Proto.SCTP) flow.sctp().flags = <u8>(SctpFlag.VTAG_UNKNOWN | (SctpFlag.VTAG_UNKNOWN << 1));
   if (w.accounts) memory.fill(changetype<usize>(account_of(w, flow)), 0, w.account_bytes);
-  if (!insert_flow(w, flow)) return false;
+  if (!insert_flow(w, flow, original_hash(flow))) return false;
   arm(w, flow, flow.expires);
   return true;
 }

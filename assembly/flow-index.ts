@@ -57,7 +57,10 @@ const LOAD: u32 = 4;
 /** Puts a value under a hash, which is never 0. False if there is no room. */
 export function index_insert(w: World, hash: u32, value: u32): bool {
   if (w.index_used >= w.index_count * LOAD) split(w);
-  if (!place(w, bucket_of(w, hash), hash, value)) return false;
+  const home = bucket_of(w, hash);
+  const places = places_of(home, 0);
+  if (places) put(home, places, hash, value);
+  else if (!place(w, home, hash, value)) return false;
   w.index_used++;
   return true;
 }
@@ -98,6 +101,14 @@ function close_gap(w: World, home: usize, first: usize, hole: usize): void {
   release(w, first);
 }
 
+/** Puts a value into the first of these places of a bucket. */
+// @ts-ignore: decorator
+@inline function put(bucket: usize, places: u32, hash: u32, value: u32): void {
+  const at = bucket + (<usize>ctz(places) << 2);
+  store<u32>(at, hash);
+  store<u32>(at, value, VALUES);
+}
+
 /** Puts a value into the chain of a bucket. */
 function place(w: World, home: usize, hash: u32, value: u32): bool {
   let bucket = home;
@@ -113,9 +124,7 @@ function place(w: World, home: usize, hash: u32, value: u32): bool {
       places = ALL;
     }
   }
-  const at = bucket + (<usize>ctz(places) << 2);
-  store<u32>(at, hash);
-  store<u32>(at, value, VALUES);
+  put(bucket, places, hash, value);
   return true;
 }
 
@@ -149,13 +158,17 @@ function split(w: World): void {
   if (count == w.index_mask) w.index_mask = count * 2 + 1;
   const fresh = <usize>w.index + <usize>count * BUCKET;
   changetype<IndexBucket>(old).overflow = 0;
-  for (let places = places_of(old, 0) ^ ALL; places; places &= places - 1) {
-    const at = old + (<usize>ctz(places) << 2);
-    if (load<u32>(at) & bit) {
-      place(w, fresh, load<u32>(at), load<u32>(at, VALUES));
-      store<u32>(at, 0);
-    }
+  // Which values move nobody could guess: each is written to the next place, which it keeps only if it does.
+  let to = fresh;
+  for (let at = old; at < old + BUCKET_VALUES * 4; at += 4) {
+    const tag = load<u32>(at);
+    const moves = (tag & bit) != 0;
+    store<u32>(to, tag);
+    store<u32>(to, load<u32>(at, VALUES), VALUES);
+    store<u32>(at, select<u32>(0, tag, moves));
+    to += <usize>moves << 2;
   }
+  store<u32>(to, 0);
   while (rest) {
     for (let places = places_of(rest, 0) ^ ALL; places; places &= places - 1) {
       const at = rest + (<usize>ctz(places) << 2);

@@ -19,7 +19,7 @@ export function set_reply_scratch(at: usize): void {
 export function flow_tuple(w: World, flow: Flow, dir: u32): Tuple {
   const at = changetype<usize>(flow);
   if (dir == Dir.ORIGINAL) return changetype<Tuple>(at);
-  if (w.flow_bytes > FLOW_SHORT || at == <usize>w.unconfirmed) return changetype<Tuple>(at + offsetof<Flow>("reply_src_lo"));
+  if (w.flow_bytes > FLOW_SHORT) return changetype<Tuple>(at + offsetof<Flow>("reply_src_lo"));
   const reply = changetype<Tuple>(reply_scratch);
   tuple_invert(reply, changetype<Tuple>(at));
   return reply;

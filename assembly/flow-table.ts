@@ -193,13 +193,16 @@ const FETCHED_MASK: u32 = Status.CONFIRMED | Status.DYING | Status.SRC_NAT | Sta
   return changetype<Packet>(packets + <usize>load<u16>(queue + <usize>i * 2) * offsetof<Packet>());
 }
 
-/** Puts a flow into the index. The caller knows that no equal flow is there. False if the index is full. */
-export function insert_flow(w: World, flow: Flow): bool {
+/**
+ * Puts a flow into the index; `hash` is that of its original tuple. The caller knows that no equal flow is there. False if the index
+ * is full.
+ */
+export function insert_flow(w: World, flow: Flow, hash: u32): bool {
   const address = <u32>changetype<usize>(flow);
   if (has_two_slots(flow)) {
-    if (!index_insert(w, original_hash(flow), address | SLOT_ORIGINAL)) return false;
+    if (!index_insert(w, hash, address | SLOT_ORIGINAL)) return false;
     if (!index_insert(w, reply_hash(flow), address | SLOT_REPLY)) return false;
-  } else if (!index_insert(w, original_hash(flow), address)) return false;
+  } else if (!index_insert(w, hash, address)) return false;
   w.flow_count++;
   if (w.limits) limit_insert(w, flow);
   if (w.nat) source_insert(w, flow);
@@ -207,7 +210,7 @@ export function insert_flow(w: World, flow: Flow): bool {
 }
 
 // @ts-ignore: decorator
-@inline function original_hash(flow: Flow): u32 {
+@inline export function original_hash(flow: Flow): u32 {
   return tuple_hash(changetype<Tuple>(changetype<usize>(flow)));
 }
 

@@ -105,6 +105,16 @@ function icmpv6_inverse_dport(dport: u32): i32 {
   return type < 0 ? -1 : type | <i32>(dport & 0xff00);
 }
 
+/** Does the protocol know an answer to this tuple? */
+// @ts-ignore: decorator
+@inline export function tuple_has_inverse(t: Tuple): bool {
+  return !is_icmp(t.protonum) || icmp_tuple_has_inverse(t);
+}
+
+function icmp_tuple_has_inverse(t: Tuple): bool {
+  return (t.protonum == Proto.ICMP ? icmp_inverse_dport(t.dport) : icmpv6_inverse_dport(t.dport)) >= 0;
+}
+
 /** Writes the tuple of the opposite direction to `target`; false if the protocol has none (an ICMP type without answer). */
 export function tuple_invert(target: Tuple, source: Tuple): bool {
   let sport = source.dport;

@@ -45,7 +45,7 @@ export function insert_many(world: usize, packets: usize, count: u32): u32 {
     store<u64>(at, load<u64>(p, 32), 32);
     const flow = changetype<Flow>(at);
     flow.status = 0;
-    if (!insert_flow(w, flow)) return inserted;
+    if (!insert_flow(w, flow, changetype<Packet>(p).hash)) return inserted;
     changetype<Packet>(p).flow = <u32>at;
     inserted++;
   }

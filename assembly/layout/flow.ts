@@ -47,7 +47,7 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
 //   line 0   tuple of the original direction, timer, expiry, mark, protocol state, status
 //   line 1   TCP window state of both sides; what waits to be announced; identity
 //   line 2   reply tuple, template. A table has it (World.flow_bytes) if reply tuples may be other than the inverse of the
-//            original one, or if rules attach templates; the unconfirmed entry always has it
+//            original one, or if rules attach templates
 @unmanaged export class Flow {
   src_lo: u64; // 0: Tuple
   src_hi: u64;
@@ -58,7 +58,10 @@ if (offsetof<SctpState>() != 12) ERROR("SctpState is 12 bytes");
   protonum: u8;
   l3num: u8;
   zone: u16;
-  /** Tick (timer.ts; low 32 bits) for which the entry sits on the timing wheel; its expiry may be later, never earlier. */
+  /**
+   * Tick (timer.ts; low 32 bits) for which the entry sits on the timing wheel; its expiry may be later, never earlier. Before
+   * confirm: the hash of its tuple.
+   */
   armed: u32; // 40
   /** Address of the entry's place on the timing wheel, 0 if it has none. Links the free list. */
   timer: u32;

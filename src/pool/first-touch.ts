@@ -18,7 +18,7 @@ const BATCH_FLOWS = BATCH_PACKETS * 2;
 /** Values that these are in the index: an entry that NAT changed has two. */
 const BATCH_VALUES = BATCH_FLOWS * 2;
 /** How far to look ahead, in what a batch can add, but never farther than a table has come so far. */
-const BATCHES_AHEAD = 4;
+const BATCHES_AHEAD = 12;
 
 /** A part of a table, which fills from its beginning. Addresses and bytes. */
 interface Part {

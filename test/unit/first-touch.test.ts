@@ -27,8 +27,8 @@ afterEach(() => {
 describe.runIf(ON_LINUX)('the pages that are touched', () => {
   const WORLD_AT = 65536;
   const FLOWS = 16 * MIB;
-  const INDEX = 64 * MIB;
-  const END = 96 * MIB;
+  const INDEX = 128 * MIB;
+  const END = 160 * MIB;
   /** What a batch can add: two entries per packet; two values per entry, four to a bucket. */
   const FLOWS_GROWTH = 2 * BATCH_PACKETS * FLOW_SHORT;
   const INDEX_GROWTH = BATCH_PACKETS * INDEX_BUCKET.size;
@@ -72,15 +72,15 @@ describe.runIf(ON_LINUX)('the pages that are touched', () => {
     };
   }
 
-  test('a large table: from where the next batch cannot get to, four batches ahead', async () => {
-    const { touch, flows, index } = table(150_000, 300_000);
+  test('a large table: from where the next batch cannot get to, twelve batches ahead', async () => {
+    const { touch, flows, index } = table(420_100, 860_000);
     touch.goAhead();
     await touch.room();
     const page = (address: number) => Math.ceil(address / 4096) * 4096;
-    const top = 150_000 * FLOW_SHORT;
-    expect(flows()).toEqual([[page(top + FLOWS_GROWTH), page(top + 4 * FLOWS_GROWTH) - 4096]]);
-    const buckets = (150_000 / 4 + 1) * INDEX_BUCKET.size;
-    expect(index()).toEqual([[page(buckets + INDEX_GROWTH), page(buckets + 4 * INDEX_GROWTH) - 4096]]);
+    const top = 420_100 * FLOW_SHORT;
+    expect(flows()).toEqual([[page(top + FLOWS_GROWTH), page(top + 12 * FLOWS_GROWTH) - 4096]]);
+    const buckets = (420_100 / 4 + 1) * INDEX_BUCKET.size;
+    expect(index()).toEqual([[page(buckets + INDEX_GROWTH), page(buckets + 12 * INDEX_GROWTH) - 4096]]);
     await touch.close();
   });
 

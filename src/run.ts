@@ -3,41 +3,27 @@
 // The main thread reads and walks captures into the ring, it and its workers decode and track, the main thread puts what they
 // left in order and hands it to the caller, batch after batch. Nothing that comes out depends on the number of lanes.
 
-import { availableParallelism } from 'node:os';
-import { Checksums, Sysctl } from '../assembly/vocabulary.ts';
 import type { Sink } from './batch.ts';
-import { CaptureFeed } from './capture/feed.ts';
-import { InterfaceNames } from './capture/interfaces.ts';
+import type { CaptureFeed } from './capture/feed.ts';
+import type { InterfaceNames } from './capture/interfaces.ts';
 import type { CaptureFile, CaptureSpec } from './capture/reader.ts';
-import { captureAreaBytes, type Walker } from './capture/walker.ts';
-import { defragNotes, layOutDefrag } from './engine/defrag.ts';
-import {
-  compileEngine,
-  type EngineExports,
-  instantiateEngine,
-  SCRATCH_BYTES,
-  SHARD_TABLE_BYTES,
-  SHARDS,
-} from './engine/engine.ts';
-import { BATCH_BYTES, BATCH_PACKETS, EVENT, LANES_MAX, RECORD, WORLD } from './engine/layout.ts';
-import { Allocator, createMemory } from './engine/memory.ts';
+import { BATCH_BYTES, BATCH_PACKETS, RECORD, WORLD } from './engine/layout.ts';
 import { preloadTable } from './engine/preload.ts';
-import { layOutSights } from './engine/sights.ts';
 import { Tables } from './engine/tables.ts';
-import { INTERFACE_TABLE_BYTES, WorldImage } from './engine/world.ts';
+import type { WorldImage } from './engine/world.ts';
 import { CaptureError, EngineError } from './errors.ts';
 import type { Host } from './host.ts';
-import { LaneLimits, LimitReached, planShards } from './plan/shard.ts';
-import { hostLimits, sharedState } from './plan/shared-state.ts';
+import { LimitReached } from './plan/shard.ts';
 import type { Chunk, LanePlan } from './pool/lane.ts';
 import { Lanes } from './pool/pool.ts';
-import { BATCH, type BatchPlace, CONTROL, LEFT, layOutRing, placesFor } from './pool/ring.ts';
+import { BATCH, type BatchPlace, CONTROL, LEFT } from './pool/ring.ts';
+import { type Prepared, prepare } from './prepare.ts';
 import { FragmentHold } from './report/hold.ts';
 import { indexLogs } from './report/logs.ts';
 import { type EventPlace, type EventRun, isExpectation, orderEvents } from './report/order.ts';
 import type { TraceEntry } from './report/trace.ts';
 import { readTrace } from './report/trace-records.ts';
-import { type CompiledRuleset, compileRuleset, parseRulesets, type RuleInfo } from './ruleset/index.ts';
+import type { RuleInfo } from './ruleset/index.ts';
 import { indexSent } from './sent/records.ts';
 
 export interface RunOptions {
@@ -110,9 +96,6 @@ export interface RunResult {
   error?: CaptureError | undefined;
 }
 
-/** Captures below this size are not worth a second thread, unless asked for. */
-const BYTES_PER_THREAD = 4 << 20;
-
 /**
  * Replays captures and hands every judged batch to `sink`, in order.
  * @throws CaptureError before the first batch if a capture cannot be opened; later ones are in RunResult.error
@@ -131,7 +114,7 @@ export async function run(options: RunOptions, sink: Sink): Promise<RunResult> {
 }
 
 async function replayOnce(options: RunOptions, sink: Sink, begin: number, oneLane = false): Promise<RunResult> {
-  const replay = await Replay.prepare(options, sink, oneLane);
+  const replay = new Replay(options, sink, await prepare(options, oneLane));
   try {
     return await replay.play(begin);
   } finally {
@@ -154,6 +137,9 @@ class Rest {
 }
 
 class Replay {
+  private readonly plan: LanePlan;
+  private readonly images: readonly WorldImage[];
+  private readonly feed: CaptureFeed;
   private readonly view: DataView;
   private readonly bytes: Uint8Array;
   private readonly words: Int32Array;
@@ -177,121 +163,19 @@ class Replay {
   private error: CaptureError | undefined;
   private readonly hold: FragmentHold | undefined;
 
-  private constructor(
+  constructor(
     private readonly options: RunOptions,
     private readonly sink: Sink,
-    private readonly feed: CaptureFeed,
-    private readonly engine: EngineExports,
-    private readonly plan: LanePlan,
-    private readonly images: readonly WorldImage[],
-    private readonly names: InterfaceNames,
-    private readonly event: number,
-    private readonly notes: string[],
-    private readonly limits: LaneLimits,
+    private readonly prepared: Prepared,
   ) {
-    this.view = new DataView(plan.memory.buffer);
-    this.bytes = new Uint8Array(plan.memory.buffer);
-    this.words = new Int32Array(plan.memory.buffer);
-    this.control = plan.ring.control / 4;
+    this.plan = prepared.plan;
+    this.images = prepared.images;
+    this.feed = prepared.feed;
+    this.view = new DataView(this.plan.memory.buffer);
+    this.bytes = new Uint8Array(this.plan.memory.buffer);
+    this.words = new Int32Array(this.plan.memory.buffer);
+    this.control = this.plan.ring.control / 4;
     this.hold = options.wantFragments ? new FragmentHold(sink, options.wantBytes === true) : undefined;
-  }
-
-  static async prepare(options: RunOptions, sink: Sink, oneLane: boolean): Promise<Replay> {
-    // V8 compiles on threads of its own while rules are read; a mistake in these is what is told first.
-    const compiling = compileEngine();
-    compiling.catch(() => {});
-    const rulesets = options.hosts.map((host) => parseRulesets(host.rulesets));
-    const engineModule = await compiling;
-    const memory = createMemory();
-    const allocator = new Allocator();
-    const seed = seedWords();
-    const engine = instantiateEngine(engineModule, memory, allocator.take(SCRATCH_BYTES), seed);
-    const names = new InterfaceNames();
-    const area = {
-      address: allocator.take(captureAreaBytes(options.captures.length)),
-      bytes: captureAreaBytes(options.captures.length),
-    };
-    // Interfaces of the hosts come first, so that their numbers do not depend on the captures.
-    let slotBase = engine.table.length;
-    const compiled = rulesets.map((ruleset) => {
-      const interfaceTable = allocator.take(INTERFACE_TABLE_BYTES);
-      const rules = compileRuleset(ruleset, {
-        trace: options.trace !== undefined,
-        interfaceTable,
-        tableBase: slotBase,
-      });
-      const base = slotBase;
-      slotBase += rules.slots;
-      return { rules, interfaceTable, base };
-    });
-    const feed = await CaptureFeed.open(options.captures, memory, engine as unknown as Walker, names, area);
-    try {
-      const key = planShards(compiled.map(({ rules }, index) => sharedState(rules, options.hosts[index]!)));
-      const limits = new LaneLimits(compiled.map(({ rules }, index) => hostLimits(rules, options.hosts[index]!)));
-      const alone = oneLane || key.key === 'one-lane' || (limits.stated && !feed.seekable);
-      const threads = chooseThreads(options.workers, feed.bytesTotal);
-      const lanes = alone ? 1 : threads;
-      const images = compiled.map(
-        ({ rules, interfaceTable }, index) =>
-          new WorldImage(memory, { host: options.hosts[index]!, rules, interfaceTable }, names),
-      );
-      images.forEach((image, index) => {
-        const trace = options.trace !== undefined;
-        const limited = lanes === 1 && options.hosts[index]!.sysctls[Sysctl.MAX] !== 0;
-        image.build(allocator, lanes, {
-          slotBase: compiled[index]!.base,
-          trace,
-          limited,
-          seed: options.seed,
-          tally: options.wantSummary === true,
-        });
-      });
-      const defrag = layOutDefrag(memory, allocator, options.hosts[0].sysctls, placesFor(threads));
-      const { endsBytes } = defrag;
-      const sights = layOutSights(memory, allocator, options.hosts, images[0]!.lanes[0]!, names);
-      for (const image of images) image.tellSides(allocator, sights);
-      const wants = {
-        endsBytes,
-        events: options.wantEvents,
-        logs: images.some(({ helps, plan: { rules } }) => rules.logsPerPacket > 0 || helps),
-        sent: options.wantSent === true,
-        translations: compiled.map(({ rules }) => rules.chains.some(({ table }) => table === 'nat')),
-      };
-      const ring = layOutRing(allocator, { threads, lanes, worlds: images.length, ...wants });
-      const shards = allocator.take(SHARD_TABLE_BYTES);
-      const scratch = Array.from({ length: threads }, () => allocator.take(SCRATCH_BYTES));
-      const event = allocator.take(EVENT.size);
-      const bytesPerTable = Math.floor(allocator.left / (lanes * images.length)) - 4096;
-      for (const image of images) image.buildTables(allocator, bytesPerTable);
-      const table = new Uint8Array(memory.buffer, shards, SHARD_TABLE_BYTES);
-      for (let shard = 0; shard < SHARDS; shard++) table[shard] = shard % lanes;
-      table[SHARDS] = key.key === 'pair' ? 1 : 0;
-      const plan: LanePlan = {
-        memory,
-        engine: engineModule,
-        rules: compiled.map(({ rules }) => new WebAssembly.Module(rules.wasm.slice())),
-        ring,
-        threads,
-        lanes,
-        seed,
-        scratch,
-        worlds: Array.from({ length: lanes }, (_, lane) => images.map((image) => image.lanes[lane]!)),
-        shards,
-        checksums: { ignore: Checksums.IGNORE, verify: Checksums.VERIFY, auto: Checksums.AUTO }[options.checksums],
-        defrag,
-        sights,
-      };
-      const told = [
-        ...options.hosts.flatMap((host) => host.notes),
-        ...trackingNotes(compiled),
-        ...defragNotes(options.hosts),
-      ];
-      const notes = [...new Set(told)];
-      return new Replay(options, sink, feed, engine, plan, images, names, event, notes, limits);
-    } catch (error) {
-      await feed.close();
-      throw error;
-    }
   }
 
   async play(begin: number): Promise<RunResult> {
@@ -331,8 +215,8 @@ class Replay {
       last: this.last,
       seconds: process.uptime() - begin,
       files: this.feed.files,
-      interfaces: this.names,
-      notes: this.notes,
+      interfaces: this.prepared.names,
+      notes: this.prepared.notes,
       error: this.error,
     };
   }
@@ -403,7 +287,7 @@ class Replay {
     if (until) this.until = 'at' in until ? until.at : first + until.afterFirst;
     for (const image of this.images) {
       image.begin(first);
-      preloadTable(image, this.engine, this.plan, first);
+      preloadTable(image, this.prepared.engine, this.plan, first);
     }
   }
 
@@ -435,7 +319,7 @@ class Replay {
     const batch = this.reported;
     const place = this.place(batch);
     const count = this.view.getUint32(place.header + BATCH.COUNT * 4, true);
-    if (this.plan.lanes > 1 && this.limits.stated) this.checkLimits(place, count);
+    if (this.plan.lanes > 1 && this.prepared.limits.stated) this.checkLimits(place, count);
     const chunks = await lanes.chunks(batch, this.chunkCount(place));
     const tracked = sum(this.plan.lanes, (lane) => this.view.getUint32(place.lengths + lane * 4, true));
     const worlds = this.images.map((image, world) => {
@@ -458,7 +342,7 @@ class Replay {
     });
     const { view, bytes } = this;
     const sided = view.getUint32(place.header + BATCH.SIDED * 4, true) !== 0;
-    const judged = { view, bytes, records: place.records, count, worlds, interfaces: this.names, sided };
+    const judged = { view, bytes, records: place.records, count, worlds, interfaces: this.prepared.names, sided };
     if (!this.hold) await this.sink(judged);
     else {
       await this.hold.add(judged, {
@@ -482,7 +366,7 @@ class Replay {
       const all = (field: number) =>
         sum(this.plan.lanes, (lane) => this.view.getUint32(place.left[lane]![world]! + field * 4, true));
       const counts = { entries: all(LEFT.FLOWS), expected: all(LEFT.EXPECTED), beyond: all(LEFT.BEYOND) };
-      this.limits.check(world, counts, count, this.delivered);
+      this.prepared.limits.check(world, counts, count, this.delivered);
     });
     this.delivered += count;
   }
@@ -512,7 +396,8 @@ class Replay {
   }
 
   private result(image: WorldImage): WorldResult {
-    const { view, engine, event, clock } = this;
+    const { view, clock } = this;
+    const { engine, event } = this.prepared;
     const tables = new Tables(this.plan.memory, engine, image.lanes, event, clock);
     return {
       rules: image.plan.rules.rules,
@@ -523,7 +408,7 @@ class Replay {
         addresses: image.lanes.map((world) => view.getUint32(world + WORLD.tally, true)).filter((at) => at !== 0),
       },
       earlyDropped: sum(image.lanes.length, (lane) => view.getUint32(image.lanes[lane]! + WORLD.early_dropped, true)),
-      trace: image.lanes.flatMap((world) => readTrace(view, world, image.chainOf, this.names)),
+      trace: image.lanes.flatMap((world) => readTrace(view, world, image.chainOf, this.prepared.names)),
       table: () => tables.entries(),
       expectations: () => tables.expectations(),
     };
@@ -543,25 +428,4 @@ function chunkRun({ bytes }: Chunk): EventRun {
     start: 0,
     end: bytes.byteLength,
   };
-}
-
-/** Law 1 has one exception that is ours by intent: tracking goes on where the kernel would not have begun it. */
-function trackingNotes(compiled: readonly { rules: CompiledRuleset }[]): string[] {
-  const idle = compiled.some(({ rules }) => rules.rules.length > 0 && rules.usesConntrack.size === 0);
-  return idle
-    ? ['no rule uses connection tracking: a kernel tracks only if something else asks it to; here it is always on']
-    : [];
-}
-
-/** The hash seed: nothing that comes out depends on it, and who writes captures cannot know it. `crypto` takes 2 ms to load. */
-function seedWords(): [number, number] {
-  const word = () => Math.floor(Math.random() * 2 ** 32);
-  return [word(), word()];
-}
-
-/** What was asked for, or a thread per core as far as the captures are worth it. Output is the same for any number. */
-function chooseThreads(workers: number | undefined, bytes: number | undefined): number {
-  if (workers !== undefined) return Math.min(workers, LANES_MAX);
-  const worth = bytes === undefined ? Number.POSITIVE_INFINITY : Math.ceil(bytes / BYTES_PER_THREAD);
-  return Math.max(1, Math.min(availableParallelism(), worth, LANES_MAX));
 }

@@ -207,6 +207,7 @@ function begin_flow(w: World, p: Packet): Flow {
   v128.store(at, v128.load(changetype<usize>(p)));
   v128.store(at, v128.load(changetype<usize>(p), 16), 16);
   v128.store(at, i64x2(load<u64>(changetype<usize>(p), 32), p.hash), 32);
+  // The account lies behind all lines that an entry can have.
   const bytes: usize = w.accounts ? offsetof<Flow>() + offsetof<Account>() : w.flow_bytes;
   for (let offset: usize = 48; offset < bytes; offset += 16) v128.store(at + offset, i64x2.splat(0));
   if (w.flow_bytes == FLOW_SHORT) {

@@ -16,8 +16,8 @@ const SHARD_BITS: u32 = 12;
 export const SHARDS: u32 = 1 << SHARD_BITS;
 
 /**
- * The lane of a key. Its high bits choose the shard: the low ones choose a bucket of the index (flow-index.ts), and a lane whose
- * hashes had some of these in common would leave most of its buckets empty.
+ * The lane of a key. Its high bits choose the shard, and lanes have shards that lie beside each other: the low bits choose a bucket
+ * of the index (flow-index.ts), and a lane whose hashes had some of these in common would leave most of its buckets empty.
  */
 // @ts-ignore: decorator
 @inline function lane_of_key(table: usize, key: u32): u32 {

@@ -2,7 +2,7 @@
 // before and after translation, and tracking it twice would be wrong.
 //
 //   look            while decoding: what the capture says (direction), or the host's own link-layer addresses
-//   match_sights    one lane at a time, batch after batch: what only addresses and interfaces say, and which packet that
+//   match_sights    one thread at a time, batch after batch: what only addresses and interfaces say, and which packet that
 //                   arrived is the one that leaves here
 //   seen_elsewhere  while tracking: what leaves and was not found, but came by an interface that is captured, or is an
 //                   answer that the host gave (REJECT, routing) and that was tracked with the packet that it answers

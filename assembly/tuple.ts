@@ -112,7 +112,12 @@ function icmpv6_inverse_dport(dport: u32): i32 {
 }
 
 function icmp_tuple_has_inverse(t: Tuple): bool {
-  return (t.protonum == Proto.ICMP ? icmp_inverse_dport(t.dport) : icmpv6_inverse_dport(t.dport)) >= 0;
+  return inverse_type(t) >= 0;
+}
+
+/** The dport of the inverse of an ICMP or ICMPv6 tuple, -1 if there is none. */
+function inverse_type(t: Tuple): i32 {
+  return t.protonum == Proto.ICMP ? icmp_inverse_dport(t.dport) : icmpv6_inverse_dport(t.dport);
 }
 
 /** Writes the tuple of the opposite direction to `target`; false if the protocol has none (an ICMP type without answer). */
@@ -120,7 +125,7 @@ export function tuple_invert(target: Tuple, source: Tuple): bool {
   let sport = source.dport;
   let dport = source.sport;
   if (is_icmp(source.protonum)) {
-    const inverse = source.protonum == Proto.ICMP ? icmp_inverse_dport(source.dport) : icmpv6_inverse_dport(source.dport);
+    const inverse = inverse_type(source);
     if (inverse < 0) return false;
     sport = source.sport;
     dport = <u16>inverse;

@@ -29,7 +29,7 @@ export type { Summary } from './report/summary.ts';
 export interface CommonOptions {
   /** Paths (pcap, pcapng, gzip; `-` is standard input), or a path with the interface it was captured on. */
   captures: readonly (string | CaptureSpec)[];
-  /** Lanes; by default as many as the machine has cores and the captures are worth. Never changes the result. */
+  /** Threads; by default as many as the machine has cores and the captures are worth. Never changes the result. */
   workers?: number;
   /** Decides what is random in the kernel (docs/nat.md); 0 if not given. */
   seed?: bigint;

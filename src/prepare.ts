@@ -116,7 +116,7 @@ export async function prepare(options: RunOptions, oneLane: boolean): Promise<Pr
     const bytesPerTable = Math.floor(allocator.left / (lanes * images.length)) - 4096;
     for (const image of images) image.buildTables(allocator, bytesPerTable);
     const table = new Uint8Array(memory.buffer, shards, SHARD_TABLE_BYTES);
-    for (let shard = 0; shard < SHARDS; shard++) table[shard] = shard % lanes;
+    for (let shard = 0; shard < SHARDS; shard++) table[shard] = Math.floor((shard * lanes) / SHARDS);
     table[SHARDS] = key.key === 'pair' ? 1 : 0;
     const plan: LanePlan = {
       memory,

@@ -196,7 +196,7 @@ class Replay {
         await this.report(lanes);
       } else if (lanes.help()) {
         // Others need what was read meanwhile.
-        if (this.plan.threads > 1 && this.filling) await new Promise(setImmediate);
+        if (this.plan.threads > 1 && this.filling) await new Promise((resolve) => setImmediate(resolve));
       } else {
         const awaited = [];
         if (this.filling) awaited.push(this.filling);

@@ -258,7 +258,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: 'workers',
     value: 'N',
-    short: 'lanes that work in parallel (default: all cores); the output is the same for any number',
+    short: 'threads that work in parallel (default: all cores); the output is the same for any number',
     commands: REPLAYING,
   },
 ];

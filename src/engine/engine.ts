@@ -1,4 +1,4 @@
-// The engine's module, compiled once per run, and its instances, one per lane. The only place that calls its exports by
+// The engine's module, compiled once per run, and its instances, one per thread. The only place that calls its exports by
 // name is typed here; numbers that mean failure become errors here and in the pool.
 
 import { readFileSync } from 'node:fs';

@@ -1,8 +1,9 @@
 // Who is the first to write to a page of a growing connection table?
 //
 // The kernel looks for a page and clears it when it is first written to: 1.6 us, a fifth of what the 32 entries cost that
-// fill it. Where the only lane is the main thread, a thread of libuv takes that over, ahead of the lane: it reads zeros into
-// memory that is zero. What is being read into lies beyond what the next batch can fill; if not, the batch waits.
+// fill it, and far more where a hypervisor has to find it first. Where the main thread is alone, a thread of libuv takes that
+// over, ahead of the lane: it reads zeros into memory that is zero. What is being read into lies beyond what the next batch can
+// fill; if not, the batch waits.
 
 import { closeSync, fstatSync, openSync, readv } from 'node:fs';
 import { BATCH_PACKETS, INDEX_BUCKET, WORLD } from '../engine/layout.ts';

@@ -116,7 +116,7 @@ export class LaneThread {
     Atomics.store(this.words, turn, 0);
     if (ready) this.publish(CONTROL.DONE);
     // Whoever found the lane taken may be waiting.
-    if (this.plan.threads > 1 && this.isReady(batch + 1)) this.publish(CONTROL.EPOCH);
+    if (this.plan.threads > 1 && this.isReady(ready ? batch + 1 : batch)) this.publish(CONTROL.EPOCH);
     return ready;
   }
 
@@ -158,7 +158,7 @@ export class LaneThread {
 
   /**
    * Does what needs the packets of all lanes in order: tells what leaves from what arrives, and reassembles. The next batch
-   * that was decoded, unless another lane is at it. True if it did.
+   * that was decoded, unless another thread is at it. True if it did.
    */
   private reassemble(): boolean {
     const turn = this.control + CONTROL.DEFRAG_TURN;
@@ -178,6 +178,7 @@ export class LaneThread {
     }
     Atomics.store(this.words, turn, 0);
     this.publish(CONTROL.EPOCH);
+    if (ready) this.publish(CONTROL.DONE);
     return ready;
   }
 

@@ -1,7 +1,7 @@
 // The threads of a run, seen from the main thread, which is one of them.
 
 import { availableParallelism } from 'node:os';
-import type { EngineError } from '../errors.ts';
+import { EngineError } from '../errors.ts';
 import { FirstTouch } from './first-touch.ts';
 import { type Chunk, type LanePlan, LaneThread } from './lane.ts';
 import { CONTROL } from './ring.ts';
@@ -13,6 +13,8 @@ export class Lanes {
   private readonly control: number;
   private readonly thread: LaneThread;
   private readonly firstTouch: FirstTouch;
+  /** Tests of workers have them do everything: before they are there, the main thread is done with a small capture. */
+  private readonly leaves: boolean;
   private readonly chunksOf = new Map<number, Chunk[]>();
   private workers: WorkerPool | undefined;
   private failure: EngineError | undefined;
@@ -23,6 +25,7 @@ export class Lanes {
     this.words = new Int32Array(plan.memory.buffer);
     this.control = plan.ring.control / 4;
     this.thread = new LaneThread(plan, 0, this.take);
+    this.leaves = plan.threads > 1 && process.env.CTREPLAY_TEST_WORKERS === 'all';
     // A single core has nobody to do it meanwhile, and several threads have no core to spare.
     const touches = plan.threads === 1 && availableParallelism() > 1;
     this.firstTouch = new FirstTouch(plan.memory, touches ? plan.worlds[0]! : []);
@@ -76,12 +79,19 @@ export class Lanes {
   }
 
   /**
-   * Does one thing that workers could do as well. False if there is nothing to do.
+   * Does one thing that workers could do as well. False if there is nothing to do. What was reported before an error depends on
+   * who came how far.
    * @throws EngineError if a worker failed, or the table is full
    */
   help(): boolean {
     if (this.failure) throw this.failure;
-    if (!this.firstTouch.leavesRoom() || !this.thread.step()) return false;
+    if (this.leaves || !this.firstTouch.leavesRoom()) return false;
+    try {
+      if (!this.thread.step()) return false;
+    } catch (error) {
+      if (error instanceof EngineError) throw error;
+      throw new EngineError('worker-failed', `a lane failed: ${String(error)}`, { cause: error });
+    }
     this.firstTouch.goAhead();
     return true;
   }
@@ -91,7 +101,7 @@ export class Lanes {
     return Atomics.load(this.words, this.control + CONTROL.DONE);
   }
 
-  /** Resolves when `progress` is another, or when there is something to help with again. */
+  /** Resolves when `progress` is another, or where a thread is alone when it can go on. */
   progressFrom(progress: number): Promise<void> {
     if (this.plan.threads === 1) return this.firstTouch.room();
     if (this.waiting) return this.waiting;

@@ -23,7 +23,7 @@ export const CONTROL = {
   DEFRAG_NEXT: 5,
   /** 1 while a thread does that. */
   DEFRAG_TURN: 6,
-  /** Counts batches that were tracked in a lane. The main thread waits on it. */
+  /** Counts batches that were reassembled, or tracked in a lane. The main thread waits on it. */
   DONE: 7,
   /** Batches tracked, per lane. */
   TRACKED: 16,
@@ -104,7 +104,8 @@ export interface Ring {
 
 /**
  * Batches that the ring holds: each thread is at one while another is read, and one waits to be decoded or reported. A thread that
- * is alone tracks one while the next is read. More would only be more memory to go through, which no cache holds.
+ * is alone tracks one while the next is read. More would only be more memory to go through, which no cache holds; with very many
+ * threads, some wait.
  */
 export function placesFor(threads: number): number {
   return threads === 1 ? 2 : Math.min(16, threads + 2);

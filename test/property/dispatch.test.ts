@@ -77,8 +77,8 @@ describe('runs of rules', () => {
           { numRuns: runs, endOnFailure: true },
         );
         // Nothing is proved where no run is found, no packet ends in one, and no rule matches. (Some rulesets let no
-        // packet come that far: 14 of 180 packets were seen, 50 are usual.)
-        expect(dispatched).toBeGreaterThan((runs * rules) / 4);
+        // packet come that far: 14 of 180 packets were seen, 50 are usual; and of some few rules lie in runs, 3,901 of 20,000.)
+        expect(dispatched).toBeGreaterThan((runs * rules) / 20);
         expect(decided).toBeGreaterThan(runs / 5);
         expect(hit).toBeGreaterThan(runs * 20);
       });

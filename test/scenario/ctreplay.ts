@@ -73,7 +73,8 @@ export async function replayThroughCtreplay(scenario: Scenario, workers: number)
       }
     }
     const capture = put('conversation.pcap', toPcap(buildSteps(scenario.file, scenario.steps)));
-    await run(process.execPath, [PROGRAM, 'replay', ...options, capture], { maxBuffer: 1 << 26 });
+    const env = { ...process.env, CTREPLAY_TEST_WORKERS: 'all' };
+    await run(process.execPath, [PROGRAM, 'replay', ...options, capture], { maxBuffer: 1 << 26, env });
     const list = ['list', '--expected', '--quiet', ...options.slice(options.indexOf('--table') + 2), capture];
     const pending = scenario.pending ? (await run(process.execPath, [PROGRAM, ...list])).stdout : '';
     return {

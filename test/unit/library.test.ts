@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test, vi } from 'vitest';
 import type { EventReport, PacketReport, ReplayOptions, ReplayResult } from '../../src/index.ts';
 import { CaptureError, diff, loadHost, openCaptures, RulesetError, replay } from '../../src/index.ts';
 import { ethernet, ip, type TimedPacket, tcp, udp, writePcap } from '../support/packets.ts';
@@ -153,7 +153,9 @@ describe('replay', () => {
     const deaths = one.events.filter(({ event }) => event === 'DESTROY');
     expect(deaths.map(({ id }) => id)).toEqual(Array.from({ length: flows }, (_, i) => i + 1));
     expect(deaths.every(({ ts }, i) => ts === `1700000030.${String(i * 1000).padStart(9, '0')}`)).toBe(true);
+    vi.stubEnv('CTREPLAY_TEST_WORKERS', 'all');
     const two = await all({ captures: [many], workers: 2, packets: false });
+    vi.unstubAllEnvs();
     expect(two.events.map(({ line }) => line)).toEqual(one.events.map(({ line }) => line));
   });
 });

@@ -18,7 +18,10 @@ const ZERO_DEVICE = 0x105;
 const BATCH_FLOWS = BATCH_PACKETS * 2;
 /** Values that these are in the index: an entry that NAT changed has two. */
 const BATCH_VALUES = BATCH_FLOWS * 2;
-/** How far to look ahead, in what a batch can add, but never farther than a table has come so far. */
+/**
+ * How far to look ahead, in what a batch can add, but never farther than a table has come so far. Far enough that a stretch of slow
+ * pages does not keep the lane waiting.
+ */
 const BATCHES_AHEAD = 12;
 
 /** A part of a table, which fills from its beginning. Addresses and bytes. */

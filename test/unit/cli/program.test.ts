@@ -63,6 +63,18 @@ test('the program finds its workers', () => {
   vi.unstubAllEnvs();
 });
 
+test('a worker that cannot start ends the run with its error', () => {
+  const root = join(folder, 'no-worker');
+  cpSync(join(ROOT, 'build'), join(root, 'build'), { recursive: true });
+  cpSync(join(ROOT, 'package.json'), join(root, 'package.json'));
+  rmSync(join(root, 'build/program/lane.js'));
+  const args = [join(root, 'build/program/main.js'), 'replay', '--quiet', '--workers', '2', CAPTURE];
+  const env = { ...process.env, CTREPLAY_TEST_WORKERS: 'all' };
+  const { status, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8', env, timeout: 60_000 });
+  expect(status).toBe(2);
+  expect(stderr).toMatch(/a worker failed: .*lane\.js/);
+});
+
 test("a quiet replay loads none of Node's modules that it does not need", () => {
   const hook = join(folder, 'loaded.cjs');
   const loaded = join(folder, 'loaded.json');

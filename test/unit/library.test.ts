@@ -3,12 +3,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, describe, expect, test, vi } from 'vitest';
 import type { EventReport, PacketReport, ReplayOptions, ReplayResult } from '../../src/index.ts';
 import { CaptureError, diff, loadHost, openCaptures, RulesetError, replay } from '../../src/index.ts';
 import { ethernet, ip, type TimedPacket, tcp, udp, writePcap } from '../support/packets.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'ctreplay-library-'));
+afterEach(() => vi.unstubAllEnvs());
 afterAll(() => rmSync(folder, { recursive: true }));
 
 const SECOND = 1_000_000_000n;
@@ -155,7 +156,6 @@ describe('replay', () => {
     expect(deaths.every(({ ts }, i) => ts === `1700000030.${String(i * 1000).padStart(9, '0')}`)).toBe(true);
     vi.stubEnv('CTREPLAY_TEST_WORKERS', 'all');
     const two = await all({ captures: [many], workers: 2, packets: false });
-    vi.unstubAllEnvs();
     expect(two.events.map(({ line }) => line)).toEqual(one.events.map(({ line }) => line));
   });
 });

@@ -6,7 +6,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync }
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, expect, test, vi } from 'vitest';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const PROGRAM = join(ROOT, 'build/program');
@@ -15,6 +15,7 @@ const REPLAY = [join(PROGRAM, 'main.js'), 'replay', '--host', join(ROOT, 'captur
 const CAPTURE = join(ROOT, 'captures/ssh-session.pcap');
 
 const folder = mkdtempSync(join(tmpdir(), 'ctreplay-program-'));
+afterEach(() => vi.unstubAllEnvs());
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function node(...args: string[]): string {
@@ -60,7 +61,6 @@ test('the program finds its workers', () => {
   const alone = node(...replay, '--workers', '1');
   vi.stubEnv('CTREPLAY_TEST_WORKERS', 'all');
   expect(node(...replay, '--workers', '2')).toBe(alone);
-  vi.unstubAllEnvs();
 });
 
 test('a worker that cannot start ends the run with its error', () => {

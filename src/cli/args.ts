@@ -38,6 +38,7 @@ export interface Options {
   /** Verdicts of --write-verdict. */
   writeVerdict?: ReadonlySet<Verdict>;
   asSent: boolean;
+  report?: string;
   flowLog?: string;
   flowLogFormat: FlowLogFormat;
   /** Modes of -o. */
@@ -194,7 +195,16 @@ function checkWrite({ write, writeVerdict, asSent }: Options): void {
 /** Two things written to standard output would be mixed up. */
 function checkOutputs(options: Options): void {
   const paths = new Map<string, string>();
-  for (const name of ['events', 'expectations', 'table', 'counters', 'packets', 'flow-log', 'write'] as const) {
+  for (const name of [
+    'events',
+    'expectations',
+    'table',
+    'counters',
+    'packets',
+    'flow-log',
+    'write',
+    'report',
+  ] as const) {
     const path = options[name === 'flow-log' ? 'flowLog' : name];
     if (path === undefined) continue;
     const other = paths.get(path);

@@ -246,6 +246,13 @@ export const FLAGS: readonly Flag[] = [
     commands: ['replay'],
   },
   {
+    name: 'report',
+    value: 'FILE.html',
+    short: 'write a page for people: verdicts over time, states, reasons, rules, top talkers',
+    long: 'One file that needs no other and no network. docs/report.md says what is in it.',
+    commands: ['replay'],
+  },
+  {
     name: 'json',
     short: 'print for programs: JSON instead of text',
     commands: ALL,

@@ -37,5 +37,5 @@ export function html(parts: TemplateStringsArray, ...holes: readonly Content[]):
 
 /** At most `most` characters of a text, with an ellipsis if there were more. */
 export function cutText(text: string, most: number): string {
-  return text.length <= most ? text : `${text.slice(0, most - 1)}…`;
+  return text.length <= most ? text : `${text.slice(0, most - 1).replace(/[\ud800-\udbff]$/, '')}…`;
 }

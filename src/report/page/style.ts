@@ -38,7 +38,7 @@ nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.1rem; margin: 1rem 0; pad
 .ACCEPT { fill: var(--accept); } .DROP { fill: var(--drop); } .REJECT { fill: var(--reject); }
 .QUEUE { fill: var(--queue); } .NONE { fill: var(--none); } .made { fill: var(--made); } .ended { fill: var(--ended); }
 .size { fill: var(--size); }
-.verdict { white-space: nowrap; font-size: .88rem; }
+.verdict { white-space: nowrap; font-size: .95em; }
 .scroll { overflow-x: auto; margin: .5rem 0 1rem; }
 table { border-collapse: collapse; font-size: .9rem; min-width: 50%; }
 table.sortable { min-width: 100%; }

@@ -24,6 +24,7 @@ import {
   type Test,
 } from '../../src/ruleset/expression.ts';
 import { matchesInterface } from '../../src/ruleset/interface-pattern.ts';
+import { askIpSet } from './ip-set.ts';
 
 export interface Surroundings {
   /** Name of an interface by index; index 0 has none. */
@@ -251,6 +252,10 @@ export class RuleInterpreter {
         return this.carried(test, p, w);
       case 'sctp chunks':
         return this.chunks(test, p);
+      case 'ip set': {
+        const answers = test.sets.map((set) => askIpSet(this.bytes, this.program.ipSets[set]!, test.sources, p, w));
+        return answers.includes(test.answer) !== test.invert;
+      }
       case 'ct helper':
         return this.helper(test, p, w) !== test.invert;
       case 'limit':

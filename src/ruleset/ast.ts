@@ -92,7 +92,7 @@ export type MatchTest =
   | { kind: 'connmark'; value: number; mask: number; invert: boolean }
   | { kind: 'connlabel'; bit: number; set: boolean; invert: boolean }
   | { kind: 'connbytes'; carried: Carried; by: CarriedBy; low: bigint; high: bigint; invert: boolean }
-  /** One of the sets has what the packet shows, or with `nomatch` an element that is an exception of it. */
+  /** One of the sets has what the packet shows; with `nomatch` those of networks, an element that is an exception. */
   | { kind: 'set'; sets: ElementSet[]; sources: number; nomatch: boolean; invert: boolean }
   /** Which helper expected the connection: bits by Helper. */
   | { kind: 'helper'; helpers: number; invert: boolean }

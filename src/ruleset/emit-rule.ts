@@ -191,10 +191,10 @@ export class RuleWriter {
         return;
       case 'ip set': {
         code.i32(0);
-        for (const set of test.sets) {
+        for (const { set, answer: wanted } of test.sets) {
           code.get(P).get(W).i32(this.ipSets[set]!).i32(test.sources).i32(test.scratch);
           this.call('rule_ip_set');
-          code.i32(test.answer).op('i32.eq', 'i32.or');
+          code.i32(wanted).op('i32.eq', 'i32.or');
         }
         if (!test.invert) code.op('i32.eqz');
         code.brIf(0);

@@ -92,7 +92,13 @@ export type Test =
    * One of the sets (indices into Program.ipSets) answers so; `sources`: a bit for each part of the key that is the
    * packet's source; `scratch`: where the key is put together in World.rule_state, IP_SET_WORDS words.
    */
-  | { op: 'ip set'; sets: number[]; sources: number; answer: IpSetAnswer; scratch: number; invert: boolean }
+  | {
+      op: 'ip set';
+      sets: { set: number; answer: IpSetAnswer }[];
+      sources: number;
+      scratch: number;
+      invert: boolean;
+    }
   /** The connection was expected by one with one of these helpers (bits by Helper). */
   | { op: 'ct helper'; helpers: number; invert: boolean }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */

@@ -238,12 +238,16 @@ class Lowering {
     const { program } = this;
     this.keyScratch ??= program.stateBytes;
     if (program.stateBytes === this.keyScratch) program.stateBytes += KEY_BYTES;
-    const numbers = sets.map((set) => {
+    const asked = sets.map((set) => {
       const known = program.ipSets.indexOf(set);
-      return known >= 0 ? known : program.ipSets.push(set) - 1;
+      // --return-nomatch says nothing about sets that can have no exceptions (ip_set_test(), IPSET_TYPE_NOMATCH).
+      const exceptions = nomatch && set.parts.includes('net');
+      return {
+        set: known >= 0 ? known : program.ipSets.push(set) - 1,
+        answer: exceptions ? IpSetAnswer.NOMATCH : IpSetAnswer.FOUND,
+      };
     });
-    const answer = nomatch ? IpSetAnswer.NOMATCH : IpSetAnswer.FOUND;
-    return { op: 'ip set', sets: numbers, sources, answer, scratch: this.keyScratch, invert };
+    return { op: 'ip set', sets: asked, sources, scratch: this.keyScratch, invert };
   }
 
   /** The template's index; equal ones share it. */

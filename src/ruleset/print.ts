@@ -206,14 +206,13 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
       return [`exthdr load sctp chunks ${found} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
     }
     case 'ip set': {
-      const sets = test.sets.map((set) => program.ipSets[set]!);
-      const count = Math.max(0, ...sets.map(({ parts }) => parts.length));
+      const count = Math.max(0, ...test.sets.map(({ set }) => program.ipSets[set]!.parts.length));
       const parts = Array.from({ length: count }, (_, part) => (test.sources & (1 << part) ? 'src' : 'dst')).join(',');
-      const exceptions = test.answer === IpSetAnswer.NOMATCH ? ' nomatch' : '';
-      return [
-        `match set { ${sets.map(({ name }) => name).join(', ')} } ${parts}${exceptions} => reg 1`,
-        `cmp ${equal(!test.invert)} reg 1 0x00000000`,
-      ];
+      const asked = test.sets.map(({ set, answer }) => {
+        const { name } = program.ipSets[set]!;
+        return answer === IpSetAnswer.NOMATCH ? `exceptions of ${name}` : name;
+      });
+      return [`match set { ${asked.join(', ')} } ${parts} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
     }
     case 'ct helper':
       return [

@@ -253,8 +253,10 @@ export class RuleInterpreter {
       case 'sctp chunks':
         return this.chunks(test, p);
       case 'ip set': {
-        const answers = test.sets.map((set) => askIpSet(this.bytes, this.program.ipSets[set]!, test.sources, p, w));
-        return answers.includes(test.answer) !== test.invert;
+        const { ipSets } = this.program;
+        const asked = ({ set, answer }: (typeof test.sets)[number]) =>
+          askIpSet(this.bytes, ipSets[set]!, test.sources, p, w) === answer;
+        return test.sets.some(asked) !== test.invert;
       }
       case 'ct helper':
         return this.helper(test, p, w) !== test.invert;

@@ -1,16 +1,20 @@
 // What does `-m set` test? Whether what a packet shows is in an IP set (libxt_set, iptables 1.8.9).
-import type { ElementSet, IpSets } from '../ipset/ipset.ts';
+import type { ElementSet } from '../ipset/ipset.ts';
 import type { MatchExtension } from './matches.ts';
+import type { Use } from './options.ts';
 import { invalid, type Value } from './values.ts';
 
 /** IPSET_DIM_MAX */
 const PARTS_MAX = 3;
 
 /** The sets that are asked in turn: what a list holds, without those that have more parts than the rule has flags. */
-function members(sets: IpSets | undefined, name: Value, parts: number): ElementSet[] {
+function members({ names: { sets }, family }: Use, name: Value, parts: number): ElementSet[] {
   if (!sets) return invalid(name, "what is in the set is not known (the host's ipset file would say it)");
   const set = sets.get(name.text);
   if (!set) return invalid(name, 'there is no such set');
+  if (set.kind === 'elements' && set.family !== undefined && set.family !== family) {
+    return invalid(name, 'the set is of the other family');
+  }
   const asked = set.kind === 'list' ? set.members.map((member) => sets.get(member.name)!) : [set];
   return asked.filter((each): each is ElementSet => each.kind === 'elements' && each.parts.length <= parts);
 }
@@ -48,7 +52,7 @@ export const SET: MatchExtension = {
     const { parts, sources } = sourceBits(flags);
     return {
       kind: 'set',
-      sets: members(use.names.sets, name, parts),
+      sets: members(use, name, parts),
       sources,
       nomatch: use.has('return-nomatch'),
       invert: given.invert,

@@ -252,9 +252,9 @@ export const FLAGS: readonly Flag[] = [
   {
     name: 'report',
     value: 'FILE.html',
-    short: 'write a page for people: verdicts over time, states, reasons, rules, top talkers',
+    short: 'write a page for people: verdicts over time, states, rules, top talkers; of a diff what changes, and why',
     long: 'One file that needs no other and no network. docs/report.md says what is in it.',
-    commands: ['replay'],
+    commands: ['replay', 'diff'],
   },
   {
     name: 'traffic',

@@ -2,51 +2,24 @@
 
 import picocolors from 'picocolors';
 import { alignRows, countText } from './align.ts';
-import type { DiffReport, FlowDifference, Judgement } from './diff.ts';
+import type { DiffReport, Judgement } from './diff.ts';
+import { changeKinds, decisionText, statesText } from './diff-kinds.ts';
 
 /** Flows that are printed; `--json` has all that are kept. */
 const FLOWS_SHOWN = 50;
 const CHANGES_SHOWN = 20;
 
-/** `DROP filter/FORWARD/2`, `REJECT with tcp-reset filter/INPUT/7`, `DROP (no-route)`. */
-function decision(judged: Judgement): string {
-  const verdict = judged.with === undefined ? judged.verdict : `${judged.verdict} with ${judged.with}`;
-  const by = judged.rule ?? (judged.why === undefined ? undefined : `(${judged.why})`);
-  return by === undefined ? verdict : `${verdict} ${by}`;
-}
-
-/** State, TCP state, status and mark, as far as they differ between the sides. */
-function states(judged: Judgement, differs: FlowDifference['differs']): string {
-  const parts = [judged.state];
-  const entryState = judged.tcp ?? judged.sctp;
-  if (entryState !== undefined) parts.push(entryState);
-  if (differs.includes('status')) parts.push(`[${(judged.status ?? []).join(' ')}]`);
-  if (differs.includes('mark')) parts.push(`mark=${judged.mark ?? 0}`);
-  return parts.join(' ');
-}
-
 function ruleText(judged: Judgement): string {
   return judged.text === undefined ? '' : `${judged.text}  (${judged.file}:${judged.line})`;
 }
 
-/** Flows by what decided on each side: the change in a few lines, however many flows it hits. */
+/** The change in a few lines, however many flows it hits. */
 function changes(report: DiffReport): string[] {
-  const counts = new Map<string, { flows: number; packets: number }>();
-  for (const flow of report.flows) {
-    const [before, after] = [decision(flow.old), decision(flow.new)];
-    const name = flow.differs.includes('verdict')
-      ? `${before} -> ${after}`
-      : `${flow.differs.join(', ')} only: ${after}`;
-    const count = counts.get(name) ?? { flows: 0, packets: 0 };
-    count.flows++;
-    count.packets += flow.packets;
-    counts.set(name, count);
-  }
-  const sorted = [...counts].sort(([a, x], [b, y]) => y.flows - x.flows || (a < b ? -1 : 1));
-  const rows = sorted
+  const kinds = changeKinds(report.flows);
+  const rows = kinds
     .slice(0, CHANGES_SHOWN)
-    .map(([name, count]) => [countText(count.flows), countText(count.packets), name]);
-  const more = sorted.length - CHANGES_SHOWN;
+    .map(({ flows, packets, text }) => [countText(flows), countText(packets), text]);
+  const more = kinds.length - CHANGES_SHOWN;
   return [
     ...alignRows([['flows', 'packets', 'old -> new'], ...rows], 'rrl'),
     ...(more > 0 ? [`  and ${countText(more)} more kinds of change`] : []),
@@ -76,8 +49,8 @@ export function diffText(report: DiffReport, files: readonly string[], color: bo
     const { file, n, ts, packet } = flow.first;
     const sides = alignRows(
       [
-        ['-', decision(flow.old), states(flow.old, flow.differs), ruleText(flow.old)],
-        ['+', decision(flow.new), states(flow.new, flow.differs), ruleText(flow.new)],
+        ['-', decisionText(flow.old), statesText(flow.old, flow.differs), ruleText(flow.old)],
+        ['+', decisionText(flow.new), statesText(flow.new, flow.differs), ruleText(flow.new)],
       ],
       'lll',
     );

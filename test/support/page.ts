@@ -1,8 +1,9 @@
 // How does a test read the report page? Its tables as texts, by their captions.
 
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import type { DiffReport } from '../../src/report/diff.ts';
 import type { Summary } from '../../src/report/summary.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -34,15 +35,25 @@ export function numberOf(text: string): number {
   return Number((text.split(' ')[0] ?? '').replace(/,/g, ''));
 }
 
-/** Replays with the built program; the page it writes, and the summary of --json. */
-export function replayPage(report: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-  const all = ['replay', '--json', '--report', report, ...args];
-  const said = execFileSync(process.execPath, [`${ROOT}build/program/main.js`, ...all], {
+/** Runs a command of the built program; the page it writes, and what --json prints. */
+function pageOf(command: string, report: string, args: readonly string[], env: NodeJS.ProcessEnv) {
+  const all = [`${ROOT}build/program/main.js`, command, '--json', '--report', report, ...args];
+  const { stdout, stderr, status } = spawnSync(process.execPath, all, {
     encoding: 'utf8',
     cwd: ROOT,
     maxBuffer: 64 << 20,
     env: { ...process.env, ...env },
-    stdio: ['ignore', 'pipe', 'ignore'],
   });
-  return { page: readFileSync(report, 'utf8'), summary: JSON.parse(said) as Summary };
+  if (status === null || status > 1) throw new Error(`ctreplay ${command} failed: ${stderr}`);
+  return { page: readFileSync(report, 'utf8'), said: JSON.parse(stdout) };
+}
+
+export function replayPage(report: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const { page, said } = pageOf('replay', report, args, env);
+  return { page, summary: said as Summary };
+}
+
+export function diffPage(report: string, args: readonly string[], env: NodeJS.ProcessEnv = {}) {
+  const { page, said } = pageOf('diff', report, args, env);
+  return { page, diff: said as DiffReport };
 }

@@ -2,8 +2,8 @@
 
 import { countText } from '../align.ts';
 import type { Summary } from '../summary.ts';
-import { plural } from './headline.ts';
 import { type Html, html } from './html.ts';
+import { plural } from './opening.ts';
 import type { PageSource } from './source.ts';
 import { stateDiagram } from './state-diagram.ts';
 import { type Column, table } from './table.ts';

@@ -1,38 +1,15 @@
-// What does somebody see who opens the page: which traffic, through which firewall, and what became of it?
+// What does somebody see who opens the page of a replay: which traffic, through which firewall, and what became of it?
 
-import { basename } from 'node:path';
 import { countText } from '../align.ts';
 import type { Summary } from '../summary.ts';
-import { spanText, stampNs, utcText } from '../time.ts';
-import { cutText, type Html, html } from './html.ts';
+import { stampNs, utcText } from '../time.ts';
+import { type Html, html } from './html.ts';
+import { opening, plural, settingsList, tile } from './opening.ts';
 import { fileName } from './paths.ts';
-import { NOTE_LETTERS, type PageSource } from './source.ts';
+import type { PageSource } from './source.ts';
 import { bar, bytesText, moreText, percentText, table, verdictBadge } from './table.ts';
 
 const FILES_SHOWN = 40;
-const VALUES_SHOWN = 20;
-/** Captures that are named at once where there are more. */
-const CAPTURES_SHOWN = 8;
-
-/** `dns.pcap, http.pcap and 4 more`. */
-export function capturesText(captures: readonly string[]): string {
-  const names = captures.map((path) => fileName(basename(path)));
-  return names.length > 3
-    ? `${names.slice(0, 2).join(', ')} and ${countText(names.length - 2)} more`
-    : names.join(', ');
-}
-
-/** `1 packet`, `2,000 packets`. */
-export function plural(count: number, what: string): string {
-  return `${countText(count)} ${what}${count === 1 ? '' : 's'}`;
-}
-
-function lead({ first, last }: Summary): Html {
-  if (first === undefined || last === undefined) return html`<p class="lead">No packets.</p>`;
-  const [begin, end] = [stampNs(first), stampNs(last)];
-  const clock = utcText(begin).replace(/\.\d+ UTC$/, ' UTC');
-  return html`<p class="lead">From ${clock}, ${spanText(end > begin ? end - begin : 0n)} of traffic.</p>`;
-}
 
 function verdictBar({ verdicts, packets }: Summary): Html {
   const counts = Object.entries(verdicts);
@@ -44,10 +21,6 @@ function verdictBar({ verdicts, packets }: Summary): Html {
   return html`${bar(parts, packets, 'split')}
 <ul class="legend">${legend}</ul>
 `;
-}
-
-function tile(number: Html | string | number, text: string): Html {
-  return html`<li><strong>${typeof number === 'number' ? countText(number) : number}</strong><span>${text}</span></li>`;
 }
 
 function tiles({ summary, flows }: PageSource): Html {
@@ -67,19 +40,6 @@ function tiles({ summary, flows }: PageSource): Html {
     shown.push(tile(rules.neverMatched.length, `of ${plural(rules.total, 'rule')} never matched`));
   }
   return html`<ul class="tiles">${shown}</ul>\n`;
-}
-
-function settings({ settings, version, summary }: PageSource): Html {
-  const value = (values: readonly string[], most: number) => {
-    const shown = values.slice(0, most).map((text, i) => html`${i > 0 ? ', ' : ''}<code>${fileName(text)}</code>`);
-    const more = values.length - shown.length;
-    return html`${shown}${more > 0 ? ` and ${countText(more)} more` : ''}`;
-  };
-  return html`<dl>
-<dt>Captures</dt><dd>${value(summary.captures, CAPTURES_SHOWN)}</dd>
-${settings.map(([name, values]) => html`<dt>${name}</dt><dd>${value(values, VALUES_SHOWN)}</dd>\n`)}<dt>Made by</dt><dd>ctreplay ${version}</dd>
-</dl>
-`;
 }
 
 /** Captures one by one, where there are several. */
@@ -111,11 +71,9 @@ ${table({
 }
 
 export function headline(source: PageSource): Html {
-  const { summary, error } = source;
-  return html`<header>
-<p class="over">Firewall replay</p>
-<h1>${capturesText(summary.captures)}</h1>
-${lead(summary)}${error === undefined ? undefined : html`<p><strong>A capture was not read to its end:</strong> ${cutText(error, NOTE_LETTERS)}</p>`}
-</header>
-${summary.packets > 0 ? verdictBar(summary) : undefined}${tiles(source)}${settings(source)}${files(source)}`;
+  const { summary, error, settings, version } = source;
+  const { captures, first, last, packets } = summary;
+  const begin = first === undefined ? undefined : stampNs(first);
+  const end = last === undefined ? undefined : stampNs(last);
+  return html`${opening({ kind: 'Firewall replay', captures, first: begin, last: end, error })}${packets > 0 && verdictBar(summary)}${tiles(source)}${settingsList(captures, settings, version)}${files(source)}`;
 }

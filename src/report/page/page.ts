@@ -1,64 +1,27 @@
-// Which document is the report? One file that needs nothing else, asks nobody for anything, and runs no script but its own.
+// Which page says what a firewall did to the captured traffic?
 
-import { createHash } from 'node:crypto';
+import { countText } from '../align.ts';
 import { helperSection, natSection, stateSection } from './connections.ts';
-import { capturesText, headline, plural } from './headline.ts';
-import { cutText, Html, html } from './html.ts';
+import { documentText } from './document.ts';
+import { headline } from './headline.ts';
+import { type Html, html } from './html.ts';
+import { capturesText, notesSection } from './opening.ts';
 import { overTime } from './over-time.ts';
 import { ruleTables } from './rule-tables.ts';
-import { SCRIPT } from './script.ts';
-import { NOTE_LETTERS, type PageSource } from './source.ts';
-import { STYLE } from './style.ts';
-import { moreText } from './table.ts';
+import type { PageSource } from './source.ts';
 import { talkerTables } from './talker-tables.ts';
 import { reasonTables, verdictTables } from './verdicts.ts';
 
-const NOTES_SHOWN = 50;
-
-function hashOf(text: string): string {
-  return `'sha256-${createHash('sha256').update(text).digest('base64')}'`;
-}
-
-/** A page with this title and body. */
-export function documentText(title: string, body: Html): string {
-  const policy = [
-    "default-src 'none'",
-    `script-src ${hashOf(SCRIPT)}`,
-    `style-src ${hashOf(STYLE)}`,
-    "base-uri 'none'",
-    "form-action 'none'",
-  ].join('; ');
-  return html`<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="${new Html(policy)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="referrer" content="no-referrer">
-<title>${title}</title>
-<style>${new Html(STYLE)}</style>
-</head>
-<body>
-${body}<script>${new Html(SCRIPT)}</script>
-</body>
-</html>
-`.text;
-}
-
-function notes({ summary, earlyDropped }: PageSource): Html | undefined {
+/** What a reader should know besides. */
+function notes({ summary, earlyDropped }: PageSource): string[] {
   const all = [...summary.notes];
-  if (summary.flowsAtLeast)
+  if (summary.flowsAtLeast) {
     all.push('More flows without an entry than are told apart: counts of flows are lower bounds.');
-  if (earlyDropped > 0)
-    all.push(
-      `The table was full: ${plural(earlyDropped, 'entry').replace(/entrys$/, 'entries')} went early so that others found room.`,
-    );
-  if (all.length === 0) return undefined;
-  return html`<section id="notes">
-<h2>Notes</h2>
-<ul class="notes">${all.slice(0, NOTES_SHOWN).map((note) => html`<li>${cutText(note, NOTE_LETTERS)}</li>`)}</ul>
-${moreText(NOTES_SHOWN, all.length, 'notes')}</section>
-`;
+  }
+  if (earlyDropped > 0) {
+    all.push(`The table was full: entries that went early so that others found room: ${countText(earlyDropped)}.`);
+  }
+  return all;
 }
 
 /** The page of a replay. */
@@ -72,7 +35,7 @@ export function replayPage(source: PageSource): string {
     ['states', 'Connection states', stateSection(source)],
     ['nat', 'NAT', natSection(source)],
     ['helpers', 'Helpers', helperSection(source)],
-    ['notes', 'Notes', notes(source)],
+    ['notes', 'Notes', notesSection(notes(source))],
   ];
   const shown = sections.filter(([, , section]) => section !== undefined);
   const links = shown.map(([id, name]) => html`<li><a href="#${id}">${name}</a></li>`);

@@ -16,8 +16,8 @@ import { packetName } from './verdicts.ts';
 const DECIDED_SHOWN = 100;
 const NEVER_SHOWN = 200;
 
-/** Options stay whole where a line ends. */
-function ruleText(text: string): Html {
+/** Text of a rule: options stay whole where a line ends. */
+export function ruleText(text: string): Html {
   const options = cutText(text, RULE_LETTERS).split(/ (?=-)/);
   return html`<code>${options.map((option) => html`<span class="option">${option}</span> `)}</code>`;
 }

@@ -4,6 +4,7 @@ import type { CaptureFile } from '../../capture/reader.ts';
 import type { ReportRule } from '../rules.ts';
 import type { Summary } from '../summary.ts';
 import type { Gathered } from './gather.ts';
+import type { Setting } from './opening.ts';
 
 export interface PageSource {
   /** Of ctreplay. */
@@ -12,8 +13,8 @@ export interface PageSource {
   gathered: Gathered;
   files: readonly Pick<CaptureFile, 'path' | 'packets' | 'first' | 'last'>[];
   rules: readonly ReportRule[];
-  /** What it was replayed with, by name: host, rulesets, options. */
-  settings: readonly (readonly [name: string, values: readonly string[]])[];
+  /** What it was replayed with. */
+  settings: readonly Setting[];
   /** Entries at the end. */
   flows: number;
   /** Entries that went early so that others found room. */

@@ -6,13 +6,14 @@ import { Verdict } from '../../assembly/vocabulary.ts';
 import type { CaptureSpec } from '../capture/reader.ts';
 import { LANES_MAX } from '../engine/layout.ts';
 import { UsageError } from '../errors.ts';
+import { parseMoment } from '../moment.ts';
 import type { OutputMode } from '../report/events.ts';
+import { isNatTarget } from '../report/filter-values.ts';
 import type { FlowLogFormat } from '../report/flow-log.ts';
 import type { Moment } from '../run.ts';
-import { camelCase, type FilterValues, isNatTarget } from './filter.ts';
+import { camelCase, type FilterValues } from './filter.ts';
 import { FILTER_FLAGS } from './filter-flags.ts';
 import { CAPTURES_HELP, COMMAND_HELP, COMMANDS, type CommandName, EXIT_HELP, FLAGS, type Flag } from './flags.ts';
-import { parseMoment } from './moment.ts';
 import { type EventFormat, parseOutput } from './outputs.ts';
 
 /** Options of all commands; those that a command does not have stay at their defaults. */
@@ -172,6 +173,12 @@ function parseSeed(text: string): bigint {
   return seed;
 }
 
+function parseAt(text: string): Moment {
+  const moment = parseMoment(text);
+  if (moment === undefined) throw usage(`--at: '${text}' is not a time: seconds since 1970, +SECONDS, or ISO 8601`);
+  return moment;
+}
+
 /** The verdicts of --write-verdict. */
 function parseVerdicts(text: string): ReadonlySet<Verdict> {
   const names = Object.keys(Verdict).filter((name) => Number.isNaN(Number(name)));
@@ -233,7 +240,7 @@ function interpret(raw: Raw, command: CommandName, captures: readonly CaptureSpe
     ...(raw.output === undefined ? {} : { output: parseOutput(raw.output as string, command) }),
     expected: raw.expected === true,
     quiet: raw.quiet === true,
-    ...(raw.at === undefined ? {} : { at: parseMoment(raw.at as string) }),
+    ...(raw.at === undefined ? {} : { at: parseAt(raw.at as string) }),
     ...(raw.workers === undefined ? {} : { workers: parseWorkers(raw.workers as string) }),
     asSent: raw.asSent === true,
     ...(raw.writeVerdict === undefined ? {} : { writeVerdict: parseVerdicts(raw.writeVerdict as string) }),

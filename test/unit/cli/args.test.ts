@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { parseArguments, parseCapture, parsePacket } from '../../../src/cli/args.ts';
 import { errorText } from '../../../src/cli/exit.ts';
 import { COMMANDS, FLAGS } from '../../../src/cli/flags.ts';
-import { parseMoment } from '../../../src/cli/moment.ts';
 import { EngineError, HostError, UsageError } from '../../../src/errors.ts';
+import { parseMoment } from '../../../src/moment.ts';
 
 function command(line: string) {
   const parsed = parseArguments(line.split(' ').filter(Boolean), '1.2.3');
@@ -173,7 +173,8 @@ describe('--at', () => {
   });
 
   test.each(['', '-5', '1e9', '2026-13-01', '12:30', '+-1', '2026-11-21T25:00'])('not a time: %s', (given) => {
-    expect(() => parseMoment(given)).toThrow(UsageError);
+    expect(parseMoment(given)).toBeUndefined();
+    expect(() => parseArguments(['list', '--at', given, 'a.pcap'], '')).toThrow(UsageError);
   });
 });
 

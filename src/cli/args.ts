@@ -26,6 +26,10 @@ export interface Options {
   local: string[];
   iface: string[];
   checksums: 'auto' | 'verify' | 'ignore';
+  /** Files of expectations. */
+  expect: string[];
+  junit?: string;
+  tap: boolean;
   at?: Moment;
   packet?: { file: number; n: number };
   events?: string;
@@ -201,7 +205,16 @@ function checkWrite({ write, writeVerdict, asSent }: Options): void {
 /** Two things written to standard output would be mixed up. */
 function checkOutputs(options: Options): void {
   const paths = new Map<string, string>();
-  for (const name of ['events', 'expectations', 'table', 'counters', 'packets', 'flow-log', 'write'] as const) {
+  for (const name of [
+    'events',
+    'expectations',
+    'table',
+    'counters',
+    'packets',
+    'flow-log',
+    'write',
+    'junit',
+  ] as const) {
     const path = options[name === 'flow-log' ? 'flowLog' : name];
     if (path === undefined) continue;
     const other = paths.get(path);
@@ -229,6 +242,8 @@ function interpret(raw: Raw, command: CommandName, captures: readonly CaptureSpe
     sysctl: list('sysctl'),
     local: list('local'),
     iface: list('iface'),
+    expect: list('expect'),
+    tap: raw.tap === true,
     checksums: raw.checksums ?? 'auto',
     eventsFormat: raw.eventsFormat ?? 'text',
     seed: parseSeed((raw.seed as string | undefined) ?? '0'),
@@ -249,6 +264,8 @@ function interpret(raw: Raw, command: CommandName, captures: readonly CaptureSpe
   checkOutputs(options);
   checkWrite(options);
   if (options.expected) checkExpected(options);
+  if (options.json && options.tap) throw usage('--json and --tap cannot both be given');
+  if (options.tap && options.junit === '-') throw usage('--tap and --junit cannot both go to standard output');
   if (options.json && options.output) throw usage('--json and --output cannot both be given');
   if (captures.filter(({ path }) => path === '-').length > 1) throw usage('standard input (-) can be read only once');
   return options;

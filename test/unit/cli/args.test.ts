@@ -57,7 +57,7 @@ describe('options', () => {
       'write-verdict': 'DROP --write f',
       'as-sent': '--write f',
     };
-    const required: Record<string, string> = { trace: '--packet 1:1', diff: '--old a --new b' };
+    const required: Record<string, string> = { trace: '--packet 1:1', diff: '--old a --new b', check: '--expect e' };
     for (const name of COMMANDS) {
       for (const flag of FLAGS) {
         const words = `--${flag.name} ${values[flag.name] ?? (flag.value === undefined ? '' : 'f')}`;
@@ -98,6 +98,10 @@ describe('mistakes are named', () => {
     ['trace --packet 2:7 a', '--packet'],
     ['trace --packet b.pcap:7 a.pcap', '--packet'],
     ['diff --old a c', "required option '--new <DIR|FILE>'"],
+    ['check c', "required option '--expect <FILE>'"],
+    ['check --expect e --tap --json c', '--json and --tap cannot both be given'],
+    ['check --expect e --tap --junit - c', '--tap and --junit cannot both go to standard output'],
+    ['check --expect e --json --junit - c', '--json and --junit cannot both go to standard output'],
   ])('%s', (line, message) => {
     let caught: unknown;
     try {

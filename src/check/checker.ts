@@ -4,10 +4,11 @@ import { EventBit, EventKind, PacketFlag } from '../../assembly/vocabulary.ts';
 import type { BatchView, Sink } from '../batch.ts';
 import { EVENT, PACKET, RECORD, TUPLE } from '../engine/layout.ts';
 import type { Host } from '../host.ts';
+import { addressText } from '../report/address.ts';
 import { ConntrackLines } from '../report/conntrack-text.ts';
-import { flowText, packetText } from '../report/describe.ts';
+import { packetText } from '../report/describe.ts';
 import { judgement } from '../report/diff.ts';
-import { familyName } from '../report/names.ts';
+import { familyName, protocolName } from '../report/names.ts';
 import type { EventPlace } from '../report/order.ts';
 import { stampAt } from '../report/time.ts';
 import { parseRulesets, ruleName } from '../ruleset/index.ts';
@@ -164,15 +165,23 @@ export class Checker {
   }
 
   private packetExample({ view, bytes, record, packet, world }: PacketItem): PacketExample {
-    const fragment = view.getUint16(packet + PACKET.flags, true) & PacketFlag.FRAGMENT_OF;
     return {
       capture: this.captures[view.getUint16(record + RECORD.file, true) - 1]!,
       n: view.getUint32(record + RECORD.n, true),
       ts: stampAt(view, record + RECORD.ts),
-      // Where its transport header was, a fragment has the number of its packet.
-      packet: fragment ? `${flowText(bytes, packet, false)} (fragment)` : packetText(view, bytes, packet),
+      packet: this.packetText(view, bytes, packet),
       ...judgement(view, bytes, packet, world.rules),
     };
+  }
+
+  private packetText(view: DataView, bytes: Uint8Array, packet: number): string {
+    if (!(view.getUint16(packet + PACKET.flags, true) & PacketFlag.FRAGMENT_OF)) return packetText(view, bytes, packet);
+    // Its ports and transport header are those of its packet, whose number stands in their place.
+    const l3num = bytes[packet + PACKET.l3num]!;
+    const [source, target] = [PACKET.src_lo, PACKET.dst_lo].map((end) => addressText(bytes, packet + end, l3num));
+    const capture = this.captures[view.getUint16(packet + PACKET.l4, true) - 1];
+    const whole = `${capture}:${view.getUint32(packet + PACKET.hash, true)}`;
+    return `${protocolName(bytes[packet + PACKET.protonum]!)} ${source} -> ${target}, fragment of ${whole}`;
   }
 
   private flowExample(place: EventPlace): FlowExample {

@@ -53,6 +53,7 @@ export const FLOW_WORDS: Words<EventPlace> = {
     bytes,
     at: at + EVENT.original_0,
     reversed: false,
+    whole: true,
   })),
   ...wordsAt<EventPlace>(
     {
@@ -61,7 +62,7 @@ export const FLOW_WORDS: Words<EventPlace> = {
       'reply-port-src': END_WORDS.sport!,
       'reply-port-dst': END_WORDS.dport!,
     },
-    ({ bytes, at }) => ({ bytes, at: at + EVENT.reply_0, reversed: false }),
+    ({ bytes, at }) => ({ bytes, at: at + EVENT.reply_0, reversed: false, whole: true }),
   ),
   state: oneOf(stateTest),
   status: oneOf((text, key) => {

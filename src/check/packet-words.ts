@@ -128,6 +128,10 @@ const CT_WORDS: Words<PacketItem> = {
   helper: ofEntryAnd(named(PACKET.template, HELPERS)),
 };
 
+function isWhole({ view, packet }: PacketItem): boolean {
+  return (view.getUint16(packet + PACKET.flags, true) & PacketFlag.FRAGMENT) === 0;
+}
+
 function isTranslated({ view, packet }: PacketItem): boolean {
   return (view.getUint16(packet + PACKET.flags, true) & PacketFlag.TRANSLATED) !== 0;
 }
@@ -189,10 +193,13 @@ const natWord: Word<PacketItem> = (value, key, scope) => {
  */
 const flowWord: Word<PacketItem> = nested<PacketItem, TuplePlace>(END_WORDS, (test) => (item) => {
   const { bytes, packet, translation } = item;
-  if (!ofEntry(item))
-    return test({ bytes, at: packet, reversed: false }) || test({ bytes, at: packet, reversed: true });
+  const whole = isWhole(item);
+  if (!ofEntry(item)) {
+    const there = { bytes, at: packet, reversed: false, whole };
+    return test(there) || test({ ...there, reversed: true });
+  }
   const reversed = bytes[packet + PACKET.dir] === Dir.REPLY;
-  return test({ bytes, at: reversed && isTranslated(item) ? translation : packet, reversed });
+  return test({ bytes, at: reversed && isTranslated(item) ? translation : packet, reversed, whole });
 });
 
 export const PACKET_WORDS: Words<PacketItem> = {
@@ -204,10 +211,11 @@ export const PACKET_WORDS: Words<PacketItem> = {
     const range = readRange(key, text, 0xffffffff);
     return ({ view, record }) => inRange(view.getUint32(record + RECORD.n, true), range);
   }),
-  ...wordsAt<PacketItem>({ ...END_WORDS, ...ICMP_WORDS }, ({ bytes, packet }) => ({
-    bytes,
-    at: packet,
+  ...wordsAt<PacketItem>({ ...END_WORDS, ...ICMP_WORDS }, (item) => ({
+    bytes: item.bytes,
+    at: item.packet,
     reversed: false,
+    whole: isWhole(item),
   })),
   flow: flowWord,
   path: named(PACKET.path, namesOf(Path.FORWARD, Path.OUTPUT + 1, pathName)),

@@ -1,7 +1,6 @@
 // Which rules are meant? Words about rules and policies, and what they counted.
 
 import { familyOf } from '../report/filter-values.ts';
-import { familyName } from '../report/names.ts';
 import { type RuleInfo, ruleName } from '../ruleset/index.ts';
 import { oneOf, readDescription, readEach, type Scope, type Test, type Words } from './description.ts';
 import { inRange, matchesPattern, readRange } from './values.ts';
@@ -63,9 +62,4 @@ export function readRules(value: Value, scope: Scope): (rules: readonly RuleInfo
     known[index] ??= test(info);
     return known[index];
   };
-}
-
-/** A rule for people: `filter/FORWARD/3 ipv4`. */
-export function ruleTitle(info: RuleInfo): string {
-  return `${ruleName(info)} ${familyName(info.family)}`;
 }

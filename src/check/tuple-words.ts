@@ -15,6 +15,8 @@ export interface TuplePlace {
   bytes: Uint8Array;
   at: number;
   reversed: boolean;
+  /** Whether there are ports, or what ICMP has in their place: not in fragments. */
+  whole: boolean;
 }
 
 const PROTOCOLS = namesOf(0, 256, (protonum) => {
@@ -38,8 +40,8 @@ function port(end: number): Word<TuplePlace> {
   const other = end === TUPLE.sport ? TUPLE.dport : TUPLE.sport;
   return oneOf((text, key) => {
     const range = readRange(key, text, 0xffff);
-    return ({ bytes, at, reversed }) =>
-      hasPorts(bytes[at + TUPLE.protonum]!) && inRange(wordAt(bytes, at + (reversed ? other : end)), range);
+    return ({ bytes, at, reversed, whole }) =>
+      whole && hasPorts(bytes[at + TUPLE.protonum]!) && inRange(wordAt(bytes, at + (reversed ? other : end)), range);
   });
 }
 
@@ -63,7 +65,8 @@ export const END_WORDS: Words<TuplePlace> = {
 function icmp(protonum: Proto, offset: number, size: 1 | 2): Word<TuplePlace> {
   return oneOf((text, key) => {
     const range = readRange(key, text, size === 1 ? 0xff : 0xffff);
-    return ({ bytes, at }) =>
+    return ({ bytes, at, whole }) =>
+      whole &&
       bytes[at + TUPLE.protonum] === protonum &&
       inRange(size === 1 ? bytes[at + offset]! : wordAt(bytes, at + offset), range);
   });

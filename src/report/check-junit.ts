@@ -16,9 +16,9 @@ const ENTITIES: Record<string, string> = {
   '\r': '&#13;',
 };
 
-/** Characters that no XML 1.0 document may have become U+FFFD. */
+/** Characters that no XML 1.0 document may have become question marks. */
 function legal(text: string): string {
-  return text.toWellFormed().replace(/[^\t\n\r\u0020-\uFFFD\u{10000}-\u{10FFFF}]/gu, '\uFFFD');
+  return text.replace(/[^\t\n\r\u0020-\uD7FF\uE000-\uFFFD\u{10000}-\u{10FFFF}]/gu, '?');
 }
 
 function attribute(text: string): string {

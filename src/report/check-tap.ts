@@ -3,9 +3,14 @@
 import type { CheckReport, ExpectationResult } from '../check/report.ts';
 import { failureLines } from './check-text.ts';
 
+/** Lines end where they seem to. */
+function printable(text: string): string {
+  return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '?');
+}
+
 /** A number sign would begin a directive. */
 function escaped(text: string): string {
-  return text.replace(/[\\#]/g, '\\$&');
+  return printable(text).replace(/[\\#]/g, '\\$&');
 }
 
 /** Why an expectation fails, as YAML. JSON strings are YAML. */
@@ -15,7 +20,7 @@ function diagnostics({ file, line, selected, failures }: ExpectationResult): str
     `  at: ${JSON.stringify(`${file}:${line}`)}`,
     `  selected: ${selected}`,
     '  message: |',
-    ...failures.flatMap((failure) => failureLines(file, failure)).map((text) => `    ${text}`),
+    ...failures.flatMap((failure) => failureLines(file, failure)).map((text) => `    ${printable(text)}`),
     '  ...',
   ];
 }

@@ -1,5 +1,6 @@
 // Do files of expectations say what they seem to say, and is everything else refused at its place?
 
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { readExpectations } from '../../../src/check/expectation.ts';
 import { matchesPattern, readRange } from '../../../src/check/values.ts';
@@ -70,6 +71,44 @@ describe('what is read', () => {
 
   test('a capture is its number, its path, or the end of its path', () => {
     expect(fault(one('packets: { file: [2, in/a.pcap, a.pcap] }'))).toBe('nothing');
+  });
+});
+
+describe('what is documented', () => {
+  const docs = (name: string) => readFileSync(new URL(`../../../${name}`, import.meta.url), 'utf8');
+  /** Indented blocks of a page that hold expectations. */
+  const blocks = docs('docs/check.md')
+    .match(/(?:^ {4}.*\n|^\n)+/gm)!
+    .filter((block) => /^ {4}- name:/m.test(block));
+
+  test('every example of docs/check.md can be read', () => {
+    expect(blocks).toHaveLength(2);
+    const about = { captures: ['monday.pcap'], labels: new Map() };
+    const [one, many] = blocks.map((block) => readExpectations('docs', block.replace(/^ {4}/gm, ''), about).length);
+    expect([one, many]).toEqual([1, 12]);
+  });
+
+  test('every word is told of in docs/check.md', () => {
+    const text = docs('docs/check.md');
+    const told = (section: string) =>
+      new Set(
+        text
+          .split(/^## /m)
+          .find((each) => each.startsWith(section))!
+          .match(/[a-z]+[a-z6-]*/g),
+      );
+    const known = (block: string) => /known are (.*), not/.exec(fault(block))![1]!.split(', ');
+    for (const [section, subject] of [
+      ['Packets', 'packets: { x: 1 }'],
+      ['Packets', 'packets: { ct: { x: 1 } }'],
+      ['Packets', 'packets: { nat: { x: 1 } }'],
+      ['Packets', 'packets: { flow: { x: 1 } }'],
+      ['Rules', 'rules: { x: 1 }'],
+      ['Flows', 'flows: { x: 1 }'],
+    ] as const) {
+      const words = known(one(subject)).filter((word) => section !== 'Flows' || !word.startsWith('icmp'));
+      expect([...told(section)]).toEqual(expect.arrayContaining(words));
+    }
   });
 });
 

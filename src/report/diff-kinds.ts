@@ -1,23 +1,7 @@
-// Which kinds of difference are there between two firewalls, and how is a judgement said in a few words?
+// Which kinds of difference are there between two firewalls?
 
-import type { FlowDifference, Judgement } from './diff.ts';
-
-/** `DROP filter/FORWARD/2`, `REJECT with tcp-reset filter/INPUT/7`, `DROP (no-route)`. */
-export function decisionText(judged: Judgement): string {
-  const verdict = judged.with === undefined ? judged.verdict : `${judged.verdict} with ${judged.with}`;
-  const by = judged.rule ?? (judged.why === undefined ? undefined : `(${judged.why})`);
-  return by === undefined ? verdict : `${verdict} ${by}`;
-}
-
-/** State, TCP state, status and mark, as far as they differ between the sides. */
-export function statesText(judged: Judgement, differs: FlowDifference['differs']): string {
-  const parts = [judged.state];
-  const entryState = judged.tcp ?? judged.sctp;
-  if (entryState !== undefined) parts.push(entryState);
-  if (differs.includes('status')) parts.push(`[${(judged.status ?? []).join(' ')}]`);
-  if (differs.includes('mark')) parts.push(`mark=${judged.mark ?? 0}`);
-  return parts.join(' ');
-}
+import type { FlowDifference } from './diff.ts';
+import { decision } from './judgement-text.ts';
 
 /** Flows that differ alike: by what decided on each side. */
 export interface ChangeKind {
@@ -33,7 +17,7 @@ export interface ChangeKind {
 export function changeKinds(flows: readonly FlowDifference[]): ChangeKind[] {
   const kinds = new Map<string, ChangeKind>();
   for (const flow of flows) {
-    const [before, after] = [decisionText(flow.old), decisionText(flow.new)];
+    const [before, after] = [decision(flow.old), decision(flow.new)];
     const text = flow.differs.includes('verdict')
       ? `${before} -> ${after}`
       : `${flow.differs.join(', ')} only: ${after}`;

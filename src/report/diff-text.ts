@@ -2,16 +2,13 @@
 
 import picocolors from 'picocolors';
 import { alignRows, countText } from './align.ts';
-import type { DiffReport, Judgement } from './diff.ts';
-import { changeKinds, decisionText, statesText } from './diff-kinds.ts';
+import type { DiffReport } from './diff.ts';
+import { changeKinds } from './diff-kinds.ts';
+import { decision, ruleText, states } from './judgement-text.ts';
 
 /** Flows that are printed; `--json` has all that are kept. */
 const FLOWS_SHOWN = 50;
 const CHANGES_SHOWN = 20;
-
-function ruleText(judged: Judgement): string {
-  return judged.text === undefined ? '' : `${judged.text}  (${judged.file}:${judged.line})`;
-}
 
 /** The change in a few lines, however many flows it hits. */
 function changes(report: DiffReport): string[] {
@@ -49,8 +46,8 @@ export function diffText(report: DiffReport, files: readonly string[], color: bo
     const { file, n, ts, packet } = flow.first;
     const sides = alignRows(
       [
-        ['-', decisionText(flow.old), statesText(flow.old, flow.differs), ruleText(flow.old)],
-        ['+', decisionText(flow.new), statesText(flow.new, flow.differs), ruleText(flow.new)],
+        ['-', decision(flow.old), states(flow.old, flow.differs), ruleText(flow.old)],
+        ['+', decision(flow.new), states(flow.new, flow.differs), ruleText(flow.new)],
       ],
       'lll',
     );

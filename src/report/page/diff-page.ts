@@ -2,7 +2,8 @@
 
 import { countText } from '../align.ts';
 import type { DiffReport, FlowDifference, Judgement } from '../diff.ts';
-import { changeKinds, decisionText, statesText } from '../diff-kinds.ts';
+import { changeKinds } from '../diff-kinds.ts';
+import { decision, states } from '../judgement-text.ts';
 import { documentText } from './document.ts';
 import { cutText, type Html, html } from './html.ts';
 import { capturesText, notesSection, type Opening, opening, type Setting, settingsList, tile } from './opening.ts';
@@ -51,7 +52,7 @@ function side(judged: Judgement, differs: FlowDifference['differs'], rulesets: R
   const { verdict, with: answer, rule, text, file, line, why } = judged;
   const by = rule === undefined ? why : cutText(rule, RULE_LETTERS);
   const place = file === undefined ? undefined : html` <span class="quiet">${rulesets.get(file)}:${line}</span>`;
-  return html`${verdictBadge(verdict)}${answer && ` with ${answer}`} ${by}${place}${text && html`<br>${ruleText(text)}`}<br><span class="quiet">${statesText(judged, differs)}</span>`;
+  return html`${verdictBadge(verdict)}${answer && ` with ${answer}`} ${by}${place}${text && html`<br>${ruleText(text)}`}<br><span class="quiet">${states(judged, differs)}</span>`;
 }
 
 function kinds({ report }: DiffPageSource, names: readonly string[]): Html {
@@ -61,8 +62,8 @@ function kinds({ report }: DiffPageSource, names: readonly string[]): Html {
     return [
       flows,
       packets,
-      verdict ? cutText(decisionText(example.old), RULE_LETTERS) : html`${example.differs.join(', ')} only`,
-      cutText(decisionText(example.new), RULE_LETTERS),
+      verdict ? cutText(decision(example.old), RULE_LETTERS) : html`${example.differs.join(', ')} only`,
+      cutText(decision(example.new), RULE_LETTERS),
       packetName(names, example.first),
     ];
   });

@@ -333,6 +333,18 @@ export enum CarriedBy {
   BOTH = 2,
 }
 
+/** What `-m recent` does and asks for (XT_RECENT_*), of which address, and whether the outcome is inverted. */
+export enum RecentFlag {
+  CHECK = 1,
+  SET = 2,
+  UPDATE = 4,
+  REMOVE = 8,
+  TTL = 16,
+  REAP = 32,
+  DESTINATION = 64,
+  INVERT = 128,
+}
+
 /** What REJECT answers with. */
 export enum RejectWith {
   NONE = 0,

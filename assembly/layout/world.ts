@@ -122,7 +122,8 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   sent: u32; // 256
   sent_end: u32;
   sent_top: u32; // 264
-  pad: u32;
+  /** What rules remember by address (KeyedTable ...), laid out by the rule compiler: this lane's. */
+  keyed: u32;
   /** The moment (ns) up to which the timing wheel was swept to the end: `wheel_now`, unless events had no room. */
   wheel_swept: u64; // 272
 }

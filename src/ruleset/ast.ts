@@ -73,6 +73,22 @@ export interface ChunkTest {
   invert: boolean;
 }
 
+/** What `-m recent` does to a list of addresses, and when it matches. */
+export interface RecentTest {
+  list: string;
+  does: 'set' | 'rcheck' | 'update' | 'remove';
+  side: 'source' | 'destination';
+  /** What of addresses the list keeps. */
+  mask: Uint8Array;
+  /** 0: at any time. */
+  seconds: number;
+  /** 0: once. */
+  hits: number;
+  ttl: boolean;
+  reap: boolean;
+  invert: boolean;
+}
+
 export type MatchTest =
   | {
       kind: 'tcp';
@@ -96,6 +112,7 @@ export type MatchTest =
   | { kind: 'comment'; comment: string }
   | { kind: 'addrtype'; test: AddressTypeTest }
   | { kind: 'iprange'; source?: AddressRange; destination?: AddressRange }
+  | { kind: 'recent'; test: RecentTest }
   | { kind: 'mac'; address: Uint8Array; invert: boolean }
   | { kind: 'pkttype'; type: number; invert: boolean }
   | { kind: 'length'; range: InvertedRange }

@@ -7,6 +7,7 @@ import { PACKET } from '../engine/layout.ts';
 import { type EngineFunction, type Helpers, P, type RuleFunctions, W } from './engine-functions.ts';
 import type { Action, RuleProgram, Test } from './expression.ts';
 import type { Fields } from './fields.ts';
+import { recentFlags } from './keyed.ts';
 import { type Code, I32 } from './wasm.ts';
 
 /** Cost of tests that are still joined into one branch, in compares. */
@@ -169,6 +170,13 @@ export class RuleWriter {
         this.call('rule_limit');
         code.op('i32.eqz').brIf(0);
         return;
+      case 'recent': {
+        const { seconds, hits } = test.test;
+        code.get(P).get(W).i32(test.list.at).i32(recentFlags(test.test)).i32(seconds).i32(hits);
+        this.call('rule_recent');
+        code.op('i32.eqz').brIf(0);
+        return;
+      }
       case 'ct label':
         code
           .get(P)

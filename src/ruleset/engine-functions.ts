@@ -19,6 +19,7 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_connlabel: engineType(4, true),
   rule_helper: engineType(3, true),
   rule_limit: engineType(5, true),
+  rule_recent: engineType(6, true),
   rule_log: engineType(3, false),
   rule_nat: engineType(3, true),
   rule_set_ct_mark: engineType(3, false),
@@ -39,6 +40,7 @@ export type EngineFunction =
   | 'rule_connlabel'
   | 'rule_helper'
   | 'rule_limit'
+  | 'rule_recent'
   | 'rule_log'
   | 'rule_nat'
   | 'rule_set_ct_mark'
@@ -57,6 +59,7 @@ const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
   ['ct label', 'rule_connlabel'],
   ['ct helper', 'rule_helper'],
   ['limit', 'rule_limit'],
+  ['recent', 'rule_recent'],
   ['sctp chunks', 'rule_sctp_chunks'],
   ['tcp option', 'rule_tcp_option'],
   ['tcp mss', 'rule_tcp_mss'],

@@ -4,7 +4,7 @@
 // printed by print.ts as `nft --debug=netlink` prints its own, run in production by the WebAssembly that emit.ts makes
 // of them, and interpreted by test/model/rule-interpreter.ts to check that.
 import type { Carried, CarriedBy, ChunkMatch, Hook, RejectWith } from '../../assembly/vocabulary.ts';
-import type { ChunkTest, LogOptions, NatBinding, TableName, TrackingTemplate } from './ast.ts';
+import type { ChunkTest, LogOptions, NatBinding, RecentTest, TableName, TrackingTemplate } from './ast.ts';
 import type { Family } from './source.ts';
 
 /** Numbers of up to 32 bits that a packet or its connection has. Ports, ids and lengths are in host order. */
@@ -89,6 +89,8 @@ export type Test =
   | { op: 'sctp chunks'; match: ChunkMatch; state: number; test: ChunkTest; invert: boolean }
   /** The connection was expected by one with one of these helpers (bits by Helper). */
   | { op: 'ct helper'; helpers: number; invert: boolean }
+  /** Looks an address up in a list, and may change that. */
+  | { op: 'recent'; list: RecentList; test: RecentTest }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */
   | { op: 'limit'; state: number; cost: number; cap: number }
   /**
@@ -147,10 +149,25 @@ export interface Program {
   limits: { state: number; cap: number; rule: number }[];
   /** What tests of SCTP chunks look up in World.rule_state. */
   chunkTests: { state: number; test: ChunkTest }[];
+  /** Bytes of World.keyed, and the lists of -m recent in it. */
+  keyedBytes: number;
+  recents: RecentList[];
   /** What CT rules attach, each once. */
   templates: TrackingTemplate[];
   /** What NAT rules bind to, and the index of each rule. */
   nats: { binding: NatBinding; rule: number }[];
+}
+
+/** A list of addresses that rules name. */
+export interface RecentList {
+  name: string;
+  /** Offset in World.keyed. */
+  at: number;
+  mask: Uint8Array;
+  /** Time stamps that an address has at most, a power of two. */
+  stamps: number;
+  /** Index of the first rule that names it. */
+  rule: number;
 }
 
 /** Layout of a bucket in World.rule_state: jiffies of the last packet (u64), credits (u32), padding. */

@@ -86,6 +86,7 @@ export class Fields {
   cost(test: Test): number | undefined {
     switch (test.op) {
       case 'limit':
+      case 'recent':
       case 'ct bytes':
       case 'ct label':
       case 'sctp chunks':

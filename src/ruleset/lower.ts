@@ -28,6 +28,7 @@ import {
   SCTP_TEST,
   type Test,
 } from './expression.ts';
+import { layOutKeyed } from './keyed.ts';
 import { refuse } from './source.ts';
 
 /** Priorities of the tables at their hooks (enum nf_ip_hook_priorities). */
@@ -56,7 +57,7 @@ const PORT_MAX = 65535;
 const TEMPLATES_MAX = 255;
 
 export function lowerRuleset(ruleset: Ruleset): Program {
-  const lowering = new Lowering();
+  const lowering = new Lowering(ruleset);
   for (const source of ruleset.sources) {
     for (const table of source.tables) lowering.table(table);
   }
@@ -64,16 +65,21 @@ export function lowerRuleset(ruleset: Ruleset): Program {
 }
 
 class Lowering {
-  readonly program: Program = {
-    chains: [],
-    patterns: [],
-    stateBytes: 0,
-    limits: [],
-    chunkTests: [],
-    templates: [],
-    nats: [],
-  };
+  readonly program: Program;
   private readonly patterns = new Map<string, number>();
+
+  constructor(ruleset: Ruleset) {
+    this.program = {
+      chains: [],
+      patterns: [],
+      stateBytes: 0,
+      limits: [],
+      chunkTests: [],
+      ...layOutKeyed(ruleset),
+      templates: [],
+      nats: [],
+    };
+  }
 
   table(table: Table): void {
     const reached = table.chains.filter((chain) => chain.hooks !== 0);
@@ -216,6 +222,10 @@ class Lowering {
           { op: 'guard', need: TCP_HEADER, evil: false },
           { op: 'tcp mss', ...match.range },
         ];
+      case 'recent': {
+        const list = this.program.recents.find(({ name }) => name === match.test.list)!;
+        return [{ op: 'recent', list, test: match.test }];
+      }
       case 'limit': {
         const limit = limitCost(match.average, match.burst) ?? { cost: 0, cap: 0 };
         const state = this.program.stateBytes;

@@ -209,6 +209,21 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
         'ct load master helper => reg 1',
         `lookup reg 1 ${test.invert ? 'not in' : 'in'} { ${names(test.helpers, Helper)} }`,
       ];
+    case 'recent': {
+      const { does, side, mask, seconds, hits, ttl, reap, invert } = test.test;
+      const asked = [
+        ...(seconds === 0 ? [] : [`seconds ${seconds}`]),
+        ...(hits === 0 ? [] : [`hits ${hits}`]),
+        ...(ttl ? ['ttl'] : []),
+        ...(reap ? ['reap'] : []),
+      ];
+      return [
+        `${load(chain, side === 'source' ? 'saddr' : 'daddr')} => reg 1`,
+        ...(mask.every((byte) => byte === 255) ? [] : [`bitwise reg 1 = ( reg 1 & ${hexBytes(mask)} ) ^ 0`]),
+        [`recent ${does} reg 1 in "${test.list.name}"`, ...asked].join(', '),
+        `cmp ${equal(!invert)} reg 1 0x00000000`,
+      ];
+    }
     case 'limit':
       return [`limit cost ${test.cost} cap ${test.cap} state ${test.state}`];
     case 'guard':

@@ -24,6 +24,7 @@ import {
   type Test,
 } from '../../src/ruleset/expression.ts';
 import { matchesInterface } from '../../src/ruleset/interface-pattern.ts';
+import { RecentLists } from './recent.ts';
 
 export interface Surroundings {
   /** Name of an interface by index; index 0 has none. */
@@ -44,6 +45,7 @@ type Outcome = ChainVerdict | 'return';
 export class RuleInterpreter {
   /** The packet is dropped although the rule goes on (hotdrop of a test that is inverted). */
   private dropped = false;
+  private readonly recents = new RecentLists();
   private readonly view: DataView;
   private readonly bytes: Uint8Array;
   /** Rules looked at, as trace_rule is told of them. */
@@ -253,6 +255,13 @@ export class RuleInterpreter {
         return this.chunks(test, p);
       case 'ct helper':
         return this.helper(test, p, w) !== test.invert;
+      case 'recent': {
+        const field = test.test.side === 'source' ? 'saddr' : 'daddr';
+        const address = this.address(field, chain.family === L3.IPV4 ? 4 : 16, p);
+        const now = Number(view.getBigUint64(p + PACKET.clock, true) / JIFFY_NS);
+        // Packets of these tests are not forwarded: nobody has counted down their TTL.
+        return this.recents.ask(test.list, test.test, address, view.getUint8(p + PACKET.ttl), now);
+      }
       case 'limit':
         return this.limit(test, p, w);
     }

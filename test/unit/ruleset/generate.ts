@@ -187,7 +187,10 @@ class Generator {
     const { networks: all, ranges } = family === 2 ? V4 : V6;
     // iptables-save loses conntrack's masks with holes.
     const networks = all.filter((network) => !/\/.*[.:]/.test(network));
-    switch (this.next() % 16) {
+    switch (this.next() % 18) {
+      case 16:
+      case 17:
+        return this.recent();
       case 14: {
         const range = this.pick(['0:10', '5', '100:1000', '3:3', '0:', '1000000:', '4294967295:4294967297']);
         const mode = this.pick(['packets', 'bytes', 'avgpkt']);
@@ -249,6 +252,17 @@ class Generator {
       default:
         return `-m limit --limit ${this.pick(['1/s', '10/min', '3/hour', '1000/second'])} --limit-burst ${this.pick([1, 3, 5])}`;
     }
+  }
+
+  private recent(): string {
+    const mask = this.family === 2 ? '255.255.255.0' : 'ffff:ffff::';
+    const name = this.pick(['--name one', '--name two', '', `--name net --mask ${mask}`]);
+    const side = this.pick(['--rsource', '--rdest', '']);
+    const does = this.pick(['set', 'set', 'rcheck', 'update', 'remove']);
+    if (does === 'set' || does === 'remove') return `-m recent ${this.not()}--${does} ${name} ${side}`;
+    const seconds = this.pick(['', '--seconds 2', '--seconds 10', '--seconds 20 --reap', '--seconds 1 --reap']);
+    const hits = this.pick(['', '--hitcount 2', '--hitcount 5', '--hitcount 40']);
+    return `-m recent ${this.not()}--${does} ${seconds} ${hits} ${this.pick(['', '', '--rttl'])} ${name} ${side}`;
   }
 
   private target(table: string, protocol: string, users: readonly string[]): string {

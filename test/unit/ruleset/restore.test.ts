@@ -157,6 +157,35 @@ const RULES4 = `
 -A INPUT -m addrtype --dst-type local,foo -j ACCEPT
 -A INPUT -m addrtype -j ACCEPT
 -A INPUT -m addrtype --dst-type LOCAL --limit-iface-in --limit-iface-out -j ACCEPT
+-A INPUT -m recent --set
+-A INPUT -m recent
+-A INPUT -m recent --name x
+-A INPUT -m recent ! --set --name x.y --rdest --mask 255.255.0.0
+-A INPUT -m recent --set --mask 255.255.0.255
+-A INPUT -m recent --set --mask 255.255.0.0/16
+-A INPUT -m recent --set --mask ffff::
+-A INPUT -m recent --set --rcheck
+-A INPUT -m recent --set --rsource --rdest
+-A INPUT -m recent --set --seconds 5
+-A INPUT -m recent --set --hitcount 5
+-A INPUT -m recent --set --hitcount 0
+-A INPUT -m recent --set --rttl
+-A INPUT -m recent --set --name .
+-A INPUT -m recent --set --name a/b
+-A INPUT -m recent --set --name ""
+-A INPUT -m recent ! --rcheck --seconds 5 --hitcount 65535 --rttl --reap
+-A INPUT -m recent --rcheck --hitcount 65536
+-A INPUT -m recent --rcheck --seconds 0
+-A INPUT -m recent --rcheck --seconds 4294967295
+-A INPUT -m recent --rcheck --seconds 4294967296
+-A INPUT -m recent --rcheck --seconds 0x10 --hitcount 010
+-A INPUT -m recent --rcheck --seconds 5s
+-A INPUT -m recent --rcheck --reap
+-A INPUT -m recent --update ! --rttl
+-A INPUT -m recent --update --sec 7 --hit 3
+-A INPUT -m recent --remove --name %TIME%
+-A INPUT -m recent ! --remove --seconds 3
+-A INPUT -m recent --remove --rttl
 -A INPUT -j LOG --log-prefix "abc " --log-level info --log-ip-options
 -A INPUT -j LOG --log-level 8
 -A INPUT -j LOG --log-level warn
@@ -233,6 +262,10 @@ const RULES6 = `
 -A INPUT -m addrtype --dst-type UNREACHABLE -j ACCEPT
 -A INPUT -m addrtype --dst-type PROHIBIT -j ACCEPT
 -A INPUT -m iprange --src-range 2001:db8::1-2001:db8::ff -j ACCEPT
+-A INPUT -m recent --set --mask ffff:ffff::
+-A INPUT -m recent --set --mask 255.255.255.0
+-A INPUT -m recent --set --mask 64
+-A INPUT -m recent --update --seconds 60 --name v6 --rdest
 -A INPUT -m conntrack --ctorigsrc 2001:db8::/64 -j ACCEPT
 `;
 

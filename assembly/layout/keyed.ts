@@ -1,0 +1,69 @@
+// What do rules remember by address: -m recent, hashlimit and connlimit?
+
+import { Tuple } from "./packet";
+
+// KeyedTable: entries found by a key and kept in the order of their last use (80 bytes, what the table's kind adds, then
+// u32[bucket_mask + 1], then the entries; assembly/rules/keyed-table.ts)
+@unmanaged export class KeyedTable {
+  /** Offsets from the table: addresses of the first entry of each bucket, and the entries. */
+  buckets: u32; // 0
+  entries: u32;
+  bucket_mask: u32;
+  /** Bytes of an entry. */
+  entry_bytes: u32;
+  /** Entries that it may hold, that it holds, and places that were ever in use. */
+  max: u32; // 16
+  count: u32;
+  top: u32;
+  /** First of the places that are free again, linked by `next`. */
+  free: u32;
+  /** Ends of the list by last use. */
+  oldest: u32; // 32
+  newest: u32;
+  /** The key that is looked for. */
+  key_0: u64; // 40
+  key_1: u64;
+  key_2: u64;
+  key_3: u64;
+  key_4: u64;
+
+  @inline key(): Tuple {
+    return changetype<Tuple>(changetype<usize>(this) + offsetof<KeyedTable>("key_0"));
+  }
+}
+if (offsetof<KeyedTable>() != 80) ERROR("KeyedTable is 80 bytes");
+
+// KeyedEntry: what every entry begins with (56 bytes). The key is laid out as a tuple; what a table has no use for is 0.
+@unmanaged export class KeyedEntry extends Tuple {
+  /** Next entry of the bucket. */
+  next: u32; // 40
+  /** Neighbours in the list by last use. */
+  older: u32;
+  newer: u32;
+  pad_1: u32;
+}
+if (offsetof<KeyedEntry>() != 56) ERROR("KeyedEntry is 56 bytes");
+
+// RecentList: a list of -m recent (104 bytes, kernel: struct recent_table)
+@unmanaged export class RecentList extends KeyedTable {
+  /** What is looked at of addresses (--mask), in wire order. */
+  mask_lo: u64; // 80
+  mask_hi: u64;
+  /** Time stamps of an address less one (nstamps_max_mask). */
+  stamps_mask: u32; // 96
+  pad_1: u32;
+}
+if (offsetof<RecentList>() != 104) ERROR("RecentList is 104 bytes");
+
+// RecentAddress: an address on such a list (64 bytes, then u64[stamps_mask + 1] in jiffies; kernel: struct recent_entry)
+@unmanaged export class RecentAddress extends KeyedEntry {
+  /** Where the next stamp goes. */
+  index: u16; // 56
+  /** Stamps in use. */
+  nstamps: u16;
+  /** TTL that the packet arrived with. */
+  ttl: u8;
+  pad_2: u8;
+  pad_3: u16;
+}
+if (offsetof<RecentAddress>() != 64) ERROR("RecentAddress is 64 bytes");

@@ -1,0 +1,116 @@
+// What do rules remember by address, and where in World.keyed does it lie?
+import { RecentFlag } from '../../assembly/vocabulary.ts';
+import { KEYED_TABLE, RECENT_ADDRESS, RECENT_LIST } from '../engine/layout.ts';
+import type { RecentTest, Ruleset } from './ast.ts';
+import type { Program, RecentList } from './expression.ts';
+import { refuse } from './source.ts';
+
+/** Addresses on a list of -m recent (ip_list_tot of xt_recent). */
+export const RECENT_ADDRESSES = 100;
+/** Stamps of an address where no rule asks for more. */
+const RECENT_STAMPS = 32;
+const RECENT_BUCKETS = 128;
+/** Tables begin at cache lines. */
+const ALIGNMENT = 64;
+
+/** Lays out what the rules remember. Rules behind an unconditional verdict count: the kernel makes their lists, too. */
+export function layOutKeyed(ruleset: Ruleset): Pick<Program, 'keyedBytes' | 'recents'> {
+  let keyedBytes = 0;
+  const place = (bytes: number): number => {
+    const at = keyedBytes;
+    keyedBytes += Math.ceil(bytes / ALIGNMENT) * ALIGNMENT;
+    return at;
+  };
+  const recents = recentLists(ruleset).map((list) => ({
+    ...list,
+    at: place(recentBytes(list)),
+  }));
+  return { keyedBytes, recents };
+}
+
+/** The lists by name, which all families and tables share. */
+function recentLists(ruleset: Ruleset): Omit<RecentList, 'at'>[] {
+  const lists = new Map<string, Omit<RecentList, 'at'>>();
+  for (const { rule } of ruleset.entries) {
+    for (const match of rule?.matches ?? []) {
+      if (!rule || match.kind !== 'recent') continue;
+      const { list: name, mask, hits } = match.test;
+      const stamps = hits === 0 ? RECENT_STAMPS : 2 ** Math.ceil(Math.log2(hits));
+      const known = lists.get(name);
+      if (known === undefined) lists.set(name, { name, mask, stamps, rule: rule.index });
+      else {
+        known.stamps = Math.max(known.stamps, stamps);
+        if (!sameMask(known.mask, mask)) {
+          // The first rule that is loaded decides for all, and which one that is does not show.
+          refuse('RULESET_UNSUPPORTED', `list '${name}' of match 'recent' has different masks`, match.at);
+        }
+      }
+    }
+  }
+  return [...lists.values()];
+}
+
+/** Masks of two families agree only if they keep whole addresses. */
+function sameMask(one: Uint8Array, other: Uint8Array): boolean {
+  if (one.length === other.length) return one.every((byte, index) => byte === other[index]);
+  return [...one, ...other].every((byte) => byte === 255);
+}
+
+function recentBytes({ stamps }: Omit<RecentList, 'at'>): number {
+  return RECENT_LIST.size + RECENT_BUCKETS * 4 + RECENT_ADDRESSES * recentEntryBytes(stamps);
+}
+
+function recentEntryBytes(stamps: number): number {
+  return RECENT_ADDRESS.size + stamps * 8;
+}
+
+interface TableNumbers {
+  headBytes: number;
+  buckets: number;
+  max: number;
+  entryBytes: number;
+}
+
+const RECENT_FLAGS = {
+  set: RecentFlag.SET,
+  rcheck: RecentFlag.CHECK,
+  update: RecentFlag.UPDATE,
+  remove: RecentFlag.REMOVE,
+} as const;
+
+/** What the engine is told to do (RecentFlag). */
+export function recentFlags({ does, side, ttl, reap, invert }: RecentTest): number {
+  return (
+    RECENT_FLAGS[does] |
+    (side === 'destination' ? RecentFlag.DESTINATION : 0) |
+    (ttl ? RecentFlag.TTL : 0) |
+    (reap ? RecentFlag.REAP : 0) |
+    (invert ? RecentFlag.INVERT : 0)
+  );
+}
+
+/** Writes what tables begin with into fresh memory, which is zero. */
+export function initKeyed(program: Program, bytes: Uint8Array): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const { at, mask, stamps } of program.recents) {
+    const entryBytes = recentEntryBytes(stamps);
+    initTable(view, at, {
+      headBytes: RECENT_LIST.size,
+      buckets: RECENT_BUCKETS,
+      max: RECENT_ADDRESSES,
+      entryBytes,
+    });
+    // What an IPv4 address does not fill is zero.
+    bytes.fill(255, at + RECENT_LIST.mask_lo, at + RECENT_LIST.mask_lo + 16);
+    bytes.set(mask, at + RECENT_LIST.mask_lo);
+    view.setUint32(at + RECENT_LIST.stamps_mask, stamps - 1, true);
+  }
+}
+
+function initTable(view: DataView, at: number, { headBytes, buckets, max, entryBytes }: TableNumbers): void {
+  view.setUint32(at + KEYED_TABLE.buckets, headBytes, true);
+  view.setUint32(at + KEYED_TABLE.entries, headBytes + buckets * 4, true);
+  view.setUint32(at + KEYED_TABLE.bucket_mask, buckets - 1, true);
+  view.setUint32(at + KEYED_TABLE.entry_bytes, entryBytes, true);
+  view.setUint32(at + KEYED_TABLE.max, max, true);
+}

@@ -345,6 +345,16 @@ export enum RecentFlag {
   INVERT = 128,
 }
 
+/** What `-m hashlimit` makes buckets of and counts (XT_HASHLIMIT_*). */
+export enum HashlimitFlag {
+  DESTINATION = 1,
+  DPORT = 2,
+  SOURCE = 4,
+  SPORT = 8,
+  BYTES = 32,
+  RATE = 64,
+}
+
 /** What REJECT answers with. */
 export enum RejectWith {
   NONE = 0,

@@ -67,3 +67,39 @@ if (offsetof<RecentList>() != 104) ERROR("RecentList is 104 bytes");
   pad_3: u16;
 }
 if (offsetof<RecentAddress>() != 64) ERROR("RecentAddress is 64 bytes");
+
+// HashlimitTable: the buckets of one -m hashlimit name (168 bytes, kernel: struct xt_hashlimit_htable)
+@unmanaged export class HashlimitTable extends KeyedTable {
+  /** What of addresses makes a bucket, in wire order; 0 where the mode has none. */
+  source_lo: u64; // 80
+  source_hi: u64;
+  target_lo: u64;
+  target_hi: u64;
+  /** How long a bucket that is not used stays, and how often the collector comes, in jiffies. */
+  expire: u64; // 112
+  gc_interval: u64;
+  /** Credits that a packet costs, or so many bytes; with RATE the packets or bytes of an interval that are too many. */
+  cost: u64; // 128
+  /** Credits at most; in BYTES how often they are filled up at once (the burst); with RATE no more than this passes. */
+  cap: u64;
+  /** Credits of a new bucket. */
+  credit: u64; // 144
+  /** Jiffies of an interval (RATE). */
+  interval: u64;
+  /** HashlimitFlag bits. */
+  flags: u32; // 160
+  pad_1: u32;
+}
+if (offsetof<HashlimitTable>() != 168) ERROR("HashlimitTable is 168 bytes");
+
+// HashlimitBucket: what one host, network or connection has left (88 bytes, kernel: struct dsthash_ent)
+@unmanaged export class HashlimitBucket extends KeyedEntry {
+  /** Jiffies at which the collector may take it, and at which it was filled up last. */
+  expires: u64; // 56
+  previous: u64;
+  /** Credits; with RATE what the interval has seen. */
+  credit: u64; // 72
+  /** In BYTES how often it may still be filled up at once; with RATE 1 if the interval before was over the rate. */
+  left: u64;
+}
+if (offsetof<HashlimitBucket>() != 88) ERROR("HashlimitBucket is 88 bytes");

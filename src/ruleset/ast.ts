@@ -89,6 +89,26 @@ export interface RecentTest {
   invert: boolean;
 }
 
+/** What `-m hashlimit` gives each bucket, and what makes a bucket. */
+export interface HashlimitTest {
+  name: string;
+  /** HashlimitFlag bits. */
+  flags: number;
+  /** As user space hands them to the kernel (struct hashlimit_cfg3). */
+  average: bigint;
+  burst: bigint;
+  /** Prefix lengths of what makes a bucket. */
+  sourceBits: number;
+  destinationBits: number;
+  /** Buckets of the hash table and entries at most; 0: as the kernel likes. */
+  buckets: number;
+  most: number;
+  gcInterval_ms: number;
+  expire_ms: number;
+  interval_s: number;
+  invert: boolean;
+}
+
 export type MatchTest =
   | {
       kind: 'tcp';
@@ -113,6 +133,7 @@ export type MatchTest =
   | { kind: 'addrtype'; test: AddressTypeTest }
   | { kind: 'iprange'; source?: AddressRange; destination?: AddressRange }
   | { kind: 'recent'; test: RecentTest }
+  | { kind: 'hashlimit'; test: HashlimitTest }
   | { kind: 'mac'; address: Uint8Array; invert: boolean }
   | { kind: 'pkttype'; type: number; invert: boolean }
   | { kind: 'length'; range: InvertedRange }

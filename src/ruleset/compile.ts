@@ -3,9 +3,9 @@
 import { type Hook, TemplateFlag } from '../../assembly/vocabulary.ts';
 import { EngineError } from '../errors.ts';
 import type { Counters, Entry, LogOptions, NatBinding, Ruleset, TableName, TrackingTemplate } from './ast.ts';
-import { HZ } from './check.ts';
 import { emitProgram } from './emit.ts';
 import { type ChainProgram, LIMIT_STATE, type Program, SCTP_TEST } from './expression.ts';
+import { HZ } from './jiffies.ts';
 import { initKeyed } from './keyed.ts';
 import { lowerRuleset } from './lower.ts';
 import type { Family } from './source.ts';
@@ -204,7 +204,7 @@ function initState(program: Program, bytes: Uint8Array, startClockNs: bigint): v
 
 /**
  * Every limit bucket counts all packets that come to its rule, of whatever flow. A list of -m recent forgets the address
- * that was used least lately, whoever brings a new one. What a NAT rule maps a flow to depends on
+ * that was used least lately, whoever brings a new one; a table of -m hashlimit has room for so many buckets. What a NAT rule maps a flow to depends on
  * which tuples other flows have; and the answers to the flow have another hash than its own packets.
  */
 function oneLane(program: Program, rules: RuleInfo[]): OneLane | undefined {
@@ -214,6 +214,9 @@ function oneLane(program: Program, rules: RuleInfo[]): OneLane | undefined {
   const [list] = program.recents;
   const listing = list && rules[list.rule];
   if (listing) return { rule: listing, reason: `${ruleName(listing)} has -m recent, whose lists all flows share` };
+  const [table] = program.hashlimits;
+  const hashing = table && rules[table.rule];
+  if (hashing) return { rule: hashing, reason: `${ruleName(hashing)} has -m hashlimit, whose table all flows share` };
   const [nat] = program.nats;
   const translating = nat && rules[nat.rule];
   if (translating) return { rule: translating, reason: `NAT: rule ${ruleName(translating)}` };

@@ -177,6 +177,15 @@ export class RuleWriter {
         code.op('i32.eqz').brIf(0);
         return;
       }
+      case 'hashlimit':
+        code.get(P).get(W).i32(test.table.at);
+        this.call('rule_hashlimit');
+        code.tee(answer).i32(2).op('i32.eq').if();
+        this.hotdrop(rule);
+        code.op('end').get(answer);
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
       case 'ct label':
         code
           .get(P)

@@ -4,7 +4,15 @@
 // printed by print.ts as `nft --debug=netlink` prints its own, run in production by the WebAssembly that emit.ts makes
 // of them, and interpreted by test/model/rule-interpreter.ts to check that.
 import type { Carried, CarriedBy, ChunkMatch, Hook, RejectWith } from '../../assembly/vocabulary.ts';
-import type { ChunkTest, LogOptions, NatBinding, RecentTest, TableName, TrackingTemplate } from './ast.ts';
+import type {
+  ChunkTest,
+  HashlimitTest,
+  LogOptions,
+  NatBinding,
+  RecentTest,
+  TableName,
+  TrackingTemplate,
+} from './ast.ts';
 import type { Family } from './source.ts';
 
 /** Numbers of up to 32 bits that a packet or its connection has. Ports, ids and lengths are in host order. */
@@ -91,6 +99,8 @@ export type Test =
   | { op: 'ct helper'; helpers: number; invert: boolean }
   /** Looks an address up in a list, and may change that. */
   | { op: 'recent'; list: RecentList; test: RecentTest }
+  /** Takes from a bucket of a table; drops the packet where that has no room, or ports cannot be read (hotdrop). */
+  | { op: 'hashlimit'; table: HashlimitTable; invert: boolean }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */
   | { op: 'limit'; state: number; cost: number; cap: number }
   /**
@@ -149,9 +159,10 @@ export interface Program {
   limits: { state: number; cap: number; rule: number }[];
   /** What tests of SCTP chunks look up in World.rule_state. */
   chunkTests: { state: number; test: ChunkTest }[];
-  /** Bytes of World.keyed, and the lists of -m recent in it. */
+  /** Bytes of World.keyed, and what lies in it. */
   keyedBytes: number;
   recents: RecentList[];
+  hashlimits: HashlimitTable[];
   /** What CT rules attach, each once. */
   templates: TrackingTemplate[];
   /** What NAT rules bind to, and the index of each rule. */
@@ -166,6 +177,16 @@ export interface RecentList {
   mask: Uint8Array;
   /** Time stamps that an address has at most, a power of two. */
   stamps: number;
+  /** Index of the first rule that names it. */
+  rule: number;
+}
+
+/** The buckets that rules of one family share by a name. */
+export interface HashlimitTable {
+  family: Family;
+  test: HashlimitTest;
+  /** Offset in World.keyed. */
+  at: number;
   /** Index of the first rule that names it. */
   rule: number;
 }

@@ -1,8 +1,10 @@
 // What do rules remember by address, and where in World.keyed does it lie?
-import { RecentFlag } from '../../assembly/vocabulary.ts';
-import { KEYED_TABLE, RECENT_ADDRESS, RECENT_LIST } from '../engine/layout.ts';
-import type { RecentTest, Ruleset } from './ast.ts';
-import type { Program, RecentList } from './expression.ts';
+import { HashlimitFlag, RecentFlag } from '../../assembly/vocabulary.ts';
+import { HASHLIMIT_BUCKET, HASHLIMIT_TABLE, KEYED_TABLE, RECENT_ADDRESS, RECENT_LIST } from '../engine/layout.ts';
+import type { HashlimitTest, RecentTest, Ruleset } from './ast.ts';
+import type { HashlimitTable, Program, RecentList } from './expression.ts';
+import { hashlimitEntries, hashlimitNumbers } from './hashlimit.ts';
+import { HZ, jiffiesOf } from './jiffies.ts';
 import { refuse } from './source.ts';
 
 /** Addresses on a list of -m recent (ip_list_tot of xt_recent). */
@@ -14,7 +16,7 @@ const RECENT_BUCKETS = 128;
 const ALIGNMENT = 64;
 
 /** Lays out what the rules remember. Rules behind an unconditional verdict count: the kernel makes their lists, too. */
-export function layOutKeyed(ruleset: Ruleset): Pick<Program, 'keyedBytes' | 'recents'> {
+export function layOutKeyed(ruleset: Ruleset): Pick<Program, 'keyedBytes' | 'recents' | 'hashlimits'> {
   let keyedBytes = 0;
   const place = (bytes: number): number => {
     const at = keyedBytes;
@@ -25,7 +27,42 @@ export function layOutKeyed(ruleset: Ruleset): Pick<Program, 'keyedBytes' | 'rec
     ...list,
     at: place(recentBytes(list)),
   }));
-  return { keyedBytes, recents };
+  const hashlimits = hashlimitTables(ruleset).map((table) => ({ ...table, at: place(hashlimitBytes(table.test)) }));
+  return { keyedBytes, recents, hashlimits };
+}
+
+/** The tables by family and name. */
+function hashlimitTables(ruleset: Ruleset): Omit<HashlimitTable, 'at'>[] {
+  const tables = new Map<string, Omit<HashlimitTable, 'at'>>();
+  for (const { rule, table } of ruleset.entries) {
+    for (const match of rule?.matches ?? []) {
+      if (!rule || match.kind !== 'hashlimit') continue;
+      const { test } = match;
+      const key = `${table.family} ${test.name}`;
+      const known = tables.get(key);
+      if (known === undefined) tables.set(key, { family: table.family, test, rule: rule.index });
+      else if (!sameTable(known.test, test)) {
+        // The kernel has the numbers of the first rule that is loaded, and which one that is does not show.
+        refuse('RULESET_UNSUPPORTED', `rules with --hashlimit-name '${test.name}' differ in their options`, match.at);
+      }
+    }
+  }
+  return [...tables.values()];
+}
+
+function sameTable(one: HashlimitTest, other: HashlimitTest): boolean {
+  const keys = Object.keys(one) as (keyof HashlimitTest)[];
+  return keys.every((key) => key === 'invert' || one[key] === other[key]);
+}
+
+function hashlimitBytes(test: HashlimitTest): number {
+  const entries = hashlimitEntries(test);
+  return HASHLIMIT_TABLE.size + hashlimitBuckets(entries) * 4 + entries * HASHLIMIT_BUCKET.size;
+}
+
+/** Buckets of our own index: two entries in each, about. */
+function hashlimitBuckets(entries: number): number {
+  return 2 ** Math.max(0, Math.ceil(Math.log2(entries)) - 1);
 }
 
 /** The lists by name, which all families and tables share. */
@@ -89,6 +126,32 @@ export function recentFlags({ does, side, ttl, reap, invert }: RecentTest): numb
   );
 }
 
+function initHashlimit(view: DataView, { at, test }: HashlimitTable): void {
+  const max = hashlimitEntries(test);
+  const entryBytes = HASHLIMIT_BUCKET.size;
+  initTable(view, at, { headBytes: HASHLIMIT_TABLE.size, buckets: hashlimitBuckets(max), max, entryBytes });
+  const numbers = hashlimitNumbers(test)!;
+  const set = (field: number, value: bigint) => view.setBigUint64(at + field, BigInt.asUintN(64, value), true);
+  if (test.flags & HashlimitFlag.SOURCE) initMask(view, at + HASHLIMIT_TABLE.source_lo, test.sourceBits);
+  if (test.flags & HashlimitFlag.DESTINATION) initMask(view, at + HASHLIMIT_TABLE.target_lo, test.destinationBits);
+  set(HASHLIMIT_TABLE.expire, jiffiesOf(test.expire_ms));
+  set(HASHLIMIT_TABLE.gc_interval, jiffiesOf(test.gcInterval_ms));
+  set(HASHLIMIT_TABLE.cost, numbers.cost);
+  set(HASHLIMIT_TABLE.cap, numbers.cap);
+  set(HASHLIMIT_TABLE.credit, numbers.credit);
+  // The kernel multiplies in 32 bits.
+  set(HASHLIMIT_TABLE.interval, BigInt.asUintN(32, BigInt(test.interval_s) * BigInt(HZ)));
+  view.setUint32(at + HASHLIMIT_TABLE.flags, test.flags, true);
+}
+
+/** So many ones, from the left. */
+function initMask(view: DataView, at: number, bits: number): void {
+  for (let bit = 0; bit < bits; bit++) {
+    const byte = at + (bit >> 3);
+    view.setUint8(byte, view.getUint8(byte) | (0x80 >> (bit & 7)));
+  }
+}
+
 /** Writes what tables begin with into fresh memory, which is zero. */
 export function initKeyed(program: Program, bytes: Uint8Array): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -105,6 +168,7 @@ export function initKeyed(program: Program, bytes: Uint8Array): void {
     bytes.set(mask, at + RECENT_LIST.mask_lo);
     view.setUint32(at + RECENT_LIST.stamps_mask, stamps - 1, true);
   }
+  for (const table of program.hashlimits) initHashlimit(view, table);
 }
 
 function initTable(view: DataView, at: number, { headBytes, buckets, max, entryBytes }: TableNumbers): void {

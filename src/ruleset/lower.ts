@@ -29,7 +29,7 @@ import {
   type Test,
 } from './expression.ts';
 import { layOutKeyed } from './keyed.ts';
-import { refuse } from './source.ts';
+import { type Family, refuse } from './source.ts';
 
 /** Priorities of the tables at their hooks (enum nf_ip_hook_priorities). */
 const PRIORITIES: Readonly<Record<Exclude<Table['name'], 'nat'>, number>> = {
@@ -67,6 +67,8 @@ export function lowerRuleset(ruleset: Ruleset): Program {
 class Lowering {
   readonly program: Program;
   private readonly patterns = new Map<string, number>();
+  /** Of the table in work. */
+  private family: Family = 2;
 
   constructor(ruleset: Ruleset) {
     this.program = {
@@ -82,6 +84,7 @@ class Lowering {
   }
 
   table(table: Table): void {
+    this.family = table.family;
     const reached = table.chains.filter((chain) => chain.hooks !== 0);
     const numbers = new Map(reached.map((chain, index) => [chain.name, this.program.chains.length + index]));
     // Chains are appended as one block, so that jumps know their numbers before the chains are lowered.
@@ -225,6 +228,11 @@ class Lowering {
       case 'recent': {
         const list = this.program.recents.find(({ name }) => name === match.test.list)!;
         return [{ op: 'recent', list, test: match.test }];
+      }
+      case 'hashlimit': {
+        const { name, invert } = match.test;
+        const table = this.program.hashlimits.find((each) => each.test.name === name && each.family === this.family)!;
+        return [{ op: 'hashlimit', table, invert }];
       }
       case 'limit': {
         const limit = limitCost(match.average, match.burst) ?? { cost: 0, cap: 0 };

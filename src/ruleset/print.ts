@@ -5,6 +5,7 @@ import {
   CarriedBy,
   ChunkMatch,
   CtState,
+  HashlimitFlag,
   Helper,
   L3,
   NatKind,
@@ -223,6 +224,19 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
         [`recent ${does} reg 1 in "${test.list.name}"`, ...asked].join(', '),
         `cmp ${equal(!invert)} reg 1 0x00000000`,
       ];
+    }
+    case 'hashlimit': {
+      const { name, flags, average, burst, sourceBits, destinationBits, expire_ms } = test.table.test;
+      const keys: readonly (readonly [HashlimitFlag, string])[] = [
+        [HashlimitFlag.SOURCE, `saddr/${sourceBits}`],
+        [HashlimitFlag.SPORT, 'sport'],
+        [HashlimitFlag.DESTINATION, `daddr/${destinationBits}`],
+        [HashlimitFlag.DPORT, 'dport'],
+      ];
+      const key = keys.flatMap(([flag, text]) => (flags & flag ? [text] : [])).join(' . ') || 'all';
+      const what = `${flags & HashlimitFlag.BYTES ? ' bytes' : ''}${flags & HashlimitFlag.RATE ? ' rate-match' : ''}`;
+      const numbers = `average ${average} burst ${burst}${what} expire ${expire_ms} ms`;
+      return [`hashlimit "${name}" { ${key} } ${numbers} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
     }
     case 'limit':
       return [`limit cost ${test.cost} cap ${test.cap} state ${test.state}`];

@@ -157,6 +157,44 @@ const RULES4 = `
 -A INPUT -m addrtype --dst-type local,foo -j ACCEPT
 -A INPUT -m addrtype -j ACCEPT
 -A INPUT -m addrtype --dst-type LOCAL --limit-iface-in --limit-iface-out -j ACCEPT
+-A INPUT -m hashlimit --hashlimit 5/sec --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec
+-A INPUT -m hashlimit --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-above 5/sec --hashlimit-name a
+-A INPUT -m hashlimit ! --hashlimit-upto 5/SEC --hashlimit-mode srcip|dstport --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-mode srcip,foo --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-mode SRCIP --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-mode "" --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/ --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/week --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 0 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 1/day --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 1000000/sec --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 1000001/sec --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 1/day --hashlimit-burst 1000000 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 1/hour --hashlimit-burst 100000 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-burst 0 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-burst 1000000 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-burst 1000001 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-burst 10k --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-burst 1m --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 512b/s --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 0b/s --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 15b/s --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 512kb/s --hashlimit-burst 1mb --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 512kb/s --hashlimit-burst 511k --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 4000mb/s --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 60000mb/s --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-srcmask 24 --hashlimit-dstmask 0 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-srcmask 33 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-htable-expire 0 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-htable-gcinterval 0 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-htable-size 16 --hashlimit-htable-max 5 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/min --hashlimit-rate-match --hashlimit-name r
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-rate-match --hashlimit-rate-interval 0 --hashlimit-name r
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-rate-interval 7 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 1/day --hashlimit-rate-match --hashlimit-rate-interval 86400 --hashlimit-name r
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-name ..
 -A INPUT -m recent --set
 -A INPUT -m recent
 -A INPUT -m recent --name x
@@ -262,6 +300,8 @@ const RULES6 = `
 -A INPUT -m addrtype --dst-type UNREACHABLE -j ACCEPT
 -A INPUT -m addrtype --dst-type PROHIBIT -j ACCEPT
 -A INPUT -m iprange --src-range 2001:db8::1-2001:db8::ff -j ACCEPT
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-mode srcip --hashlimit-srcmask 64 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-mode srcip --hashlimit-srcmask 129 --hashlimit-name a
 -A INPUT -m recent --set --mask ffff:ffff::
 -A INPUT -m recent --set --mask 255.255.255.0
 -A INPUT -m recent --set --mask 64

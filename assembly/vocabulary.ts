@@ -355,6 +355,15 @@ export enum HashlimitFlag {
   RATE = 64,
 }
 
+/** Why a run cannot go on (World.table_full). */
+export enum Full {
+  NONE = 0,
+  /** The lane's connection table. */
+  TABLE = 1,
+  /** What rules with -m connlimit count. */
+  CONNLIMIT = 2,
+}
+
 /** What REJECT answers with. */
 export enum RejectWith {
   NONE = 0,

@@ -103,3 +103,52 @@ if (offsetof<HashlimitTable>() != 168) ERROR("HashlimitTable is 168 bytes");
   left: u64;
 }
 if (offsetof<HashlimitBucket>() != 88) ERROR("HashlimitBucket is 88 bytes");
+
+/** Connections that all rules with -m connlimit count at once, and addresses that they count them for. */
+export const CONNLIMIT_MAX: u32 = 1048576;
+
+// ConnlimitTable: the connections that rules with -m connlimit count, by rule and address (152 bytes)
+@unmanaged export class ConnlimitTable extends KeyedTable {
+  /** Offset of the ConnlimitNodes from the table; how many there may be, and how many places were ever in use. */
+  nodes: u32; // 80
+  nodes_max: u32;
+  nodes_top: u32;
+  /** First of the places that are free again, and nodes in use. */
+  nodes_free: u32;
+  nodes_count: u32; // 96
+  pad_1: u32;
+  /** The connection of the packet in work: original tuple, and the zone of its answers. */
+  wanted_0: u64; // 104
+  wanted_1: u64;
+  wanted_2: u64;
+  wanted_3: u64;
+  wanted_4: u64;
+  wanted_reply_zone: u16; // 144
+  pad_2: u16;
+  pad_3: u32;
+
+  @inline wanted(): Tuple {
+    return changetype<Tuple>(changetype<usize>(this) + offsetof<ConnlimitTable>("wanted_0"));
+  }
+}
+if (offsetof<ConnlimitTable>() != 152) ERROR("ConnlimitTable is 152 bytes");
+
+// ConnlimitList: what one rule counts of one address (80 bytes, kernel: struct nf_conncount_list)
+@unmanaged export class ConnlimitList extends KeyedEntry {
+  /** Its connections, the oldest first. */
+  first: u32; // 56
+  last: u32;
+  count: u32;
+  /** Connections that were left when dead ones were looked for last, and the jiffy in which that was. */
+  last_gc_count: u32;
+  last_gc: u64; // 72
+}
+if (offsetof<ConnlimitList>() != 80) ERROR("ConnlimitList is 80 bytes");
+
+// ConnlimitNode: a connection that is counted (48 bytes, kernel: struct nf_conncount_tuple)
+@unmanaged export class ConnlimitNode extends Tuple {
+  next: u32; // 40
+  reply_zone: u16;
+  pad_1: u16;
+}
+if (offsetof<ConnlimitNode>() != 48) ERROR("ConnlimitNode is 48 bytes");

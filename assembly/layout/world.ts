@@ -84,7 +84,7 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   /** Number of the packet in work (Record.number) and its time. */
   number: u64; // 160
   now: u64; // 168
-  /** Set when an entry found no room in the lane's table: the run cannot go on. */
+  /** Full: the run cannot go on. */
   table_full: u32; // 176
   /** Template[]; 0 if no rule attaches one and no entry is in a zone. */
   templates: u32;

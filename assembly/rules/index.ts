@@ -3,6 +3,7 @@
 
 export { rule_connbytes } from "./connbytes";
 export { rule_connlabel } from "./connlabel";
+export { rule_connlimit } from "./connlimit";
 export { rule_restore_mark, rule_save_mark, rule_set_ct_mark } from "./connmark";
 export { rule_candidates, rule_more_candidates } from "./dispatch";
 export { rule_hashlimit } from "./hashlimit";

@@ -134,6 +134,8 @@ export type MatchTest =
   | { kind: 'iprange'; source?: AddressRange; destination?: AddressRange }
   | { kind: 'recent'; test: RecentTest }
   | { kind: 'hashlimit'; test: HashlimitTest }
+  /** More than `most` connections of a network of `bits`; inverted no more. */
+  | { kind: 'connlimit'; most: number; side: 'source' | 'destination'; bits: number; invert: boolean }
   | { kind: 'mac'; address: Uint8Array; invert: boolean }
   | { kind: 'pkttype'; type: number; invert: boolean }
   | { kind: 'length'; range: InvertedRange }

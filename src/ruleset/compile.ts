@@ -204,7 +204,7 @@ function initState(program: Program, bytes: Uint8Array, startClockNs: bigint): v
 
 /**
  * Every limit bucket counts all packets that come to its rule, of whatever flow. A list of -m recent forgets the address
- * that was used least lately, whoever brings a new one; a table of -m hashlimit has room for so many buckets. What a NAT rule maps a flow to depends on
+ * that was used least lately, whoever brings a new one; a table of -m hashlimit has room for so many buckets; -m connlimit counts many flows. What a NAT rule maps a flow to depends on
  * which tuples other flows have; and the answers to the flow have another hash than its own packets.
  */
 function oneLane(program: Program, rules: RuleInfo[]): OneLane | undefined {
@@ -217,6 +217,8 @@ function oneLane(program: Program, rules: RuleInfo[]): OneLane | undefined {
   const [table] = program.hashlimits;
   const hashing = table && rules[table.rule];
   if (hashing) return { rule: hashing, reason: `${ruleName(hashing)} has -m hashlimit, whose table all flows share` };
+  const counting = program.connlimits && rules[program.connlimits.rule];
+  if (counting) return { rule: counting, reason: `${ruleName(counting)} has -m connlimit, which counts all flows` };
   const [nat] = program.nats;
   const translating = nat && rules[nat.rule];
   if (translating) return { rule: translating, reason: `NAT: rule ${ruleName(translating)}` };
@@ -269,6 +271,7 @@ function conntrackFamilies(ruleset: Ruleset): Set<Family> {
         kind === 'connmark' ||
         kind === 'connlabel' ||
         kind === 'connbytes' ||
+        kind === 'connlimit' ||
         kind === 'helper',
     );
     const { kind, name } = rule.target;

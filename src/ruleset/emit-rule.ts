@@ -180,12 +180,15 @@ export class RuleWriter {
       case 'hashlimit':
         code.get(P).get(W).i32(test.table.at);
         this.call('rule_hashlimit');
-        code.tee(answer).i32(2).op('i32.eq').if();
-        this.hotdrop(rule);
-        code.op('end').get(answer);
-        if (!test.invert) code.op('i32.eqz');
-        code.brIf(0);
+        this.orDrop(test.invert, rule);
         return;
+      case 'connlimit': {
+        const field = test.field === 'saddr' ? PACKET.src_lo : PACKET.dst_lo;
+        code.get(P).get(W).i32(test.table).i32(test.mask).i32(field).i32(test.most);
+        this.call('rule_connlimit');
+        this.orDrop(test.invert, rule);
+        return;
+      }
       case 'ct label':
         code
           .get(P)
@@ -245,6 +248,17 @@ export class RuleWriter {
       default:
         throw new Error(`${test.op} is not a call`);
     }
+  }
+
+  /** Of an answer on the stack: 0 or 1, or 2 if the packet is dropped. */
+  private orDrop(invert: boolean, rule: number): void {
+    const { code } = this;
+    const answer = this.fields.scratch(I32);
+    code.tee(answer).i32(2).op('i32.eq').if();
+    this.hotdrop(rule);
+    code.op('end').get(answer);
+    if (!invert) code.op('i32.eqz');
+    code.brIf(0);
   }
 
   /**

@@ -17,6 +17,7 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_route_types: engineType(4, true),
   rule_connbytes: { parameters: [I32, I32, I32, I32, I64, I64], result: I32 },
   rule_connlabel: engineType(4, true),
+  rule_connlimit: engineType(6, true),
   rule_hashlimit: engineType(3, true),
   rule_helper: engineType(3, true),
   rule_limit: engineType(5, true),
@@ -39,6 +40,7 @@ export type EngineFunction =
   | 'rule_route_types'
   | 'rule_connbytes'
   | 'rule_connlabel'
+  | 'rule_connlimit'
   | 'rule_hashlimit'
   | 'rule_helper'
   | 'rule_limit'
@@ -62,6 +64,7 @@ const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
   ['ct helper', 'rule_helper'],
   ['limit', 'rule_limit'],
   ['recent', 'rule_recent'],
+  ['connlimit', 'rule_connlimit'],
   ['hashlimit', 'rule_hashlimit'],
   ['sctp chunks', 'rule_sctp_chunks'],
   ['tcp option', 'rule_tcp_option'],

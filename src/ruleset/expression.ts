@@ -8,6 +8,7 @@ import type {
   ChunkTest,
   HashlimitTest,
   LogOptions,
+  Match,
   NatBinding,
   RecentTest,
   TableName,
@@ -101,6 +102,19 @@ export type Test =
   | { op: 'recent'; list: RecentList; test: RecentTest }
   /** Takes from a bucket of a table; drops the packet where that has no room, or ports cannot be read (hotdrop). */
   | { op: 'hashlimit'; table: HashlimitTable; invert: boolean }
+  /**
+   * Counts the packet's connection for its address, which has more than `most` then. `mask`: offset of what is looked at of
+   * addresses, in World.keyed. Drops a packet for which nothing is counted (hotdrop).
+   */
+  | {
+      op: 'connlimit';
+      table: number;
+      mask: number;
+      field: 'saddr' | 'daddr';
+      bits: number;
+      most: number;
+      invert: boolean;
+    }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */
   | { op: 'limit'; state: number; cost: number; cap: number }
   /**
@@ -163,6 +177,7 @@ export interface Program {
   keyedBytes: number;
   recents: RecentList[];
   hashlimits: HashlimitTable[];
+  connlimits: ConnlimitTable | undefined;
   /** What CT rules attach, each once. */
   templates: TrackingTemplate[];
   /** What NAT rules bind to, and the index of each rule. */
@@ -188,6 +203,16 @@ export interface HashlimitTable {
   /** Offset in World.keyed. */
   at: number;
   /** Index of the first rule that names it. */
+  rule: number;
+}
+
+/** What all rules with -m connlimit count. */
+export interface ConnlimitTable {
+  /** Offset in World.keyed. */
+  at: number;
+  /** What each match looks at of addresses: 16 bytes, where they are, and how many bits of them are ones. */
+  masks: { at: number; bits: number; rule: number; match: Match }[];
+  /** Index of the first rule. */
   rule: number;
 }
 

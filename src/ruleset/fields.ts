@@ -87,6 +87,7 @@ export class Fields {
     switch (test.op) {
       case 'limit':
       case 'recent':
+      case 'connlimit':
       case 'hashlimit':
       case 'ct bytes':
       case 'ct label':

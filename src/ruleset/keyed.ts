@@ -1,8 +1,18 @@
 // What do rules remember by address, and where in World.keyed does it lie?
 import { HashlimitFlag, RecentFlag } from '../../assembly/vocabulary.ts';
-import { HASHLIMIT_BUCKET, HASHLIMIT_TABLE, KEYED_TABLE, RECENT_ADDRESS, RECENT_LIST } from '../engine/layout.ts';
-import type { HashlimitTest, RecentTest, Ruleset } from './ast.ts';
-import type { HashlimitTable, Program, RecentList } from './expression.ts';
+import {
+  CONNLIMIT_LIST,
+  CONNLIMIT_MAX,
+  CONNLIMIT_NODE,
+  CONNLIMIT_TABLE,
+  HASHLIMIT_BUCKET,
+  HASHLIMIT_TABLE,
+  KEYED_TABLE,
+  RECENT_ADDRESS,
+  RECENT_LIST,
+} from '../engine/layout.ts';
+import type { HashlimitTest, RecentTest, Rule, Ruleset } from './ast.ts';
+import type { ConnlimitTable, HashlimitTable, Program, RecentList } from './expression.ts';
 import { hashlimitEntries, hashlimitNumbers } from './hashlimit.ts';
 import { HZ, jiffiesOf } from './jiffies.ts';
 import { refuse } from './source.ts';
@@ -12,11 +22,15 @@ export const RECENT_ADDRESSES = 100;
 /** Stamps of an address where no rule asks for more. */
 const RECENT_STAMPS = 32;
 const RECENT_BUCKETS = 128;
+const CONNLIMIT_BUCKETS = CONNLIMIT_MAX / 2;
+const CONNLIMIT_BYTES =
+  CONNLIMIT_TABLE.size + CONNLIMIT_BUCKETS * 4 + CONNLIMIT_MAX * (CONNLIMIT_LIST.size + CONNLIMIT_NODE.size);
+const MASK_BYTES = 16;
 /** Tables begin at cache lines. */
 const ALIGNMENT = 64;
 
 /** Lays out what the rules remember. Rules behind an unconditional verdict count: the kernel makes their lists, too. */
-export function layOutKeyed(ruleset: Ruleset): Pick<Program, 'keyedBytes' | 'recents' | 'hashlimits'> {
+export function layOutKeyed(ruleset: Ruleset): Pick<Program, 'keyedBytes' | 'recents' | 'hashlimits' | 'connlimits'> {
   let keyedBytes = 0;
   const place = (bytes: number): number => {
     const at = keyedBytes;
@@ -28,7 +42,37 @@ export function layOutKeyed(ruleset: Ruleset): Pick<Program, 'keyedBytes' | 'rec
     at: place(recentBytes(list)),
   }));
   const hashlimits = hashlimitTables(ruleset).map((table) => ({ ...table, at: place(hashlimitBytes(table.test)) }));
-  return { keyedBytes, recents, hashlimits };
+  const connlimits = connlimitTable(ruleset, place);
+  return { keyedBytes, recents, hashlimits, connlimits };
+}
+
+/** One table for all rules: each has lists of its own, by the place of its mask. */
+function connlimitTable(ruleset: Ruleset, place: (bytes: number) => number): ConnlimitTable | undefined {
+  const masks: ConnlimitTable['masks'] = [];
+  let first: number | undefined;
+  for (const { rule, table } of ruleset.entries) {
+    for (const match of rule?.matches ?? []) {
+      if (!rule || match.kind !== 'connlimit') continue;
+      first ??= rule.index;
+      masks.push({ at: place(MASK_BYTES), bits: match.bits, rule: rule.index, match });
+      if (table.name === 'raw' && ruleset.entries.some((entry) => hasZone(entry.rule))) {
+        refuse('RULESET_UNSUPPORTED', "match 'connlimit' in table 'raw', with zones", match.at);
+      }
+    }
+  }
+  return first === undefined ? undefined : { at: place(CONNLIMIT_BYTES), masks, rule: first };
+}
+
+function hasZone(rule: Rule | undefined): boolean {
+  return rule?.target.kind === 'template' && rule.target.template.zone !== 0;
+}
+
+function initConnlimit(view: DataView, { at, masks }: ConnlimitTable): void {
+  const table = { headBytes: CONNLIMIT_TABLE.size, buckets: CONNLIMIT_BUCKETS, max: CONNLIMIT_MAX };
+  initTable(view, at, { ...table, entryBytes: CONNLIMIT_LIST.size });
+  view.setUint32(at + CONNLIMIT_TABLE.nodes, CONNLIMIT_BYTES - CONNLIMIT_MAX * CONNLIMIT_NODE.size, true);
+  view.setUint32(at + CONNLIMIT_TABLE.nodes_max, CONNLIMIT_MAX, true);
+  for (const { at: mask, bits } of masks) initMask(view, mask, bits);
 }
 
 /** The tables by family and name. */
@@ -169,6 +213,7 @@ export function initKeyed(program: Program, bytes: Uint8Array): void {
     view.setUint32(at + RECENT_LIST.stamps_mask, stamps - 1, true);
   }
   for (const table of program.hashlimits) initHashlimit(view, table);
+  if (program.connlimits) initConnlimit(view, program.connlimits);
 }
 
 function initTable(view: DataView, at: number, { headBytes, buckets, max, entryBytes }: TableNumbers): void {

@@ -234,6 +234,12 @@ class Lowering {
         const table = this.program.hashlimits.find((each) => each.test.name === name && each.family === this.family)!;
         return [{ op: 'hashlimit', table, invert }];
       }
+      case 'connlimit': {
+        const { at, masks } = this.program.connlimits!;
+        const { most, side, bits, invert } = match;
+        const mask = masks.find((each) => each.match === match && each.rule === rule.index)!.at;
+        return [{ op: 'connlimit', table: at, mask, field: side === 'source' ? 'saddr' : 'daddr', bits, most, invert }];
+      }
       case 'limit': {
         const limit = limitCost(match.average, match.burst) ?? { cost: 0, cap: 0 };
         const state = this.program.stateBytes;

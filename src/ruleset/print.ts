@@ -238,6 +238,12 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
       const numbers = `average ${average} burst ${burst}${what} expire ${expire_ms} ms`;
       return [`hashlimit "${name}" { ${key} } ${numbers} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
     }
+    case 'connlimit':
+      return [
+        `${load(chain, test.field)} => reg 1`,
+        `connlimit reg 1/${test.bits} => reg 1`,
+        `cmp ${test.invert ? 'lte' : 'gt'} reg 1 ${test.most}`,
+      ];
     case 'limit':
       return [`limit cost ${test.cost} cap ${test.cap} state ${test.state}`];
     case 'guard':

@@ -275,6 +275,8 @@ export class RuleInterpreter {
         if (within === undefined) throw new Hotdrop();
         return within !== test.invert;
       }
+      case 'connlimit':
+        throw new Error('what connlimit counts lies in the connection table, which these tests do not have');
       case 'limit':
         return this.limit(test, p, w);
     }

@@ -7,6 +7,7 @@ import type { AddressTest, ConntrackTest, InvertedRange, MatchTest, Range } from
 import { helpersLike } from '../helpers.ts';
 import { type Family, refuse } from '../source.ts';
 import { CONNBYTES } from './match-connbytes.ts';
+import { CONNLIMIT } from './match-connlimit.ts';
 import { HASHLIMIT } from './match-hashlimit.ts';
 import { RECENT } from './match-recent.ts';
 import { SCTP } from './match-sctp.ts';
@@ -344,6 +345,7 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
     },
   },
   connbytes: CONNBYTES,
+  connlimit: CONNLIMIT,
   helper: {
     options: [{ names: ['helper'], values: 1, invert: true }],
     build(use) {

@@ -157,6 +157,16 @@ const RULES4 = `
 -A INPUT -m addrtype --dst-type local,foo -j ACCEPT
 -A INPUT -m addrtype -j ACCEPT
 -A INPUT -m addrtype --dst-type LOCAL --limit-iface-in --limit-iface-out -j ACCEPT
+-A INPUT -m connlimit --connlimit-above 5
+-A INPUT -m connlimit
+-A INPUT -m connlimit --connlimit-mask 24
+-A INPUT -m connlimit ! --connlimit-upto 0 --connlimit-mask 0 --connlimit-daddr
+-A INPUT -m connlimit ! --connlimit-above 4294967295 --connlimit-mask 255.255.240.0 --connlimit-saddr
+-A INPUT -m connlimit --connlimit-above 4294967296
+-A INPUT -m connlimit --connlimit-above -1
+-A INPUT -m connlimit --connlimit-above 5 --connlimit-upto 5
+-A INPUT -m connlimit --connlimit-above 5 --connlimit-saddr --connlimit-daddr
+-A INPUT -m connlimit --connlimit-above 5 ! --connlimit-mask 5
 -A INPUT -m hashlimit --hashlimit 5/sec --hashlimit-name a
 -A INPUT -m hashlimit --hashlimit-upto 5/sec
 -A INPUT -m hashlimit --hashlimit-name a
@@ -302,6 +312,8 @@ const RULES6 = `
 -A INPUT -m iprange --src-range 2001:db8::1-2001:db8::ff -j ACCEPT
 -A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-mode srcip --hashlimit-srcmask 64 --hashlimit-name a
 -A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-mode srcip --hashlimit-srcmask 129 --hashlimit-name a
+-A INPUT -m connlimit --connlimit-above 5 --connlimit-mask 64
+-A INPUT -m connlimit --connlimit-above 5 --connlimit-mask 129
 -A INPUT -m recent --set --mask ffff:ffff::
 -A INPUT -m recent --set --mask 255.255.255.0
 -A INPUT -m recent --set --mask 64

@@ -39,7 +39,7 @@ export function rule_hashlimit(packet: usize, world: usize, table: u32): u32 {
     b = changetype<HashlimitBucket>(keyed_insert(t));
     b.previous = now;
     b.credit = t.credit;
-    b.left = t.flags & HashlimitFlag.BYTES ? t.cap : 0;
+    b.left = (t.flags & (HashlimitFlag.BYTES | HashlimitFlag.RATE)) == HashlimitFlag.BYTES ? t.cap : 0;
   } else {
     keyed_touch(t, b);
     refill(t, b, now);

@@ -49,7 +49,7 @@ export class HashlimitTables {
     let bucket = buckets.get(key);
     if (!bucket) {
       if (buckets.size >= hashlimitEntries(test)) return undefined;
-      bucket = { expires: 0n, previous: now, credit, left: bytes ? cap : 0n };
+      bucket = { expires: 0n, previous: now, credit, left: bytes && !has(HashlimitFlag.RATE) ? cap : 0n };
       buckets.set(key, bucket);
     }
     bucket.expires = now + BigInt(Math.ceil(test.expire_ms / 4));

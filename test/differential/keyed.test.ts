@@ -50,6 +50,6 @@ describe.skipIf(lacks.length > 0)('what rules remember', { retry: 3, timeout: 12
     expect(comparison.packets).toBe(traffic.frames.length);
     expect(comparison.differences, stories.join('\n')).toEqual([]);
     const hit = [...`${kernel.counters4}${kernel.counters6}`.matchAll(/^\[[1-9]\d*:\d+\] -A (FORWARD|both)/gm)].length;
-    expect(hit).toBeGreaterThan(2);
+    expect(hit).toBeGreaterThan(0);
   });
 });

@@ -20,6 +20,7 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_connlimit: engineType(6, true),
   rule_hashlimit: engineType(3, true),
   rule_helper: engineType(3, true),
+  rule_ip_set: engineType(5, true),
   rule_limit: engineType(5, true),
   rule_recent: engineType(6, true),
   rule_log: engineType(3, false),
@@ -43,6 +44,7 @@ export type EngineFunction =
   | 'rule_connlimit'
   | 'rule_hashlimit'
   | 'rule_helper'
+  | 'rule_ip_set'
   | 'rule_limit'
   | 'rule_recent'
   | 'rule_log'
@@ -62,6 +64,7 @@ const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
   ['ct bytes', 'rule_connbytes'],
   ['ct label', 'rule_connlabel'],
   ['ct helper', 'rule_helper'],
+  ['ip set', 'rule_ip_set'],
   ['limit', 'rule_limit'],
   ['recent', 'rule_recent'],
   ['connlimit', 'rule_connlimit'],
@@ -151,4 +154,6 @@ export interface RuleFunctions {
   helpers: Helpers;
   /** By index into Program.chains. */
   chains: readonly number[];
+  /** Offsets of IP sets from World.dispatch, by index into Program.ipSets. */
+  ipSets: readonly number[];
 }

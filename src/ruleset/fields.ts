@@ -89,6 +89,7 @@ export class Fields {
       case 'recent':
       case 'connlimit':
       case 'hashlimit':
+      case 'ip set':
       case 'ct bytes':
       case 'ct label':
       case 'sctp chunks':

@@ -25,6 +25,7 @@ import {
 } from '../../src/ruleset/expression.ts';
 import { matchesInterface } from '../../src/ruleset/interface-pattern.ts';
 import { HashlimitTables } from './hashlimit.ts';
+import { askIpSet } from './ip-set.ts';
 import { RecentLists } from './recent.ts';
 
 export interface Surroundings {
@@ -255,6 +256,12 @@ export class RuleInterpreter {
         return this.carried(test, p, w);
       case 'sctp chunks':
         return this.chunks(test, p);
+      case 'ip set': {
+        const { ipSets } = this.program;
+        const asked = ({ set, answer }: (typeof test.sets)[number]) =>
+          askIpSet(this.bytes, ipSets[set]!, test.sources, p, w) === answer;
+        return test.sets.some(asked) !== test.invert;
+      }
       case 'ct helper':
         return this.helper(test, p, w) !== test.invert;
       case 'recent': {

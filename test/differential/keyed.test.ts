@@ -38,7 +38,7 @@ if (lacks.length > 0) {
 // tried again.
 describe.skipIf(lacks.length > 0)('what rules remember', { retry: 3, timeout: 120_000 }, () => {
   it.each(CASES)('$name, seed $seed: the kernel and ctreplay agree', async ({ file, seed }) => {
-    const traffic = framesOf(readCapture(file), false);
+    const traffic = framesOf(readCapture(file), true);
     const random = new Random(seed);
     const rules4 = keyedRules(4, random);
     const rules6 = keyedRules(6, random);

@@ -3,13 +3,16 @@
 
 export { rule_connbytes } from "./connbytes";
 export { rule_connlabel } from "./connlabel";
+export { rule_connlimit } from "./connlimit";
 export { rule_restore_mark, rule_save_mark, rule_set_ct_mark } from "./connmark";
 export { rule_candidates, rule_more_candidates } from "./dispatch";
+export { rule_hashlimit } from "./hashlimit";
 export { rule_helper } from "./helper";
 export { rule_ip_set } from "./ip-set";
 export { rule_limit } from "./limit";
 export { rule_log } from "./log";
 export { rule_nat } from "./nat";
+export { rule_recent } from "./recent";
 export { rule_route_types } from "./route";
 export { rule_set_mss } from "./set-mss";
 export { rule_sctp_chunks } from "./sctp-chunks";

@@ -17,9 +17,12 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_route_types: engineType(4, true),
   rule_connbytes: { parameters: [I32, I32, I32, I32, I64, I64], result: I32 },
   rule_connlabel: engineType(4, true),
+  rule_connlimit: engineType(6, true),
+  rule_hashlimit: engineType(3, true),
   rule_helper: engineType(3, true),
   rule_ip_set: engineType(5, true),
   rule_limit: engineType(5, true),
+  rule_recent: engineType(6, true),
   rule_log: engineType(3, false),
   rule_nat: engineType(3, true),
   rule_set_ct_mark: engineType(3, false),
@@ -38,9 +41,12 @@ export type EngineFunction =
   | 'rule_route_types'
   | 'rule_connbytes'
   | 'rule_connlabel'
+  | 'rule_connlimit'
+  | 'rule_hashlimit'
   | 'rule_helper'
   | 'rule_ip_set'
   | 'rule_limit'
+  | 'rule_recent'
   | 'rule_log'
   | 'rule_nat'
   | 'rule_set_ct_mark'
@@ -60,6 +66,9 @@ const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
   ['ct helper', 'rule_helper'],
   ['ip set', 'rule_ip_set'],
   ['limit', 'rule_limit'],
+  ['recent', 'rule_recent'],
+  ['connlimit', 'rule_connlimit'],
+  ['hashlimit', 'rule_hashlimit'],
   ['sctp chunks', 'rule_sctp_chunks'],
   ['tcp option', 'rule_tcp_option'],
   ['tcp mss', 'rule_tcp_mss'],

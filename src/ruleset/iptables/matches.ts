@@ -7,6 +7,9 @@ import type { AddressTest, ConntrackTest, InvertedRange, MatchTest, Range } from
 import { helpersLike } from '../helpers.ts';
 import { type Family, refuse } from '../source.ts';
 import { CONNBYTES } from './match-connbytes.ts';
+import { CONNLIMIT } from './match-connlimit.ts';
+import { HASHLIMIT } from './match-hashlimit.ts';
+import { RECENT } from './match-recent.ts';
 import { SCTP } from './match-sctp.ts';
 import { SET } from './match-set.ts';
 import { ADDRESS_TYPES, byPrefix, ICMP_TYPES, ICMP6_TYPES, own, PACKET_TYPES, TCP_FLAGS } from './names.ts';
@@ -343,6 +346,7 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
     },
   },
   connbytes: CONNBYTES,
+  connlimit: CONNLIMIT,
   set: SET,
   helper: {
     options: [{ names: ['helper'], values: 1, invert: true }],
@@ -430,6 +434,8 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
       return { kind: 'pkttype', type, invert: given.invert };
     },
   },
+  hashlimit: HASHLIMIT,
+  recent: RECENT,
   length: ranged('length', 'length'),
   ttl: hopLimit('ttl'),
   hl: hopLimit('hl'),

@@ -178,7 +178,7 @@ function generateText(family: 2 | 10, seed: number): string {
       .replace(/ ?-[jg] .*$/, '')
       .replaceAll(/ +/g, ' ')
       .trim();
-    if (/-m (state|conntrack|connmark|connlabel|connbytes|limit)/.test(rule)) continue;
+    if (/-m (state|conntrack|connmark|connlabel|connbytes|limit|recent|hashlimit|connlimit)/.test(rule)) continue;
     rules.push(`-A all ${rule}`);
   }
   const lines = [

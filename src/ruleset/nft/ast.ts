@@ -183,12 +183,6 @@ export interface Rt extends Typed {
   at: Place;
 }
 
-export interface Socket extends Typed {
-  kind: 'socket';
-  key: 'transparent' | 'mark' | 'wildcard' | 'cgroupv2';
-  at: Place;
-}
-
 export interface Numgen extends Typed {
   kind: 'numgen';
   mode: 'inc' | 'random';
@@ -267,7 +261,6 @@ export type Expression =
   | Ct
   | Fib
   | Rt
-  | Socket
   | Numgen
   | Hash
   | Exthdr
@@ -396,13 +389,22 @@ export type NftObject = {
   | { object: 'ct expectation' | 'synproxy' | 'secmark' | 'tunnel' }
 );
 
-/** A counter, and its number among all that are counted: set when the whole ruleset is numbered. */
+/** A counter of a rule, an element, or with a name. */
 export interface Counter {
   /** What the text states; a replay counts from zero. */
   stated?: CounterValues;
+  /** What it is counted by: set when the whole ruleset is numbered, -1 where nothing counts. */
   index: number;
-  /** Where the numbers stand, or where they would: what `--counters` replaces. */
-  at: Place;
+}
+
+/** Where the numbers of a counter are printed: in place of the characters from `start` to `end`, between two texts. */
+export interface CounterPlace {
+  counter: Counter;
+  start: number;
+  end: number;
+  before: string;
+  after: string;
+  json: boolean;
 }
 
 export interface Match {
@@ -493,7 +495,7 @@ export interface NftRule {
   statements: Statement[];
   handle?: number;
   comment?: string;
-  /** As written, on one line, without handle and with one blank between words. */
+  /** As written, on one line, without handle and counters' numbers. */
   text: string;
   /** Position in its chain, from 1. */
   number: number;
@@ -538,6 +540,8 @@ export interface NftTable {
 export interface NftSource {
   text: NftText;
   tables: NftTable[];
+  /** In the order of the text. */
+  counters: CounterPlace[];
 }
 
 /** A constant of up to 53 bits as a number. */

@@ -147,7 +147,10 @@ class HostLoader {
 
   private readNft(file: string, text: string): void {
     if (isEmptyOutput('nft', text)) return;
-    if (!isIptablesNft(text)) refuseHost('host-unsupported', 'unsupported: nft rulesets', file);
+    if (!isIptablesNft(text)) {
+      this.host.rulesets.push({ file, text });
+      return;
+    }
     this.host.notes.push(
       `${file}: all tables are those of iptables-nft and are taken from iptables-save and ip6tables-save`,
     );

@@ -86,6 +86,7 @@ export class SetInterpreter {
   }
 
   tokens(test: Extract<Test, { op: 'tokens' }>, registers: Registers, p: number, w: number): boolean {
+    if (!this.applies(test.at, registers)) return true;
     const length = BigInt(this.view.getUint32(p + PACKET.ip_len, true));
     const now = this.view.getBigUint64(p + PACKET.clock, true);
     const cost = test.unit === 'bytes' ? (test.period * length) / test.rate : test.period / test.rate;
@@ -98,15 +99,19 @@ export class SetInterpreter {
   }
 
   quota(test: Extract<Test, { op: 'quota' }>, registers: Registers, p: number, w: number): boolean {
+    if (!this.applies(test.at, registers)) return true;
     const [before = 0n] = this.state(test.at, 1, registers, w);
     const used = before + BigInt(this.view.getUint32(p + PACKET.ip_len, true));
     this.keep(test.at, [used], registers, w);
     return used > test.quota === test.over;
   }
 
+  private applies(at: StatePlace, registers: Registers): boolean {
+    return 'state' in at || registers.get(at.register)![at.kind] === BigInt(at.is);
+  }
+
   private state(at: StatePlace, count: number, registers: Registers, w: number): bigint[] {
-    if ('register' in at)
-      return Array.from(registers.get(at.register)!.subarray(at.offset / 8, at.offset / 8 + count));
+    if ('register' in at) return Array.from(registers.get(at.register)!.subarray(at.offset / 8, at.offset / 8 + count));
     const from = this.view.getUint32(w + WORLD.rule_state, true) + at.state;
     return Array.from({ length: count }, (_, index) => this.view.getBigUint64(from + index * 8, true));
   }

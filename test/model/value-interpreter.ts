@@ -95,6 +95,15 @@ export class ValueInterpreter {
         const first = data[value.word]!;
         return value.bits > 64 ? (first << 64n) | data[value.word + 1]! : first;
       }
+      case 'random': {
+        const number = view.getBigUint64(w + WORLD.number, true);
+        const seed = view.getBigUint64(w + WORLD.seed, true);
+        let z = seed + number * 0x9e3779b97f4a7c15n + BigInt(value.salt + 1) * 0xd1342543de82ef95n;
+        z = BigInt.asUintN(64, z);
+        z = BigInt.asUintN(64, (z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n);
+        z = BigInt.asUintN(64, (z ^ (z >> 27n)) * 0x94d049bb133111ebn);
+        return (((z >> 32n) * BigInt(value.modulus)) >> 32n) + BigInt(value.offset);
+      }
       case 'numgen': {
         const at = view.getUint32(w + WORLD.rule_state, true) + value.state;
         const next = (view.getUint32(at, true) + 1) % value.modulus;

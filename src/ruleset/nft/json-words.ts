@@ -329,7 +329,8 @@ export class JsonWords {
 
   private match({ op, left, right }: JsonObject): string {
     const quoted = quotedParts(left);
-    const operator = op === undefined || op === 'in' || (op === '==' && !isBits(left)) ? [] : [String(op)];
+    const set = isObject(right) && 'set' in right;
+    const operator = op === undefined || op === 'in' || (op === '==' && (set || !isBits(left))) ? [] : [String(op)];
     if (operator.some((each) => !/^([=!<>]=|[<>!])$/.test(each))) this.refuse(`'${operator}' compares nothing`);
     return [this.expression(left), ...operator, this.expression(right, quoted)].join(' ');
   }

@@ -29,8 +29,8 @@ import { NftText, refuseAt } from './text.ts';
 
 export interface NftOptions {
   labels?: LabelNames | undefined;
-  /** Whether a table is one of iptables-nft whose rules are taken from iptables-save: nft marks such tables. */
-  leaveOut?: ((family: string, name: string, marked: boolean) => boolean) | undefined;
+  /** As RulesetSource.saved. */
+  saved?: ReadonlyMap<string, boolean> | undefined;
 }
 
 /** Reads an nft text. Throws RulesetError at the first thing that nft or this program would refuse. */
@@ -290,7 +290,7 @@ export class NftReader {
     if (name.family === 'bridge' || name.family === 'netdev') {
       refuseAt('RULESET_UNSUPPORTED', `tables of family ${name.family} are not supported`, name.at);
     }
-    if (this.options.leaveOut?.(name.family, name.name, managed)) {
+    if (this.isSaved(name, managed)) {
       this.left.add(`${name.family} ${name.name}`);
       return undefined;
     }
@@ -300,6 +300,12 @@ export class NftReader {
     const table: NftTable = { family, name: name.name, dormant: false, chains: [], sets: [], objects: [], at: name.at };
     this.tables.push(table);
     return table;
+  }
+
+  /** Whether a table is one of iptables-nft, as nft or iptables-save says, and given as iptables-save, too. */
+  private isSaved({ family, name }: TableName, marked: boolean): boolean {
+    const nft = this.options.saved?.get(`${family} ${name}`);
+    return nft !== undefined && (marked || nft);
   }
 
   context(table: NftTable): Context {
@@ -481,7 +487,7 @@ export class NftReader {
     const word = cursor.peek();
     switch (word.kind === 'word' ? word.text : '') {
       case 'type':
-        this.baseChain(context, chain);
+        this.baseChain(chain);
         return;
       case 'policy': {
         cursor.take();
@@ -504,7 +510,7 @@ export class NftReader {
   }
 
   /** `type filter hook forward priority filter - 5` */
-  private baseChain({ table }: Context, chain: NftChain): void {
+  private baseChain(chain: NftChain): void {
     const { cursor } = this;
     const first = cursor.expect('type');
     const word = cursor.take();
@@ -529,9 +535,6 @@ export class NftReader {
     if (type === 'nat' && priority <= CONNTRACK_PRIORITY) {
       const message = `chains of type nat come behind connection tracking: a priority above ${CONNTRACK_PRIORITY}`;
       refuseAt('RULESET_INVALID', message, priorityAt);
-    }
-    if (type === 'route' && table.family === 'inet') {
-      refuseAt('RULESET_UNSUPPORTED', 'chains of type route in inet tables are not supported', at);
     }
     chain.base = { type, hook, priority, policy: chain.base?.policy ?? 'accept', index: -1, at };
   }
@@ -602,8 +605,5 @@ function ruleText(at: Place, counters: CounterPlace[]): string {
     start = counter.end;
   }
   text += at.text.text.slice(start, at.end);
-  return text
-    .replace(/"[^"]*"|#[^\n]*|\\\r?\n|\s+/g, (found) => (found.startsWith('"') ? found : ' '))
-    .replace(/ {2,}/g, ' ')
-    .trim();
+  return text.replace(/"[^"]*"|(?:\s|\\\r?\n|#[^\n]*)+/g, (found) => (found.startsWith('"') ? found : ' ')).trim();
 }

@@ -24,24 +24,24 @@ export function rule_fib_type(packet: usize, world: usize, offset: u32, iface: u
 }
 
 /**
- * 1 if the routes lead to the packet's source (`source` is not 0) or destination: by this interface, or with 0 by any. What
- * arrives from the host itself, and what asks for an address, always passes.
+ * The interface by which the routes lead to the packet's source (`source` is not 0) or destination, 0 for none: by this one
+ * alone, or with 0 by any. What arrives from the host itself, and what asks for an address, counts as reached by its own.
  */
 export function rule_fib_oif(packet: usize, world: usize, source: u32, iface: u32): u32 {
   const w = changetype<World>(world);
   const p = changetype<Packet>(packet);
-  if (p.oif == 0 && route_loops_back(w, p)) return 1;
+  if (p.oif == 0 && route_loops_back(w, p)) return p.iif;
   const v6 = p.l3num == L3.IPV6;
-  if (v6 ? asks_for_address6(p) : asks_for_address4(p)) return 1;
+  if (v6 ? asks_for_address6(p) : asks_for_address4(p)) return p.iif;
   const at = packet + (source ? offsetof<Packet>("src_lo") : offsetof<Packet>("dst_lo"));
   // Every interface leads to its own link-local addresses.
-  if (v6 && (be32(at) >> 22) == 0x3fa) return 1;
+  if (v6 && (be32(at) >> 22) == 0x3fa) return iface ? iface : <u32>p.iif;
   const found = route_lookup(w, p.l3num, at);
   const type = found >> 16;
   const oif = found & 0xffff;
   if (oif == 0 || type == AddrType.LOCAL || (v6 && type == AddrType.ANYCAST)) return 0;
   if (type == AddrType.UNSPEC || type >= <u32>AddrType.BLACKHOLE) return 0;
-  return iface == 0 || oif == iface;
+  return iface == 0 || oif == iface ? oif : 0;
 }
 
 function asks_for_address4(p: Packet): bool {

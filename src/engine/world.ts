@@ -5,7 +5,7 @@
 
 import { Hook, StepKind, Sysctl } from '../../assembly/vocabulary.ts';
 import type { InterfaceNames } from '../capture/interfaces.ts';
-import { EngineError } from '../errors.ts';
+import { EngineError, HostError } from '../errors.ts';
 import type { Host } from '../host.ts';
 import { helperNumber } from '../ruleset/helpers.ts';
 import { type CompiledRuleset, interfaceClass, matchesInterface } from '../ruleset/index.ts';
@@ -166,6 +166,10 @@ export class WorldImage {
     const { host, rules } = this.plan;
     if (rules.interfacePatterns.length > PATTERNS_MAX) {
       throw new EngineError('too-many-interfaces', `the rules name more than ${PATTERNS_MAX} different interfaces`);
+    }
+    if (rules.asksRoutes && !host.topology) {
+      const { file, line } = rules.asksRoutes;
+      throw new HostError('host-missing', `${file}:${line}: fib asks for routes, and none are known: give route.json`);
     }
     this.slotBase = options.slotBase;
     // A rule that looks at what connections have carried turns accounting on (connbytes_mt_check()).

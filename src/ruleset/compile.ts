@@ -96,6 +96,8 @@ export interface CompiledRuleset {
   initState(bytes: Uint8Array, startClockNs: bigint): void;
   /** Some elements of sets end by the clock: state is to be filled again when it is known when the replay begins. */
   stateEnds: boolean;
+  /** A rule that asks by which interface routes lead to an address, if there is one. */
+  asksRoutes: RuleInfo | undefined;
   /** undefined: several lanes may track. */
   oneLane: OneLane | undefined;
   /** Rules that give helpers, whose expectations other flows may fulfil. */
@@ -153,6 +155,7 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     stateBytes: program.stateBytes,
     initState: (bytes, startClockNs) => initState(program, bytes, startClockNs),
     stateEnds: program.sets.some(({ elements }) => elements.some(({ left }) => left !== undefined)),
+    asksRoutes: rules[asksRoutes(program) ?? -1],
     oneLane: oneLane(program, rules),
     helping: helpingRules(program, rules),
     usesInterfaces: program.patterns.length > 0 || emitted.names > 0 || usesInterfaceAddresses(program),
@@ -170,6 +173,11 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
       nft.accounting ||
       ruleset.entries.some((entry) => 'table' in entry && entry.rule?.matches.some(({ kind }) => kind === 'connbytes')),
   };
+}
+
+function asksRoutes({ chains }: Program): number | undefined {
+  const asks = ({ op }: { op: string }): boolean => op === 'fib oif' || op === 'fib check';
+  return chains.flatMap(({ rules }) => rules).find((rule) => valuesOf(rule).some(asks))?.index;
 }
 
 /** The zone of one direction alone lies with the reply tuple. */
@@ -308,7 +316,9 @@ function usesInterfaceAddresses(program: Program): boolean {
     rules.some((rule) =>
       [...testsOf(rule), ...valuesOf(rule)].some(
         (step) =>
-          step.op === 'fib oif' || ((step.op === 'fib' || step.op === 'fib type') && step.interface !== undefined),
+          step.op === 'fib oif' ||
+          step.op === 'fib check' ||
+          ((step.op === 'fib' || step.op === 'fib type') && step.interface !== undefined),
       ),
     ),
   );

@@ -89,13 +89,16 @@ export class ValueWriter {
         code.op('i64.extend_i32_u');
         return;
       case 'fib oif':
+        code.get(W).memory('i32.load', WORLD.dispatch);
+        this.fibInterface(value);
         code
-          .get(P)
-          .get(W)
-          .i32(value.field === 'saddr' ? 1 : 0);
-        this.interface(value.interface);
-        this.call('rule_fib_oif');
-        code.op('i64.extend_i32_u');
+          .i32(4)
+          .op('i32.shl', 'i32.add')
+          .memory('i64.load', this.names + (half === 'upper' ? 0 : 8));
+        return;
+      case 'fib check':
+        this.fibInterface(value);
+        code.i32(0).op('i32.ne', 'i64.extend_i32_u');
         return;
       case 'and':
       case 'or':
@@ -128,6 +131,16 @@ export class ValueWriter {
         code.i32(value.offset).op('i32.add', 'i64.extend_i32_u');
         return;
     }
+  }
+
+  /** Leaves the index of the interface that routes lead to, 0 for none. */
+  private fibInterface({ field, interface: name }: Extract<Value, { op: 'fib oif' | 'fib check' }>): void {
+    this.code
+      .get(P)
+      .get(W)
+      .i32(field === 'saddr' ? 1 : 0);
+    this.interface(name);
+    this.call('rule_fib_oif');
   }
 
   private interface(name: 'iif' | 'oif' | undefined): void {

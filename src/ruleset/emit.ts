@@ -166,7 +166,9 @@ class Emitter {
 }
 
 function usesNames({ chains }: Program): boolean {
-  return chains.some(({ rules }) => rules.some((rule) => valuesOf(rule).some(({ op }) => op === 'ifname')));
+  return chains.some(({ rules }) =>
+    rules.some((rule) => valuesOf(rule).some(({ op }) => op === 'ifname' || op === 'fib oif')),
+  );
 }
 
 function wholeChain({ rules }: ChainProgram): LinearPiece {

@@ -111,6 +111,7 @@ const BY_VALUE: ReadonlyMap<string, EngineFunction> = new Map([
   ['ct counter', 'rule_ct_counter'],
   ['fib type', 'rule_fib_type'],
   ['fib oif', 'rule_fib_oif'],
+  ['fib check', 'rule_fib_oif'],
   ['numgen', 'rule_next_number'],
   ['random', 'rule_random'],
 ]);

@@ -83,8 +83,8 @@ export type Value =
   | { op: 'clock'; unit: 'ns' | 'day' | 'hour'; bits: 64 }
   /** AddrType of an address by the routes, as nft's fib expression has it. */
   | { op: 'fib type'; field: 'saddr' | 'daddr'; interface?: 'iif' | 'oif'; bits: 32 }
-  /** Index of the interface that the fib expression finds, 0 for none. */
-  | { op: 'fib oif'; field: 'saddr' | 'daddr'; interface?: 'iif' | 'oif'; bits: 32 }
+  /** The interface that the fib expression finds: its name, or whether there is one. */
+  | { op: 'fib oif' | 'fib check'; field: 'saddr' | 'daddr'; interface?: 'iif' | 'oif'; bits: 8 | 128 }
   | { op: 'and' | 'or' | 'xor'; left: Value; right: Value; bits: number }
   | { op: 'shl' | 'shr'; value: Value; by: number; bits: number }
   /** Part of what a 'look up' found: words of 64 bits from `word` on, two of them if it is wider. */

@@ -44,6 +44,7 @@ export function valueText(value: Value): string {
       return `clock ${value.unit}`;
     case 'fib type':
     case 'fib oif':
+    case 'fib check':
       return `fib ${value.field}${value.interface ? ` . ${value.interface}` : ''} ${value.op.slice(4)}`;
     case 'and':
     case 'or':

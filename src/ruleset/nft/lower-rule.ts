@@ -98,6 +98,7 @@ export function lowerRule(rule: NftRule, around: RuleSurroundings): { tests: Tes
   } catch (error) {
     if (!(error instanceof Never)) throw error;
     never = true;
+    if (error instanceof NeverAtAll) lowering.steps.length = 0;
     lowering.steps.push(NEVER);
   }
   const { steps } = lowering;
@@ -108,6 +109,9 @@ export function lowerRule(rule: NftRule, around: RuleSurroundings): { tests: Tes
   const split = first < 0 ? steps.length : first;
   return { tests: steps.slice(0, split) as Test[], actions: steps.slice(split) };
 }
+
+/** As Never, by a test that nft puts to the beginning of the rule. */
+class NeverAtAll extends Never {}
 
 class RuleLowering extends ValueLowering {
   constructor(protected override readonly around: RuleSurroundings) {
@@ -448,11 +452,11 @@ class RuleLowering extends ValueLowering {
       refuseAt('RULESET_INVALID', 'reject is not valid in postrouting, which this rule is reached from', statement.at);
     }
     if (statement.with === 'tcp reset') {
-      this.protocol(Proto.TCP);
+      this.protocol(Proto.TCP, true);
       this.act({ op: 'reject', with: RejectWith.TCP_RESET });
       return;
     }
-    if ((statement.with === 'icmp' && !v4) || (statement.with === 'icmpv6' && v4)) throw new Never();
+    if ((statement.with === 'icmp' && !v4) || (statement.with === 'icmpv6' && v4)) throw new NeverAtAll();
     const codes = { icmp: REJECT_ICMP, icmpv6: REJECT_ICMPV6 };
     const found =
       statement.with === 'icmpx' ? REJECT_ICMPX[statement.code]?.[v4 ? 0 : 1] : codes[statement.with][statement.code];
@@ -465,8 +469,7 @@ class RuleLowering extends ValueLowering {
     const allowed = NAT_HOOKS[nat.nat];
     if (hooks & ~allowed)
       refuseAt('RULESET_INVALID', `${nat.nat} is not valid in a hook that this rule is reached from`, nat.at);
-    // In an inet table the statement does nothing to packets of the other family.
-    if (nat.family !== undefined && (nat.family === 'ip') !== (this.family === L3.IPV4)) return;
+    if (nat.family !== undefined && (nat.family === 'ip') !== (this.family === L3.IPV4)) throw new Never();
     const { binding, computed } = lowerNat(nat, this.family);
     const bits = this.family === L3.IPV4 ? 32 : 128;
     if (!computed) {

@@ -23,7 +23,7 @@ import type {
 import { boundsOf } from './lower-set.ts';
 import { refuseAt } from './text.ts';
 
-/** The rule cannot match packets of this family. */
+/** The rule does not go on behind this for packets of this family. */
 export class Never extends Error {}
 
 const PROTOCOLS: Readonly<Partial<Record<PayloadProtocol, number>>> = {
@@ -128,9 +128,16 @@ export class ValueLowering {
     this.protocols = new Set(protocols);
   }
 
-  protocol(number: number): void {
+  /** Tests the transport protocol, once: here, or where a later statement asks for it at the beginning of the rule. */
+  protocol(number: number, first = false): void {
     if (this.protocols?.size === 1 && this.protocols.has(number)) return;
-    this.steps.push({ op: 'cmp', field: 'l4proto', mask: 0xff, value: number, invert: false });
+    this.steps.splice(first ? 0 : this.steps.length, 0, {
+      op: 'cmp',
+      field: 'l4proto',
+      mask: 0xff,
+      value: number,
+      invert: false,
+    });
     this.protocols = new Set([number]);
   }
 
@@ -364,9 +371,7 @@ export class ValueLowering {
     const on = flags.includes('iif') ? 'iif' : flags.includes('oif') ? 'oif' : undefined;
     if (result === 'type') return { op: 'fib type', field, bits: 32, ...(on && { interface: on }) };
     if (on === 'oif') return unsupported("fib with 'oif' that finds an interface", at);
-    const found: Value = { op: 'fib oif', field, bits: 32, ...(on && { interface: on }) };
-    if (check) return found;
-    return unsupported('the interface that fib finds, other than whether there is one,', at);
+    return { op: check ? 'fib check' : 'fib oif', field, bits: check ? 8 : 128, ...(on && { interface: on }) };
   }
 
   private numgen(numgen: Numgen): Value {

@@ -2,6 +2,7 @@
 import type { Carried, CarriedBy, ChunkMatch, Hook, NatKind, RejectWith } from '../../assembly/vocabulary.ts';
 import type { TextPosition } from '../errors.ts';
 import type { ElementSet } from './ipset/ipset.ts';
+import type { NftChain, NftRule, NftSource } from './nft/ast.ts';
 import type { Family, Line } from './source.ts';
 
 export type TableName = 'raw' | 'mangle' | 'nat' | 'filter' | 'security';
@@ -279,9 +280,21 @@ export interface SourceTree {
 
 /** A checked ruleset. */
 export interface Ruleset {
-  sources: SourceTree[];
+  sources: (SourceTree | NftSource)[];
   /** Rules and policies in index order. */
-  entries: Entry[];
+  entries: (Entry | NftEntry)[];
+  /** Counters: one for each entry, and behind them those that nft's rules, sets and objects have besides. */
+  counters: number;
 }
 
 export type Entry = { table: Table; chain: Chain; rule?: Rule };
+export type NftEntry = {
+  nft: { chain: NftChain; rule?: NftRule };
+  table?: undefined;
+  chain?: undefined;
+  rule?: undefined;
+};
+
+export function isNft(source: SourceTree | NftSource): source is NftSource {
+  return !('items' in source);
+}

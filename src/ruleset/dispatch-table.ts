@@ -19,6 +19,7 @@ import { type Allowed, after, greatest, type Value } from './dispatch-fields.ts'
 import type { Program } from './expression.ts';
 import { compileIpSet } from './ipset/compile.ts';
 import type { ElementSet } from './ipset/ipset.ts';
+import { type SetProgram, type TableRoom, writeKeySet } from './set-program.ts';
 
 /** Halves of the words of a bit map: 32 rules each. */
 const HALVES = DISPATCH_WORDS * 2;
@@ -35,8 +36,10 @@ const U64 = 0xffff_ffff_ffff_ffffn;
 
 /** The classes of interfaces, which come first. */
 const NOTHING = INTERFACES_MAX * 2;
+/** Bytes of an interface's name (IFNAMSIZ). */
+const NAME_BYTES = 16;
 
-/** Collects the tables of all runs of a program. Offsets count from their beginning (World.dispatch). */
+/** Collects the tables of all runs and sets of a program. Offsets count from their beginning (World.dispatch). */
 export class DispatchTables {
   private bytes = new Uint8Array(1 << 16);
   private view = new DataView(this.bytes.buffer);
@@ -48,6 +51,17 @@ export class DispatchTables {
   /** All tables; empty if there are none. */
   get content(): Uint8Array {
     return this.top === NOTHING ? new Uint8Array(0) : this.bytes.subarray(0, this.top);
+  }
+
+  /** Writes a set; returns the offset of its KeySet. */
+  set(set: SetProgram): number {
+    const room: TableRoom = { take: (size) => this.take(size), view: () => this.view };
+    return writeKeySet(set, room);
+  }
+
+  /** Makes room for the names of interfaces; returns its offset. */
+  names(): number {
+    return this.take(INTERFACES_MAX * NAME_BYTES);
   }
 
   /** Bytes of Candidates that a lane needs. */

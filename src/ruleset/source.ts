@@ -17,6 +17,8 @@ export interface RulesetSource extends HostNames {
   file: string;
   text: string;
   family?: Family;
+  /** Of nft's texts: tables (`ip filter`) that iptables-save of the same host printed, and whether it calls them nft's. */
+  saved?: ReadonlyMap<string, boolean>;
 }
 
 /** Bits of connection labels by name (connlabel.conf). */

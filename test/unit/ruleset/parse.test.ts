@@ -98,13 +98,9 @@ describe('errors', () => {
     expect(() => parse('*filter\n:a - [0:0]\n-A a -j a\nCOMMIT\n')).not.toThrow();
   });
 
-  it('tell that COMMIT is missing, that a table is given twice, that a file is nft', () => {
+  it('tell that COMMIT is missing, and that a table is given twice', () => {
     expect(refusal('*filter\n-A INPUT -j DROP\n').message).toContain("COMMIT of table 'filter' is missing");
     expect(refusal('*filter\nCOMMIT\n*filter\nCOMMIT\n').message).toContain('given twice');
-    expect(refusal('#!/usr/sbin/nft -f\ntable inet filter {\n').message).toContain(
-      'nft rulesets are not supported yet',
-    );
-    expect(refusal('{"nftables": []}').message).toContain('nft rulesets are not supported yet');
     expect(refusal('hello\n').message).toContain('neither iptables-save nor nft text');
     const twice = () =>
       parseRulesets([
@@ -127,12 +123,12 @@ describe('family', () => {
     [2, filter('-A INPUT -p tcp -j ACCEPT')],
   ] as const) {
     it(`is ${family} for ${text.split('\n').find((line) => /^-A|^# /.test(line))}`, () => {
-      expect(parse(text).sources[0]?.family).toBe(family);
+      expect(parse(text).sources[0]).toMatchObject({ family });
     });
   }
 
   it('is what the source states', () => {
-    expect(parse(filter('-A INPUT -p tcp -j ACCEPT'), 10).sources[0]?.family).toBe(10);
+    expect(parse(filter('-A INPUT -p tcp -j ACCEPT'), 10).sources[0]).toMatchObject({ family: 10 });
   });
 });
 
@@ -141,7 +137,7 @@ describe('text', () => {
     const ruleset = parse(
       filter('-A INPUT -j DROP', '-I INPUT -s 1.1.1.1,2.2.2.2 -d 3.3.3.3', '-I INPUT 2 -s 5.5.5.5'),
     );
-    const rules = ruleset.entries.filter(({ chain, rule }) => chain.name === 'INPUT' && rule);
+    const rules = ruleset.entries.filter(({ chain, rule }) => chain?.name === 'INPUT' && rule);
     // iptables 1.8.9 lists them in this order.
     expect(rules.map(({ rule }) => rule?.text)).toEqual([
       '-I INPUT -s 2.2.2.2 -d 3.3.3.3',
@@ -271,7 +267,7 @@ describe('real rulesets', () => {
         outcomes.push('taken');
       } catch (error) {
         if (!(error instanceof RulesetError)) throw error;
-        expect(error.message).toMatch(/'\w+' is (not supported|supported only)|nft rulesets are not supported yet/);
+        expect(error.message).toMatch(/'\w+' is (not supported|supported only)/);
         expect(error.code).toBe('RULESET_UNSUPPORTED');
         outcomes.push('refused');
       }

@@ -23,7 +23,7 @@ import { Cursor } from './cursor.ts';
 import { readNumber } from './expressions.ts';
 import type { Token } from './lex.ts';
 import { readNamedObject, skipBlock } from './objects.ts';
-import { checkElements, readElements, readIdentifier, readSetBlock } from './sets.ts';
+import { checkElements, declareSet, readElements, readIdentifier, readSetBlock } from './sets.ts';
 import { readStatement } from './statements.ts';
 import { NftText, refuseAt } from './text.ts';
 
@@ -421,23 +421,7 @@ export class NftReader {
   set(context: Context, map: boolean): NftSet {
     const { cursor, table } = context;
     const { text: name, at } = readIdentifier(context, 'the name of a set');
-    const { sets } = lookup(table);
-    let set = sets.get(name);
-    if (set === undefined) {
-      set = {
-        family: table.family,
-        table: table.name,
-        name,
-        key: [],
-        flags: { constant: false, interval: false, timeout: false, dynamic: false },
-        autoMerge: false,
-        statements: [],
-        elements: [],
-        at,
-      };
-      sets.set(name, set);
-      table.sets.push(set);
-    }
+    const set = declareSet(table, name, at);
     cursor.expect('{');
     const { handle } = cursor.peek();
     if (handle !== undefined) set.handle = handle;

@@ -5,6 +5,7 @@ import type {
   Constant,
   Element,
   NftSet,
+  NftTable,
   ObjectKind,
   Place,
   SetUse,
@@ -280,6 +281,27 @@ export function checkElements(set: NftSet): void {
       }
     }
   }
+}
+
+/** The set of that name, new if there is none. */
+export function declareSet(table: NftTable, name: string, at: Place): NftSet {
+  const { sets } = lookup(table);
+  const found = sets.get(name);
+  if (found !== undefined) return found;
+  const set: NftSet = {
+    family: table.family,
+    table: table.name,
+    name,
+    key: [],
+    flags: { constant: false, interval: false, timeout: false, dynamic: false },
+    autoMerge: false,
+    statements: [],
+    elements: [],
+    at,
+  };
+  sets.set(name, set);
+  table.sets.push(set);
+  return set;
 }
 
 /** The set that a statement of a rule names with `@`, which must be declared before it. */

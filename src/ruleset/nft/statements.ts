@@ -12,6 +12,7 @@ import type {
   Place,
   QuotaValues,
   Range,
+  SetReference,
   SetUpdate,
   Statement,
   Typed,
@@ -22,20 +23,11 @@ import type { Context } from './context.ts';
 import { isBitmask, numberByName, typed } from './datatypes.ts';
 import { readExpression, readNumber, readOperand, startsExpression, typesOf } from './expressions.ts';
 import { readNat } from './nat.ts';
-import { declaredSet, readData, readDuration, readIdentifier, readSetUse, readTemplate } from './sets.ts';
+import { declaredSet, declareSet, readData, readDuration, readIdentifier, readSetUse, readTemplate } from './sets.ts';
 import { refuseAt } from './text.ts';
 
 /** Statements that act on packets in a way that is not simulated. */
-const UNSUPPORTED: ReadonlySet<string> = new Set([
-  'dup',
-  'fwd',
-  'tproxy',
-  'synproxy',
-  'flow',
-  'meter',
-  'set',
-  'secmark',
-]);
+const UNSUPPORTED: ReadonlySet<string> = new Set(['dup', 'fwd', 'tproxy', 'synproxy', 'flow', 'set', 'secmark']);
 
 /** NF_LOG_PREFIXLEN - 1 */
 const LOG_PREFIX_MAX = 127;
@@ -67,6 +59,8 @@ export function readStatement(context: Context): Statement {
       case 'update':
       case 'delete':
         return readSetUpdate(context, text);
+      case 'meter':
+        return readMeter(context);
       case 'reset':
         return readReset(context);
       case 'xt':
@@ -429,17 +423,7 @@ function readSetUpdate(context: Context, op: SetUpdate['op']): Statement {
   const sign = cursor.expect('@');
   const name = readIdentifier(context, 'the name of a set');
   const set = links.reference(table, name.text, cursor.since(sign.at));
-  cursor.expect('{');
-  cursor.skipNewlines();
-  const key = readExpression(context);
-  const update: SetUpdate = { kind: 'set update', op, set, key, statements: [], at: first.at };
-  for (;;) {
-    const statement = readTemplate(context);
-    if (statement !== undefined) update.statements.push(statement);
-    else if (cursor.accept('timeout')) update.timeout = readDuration(context);
-    else if (cursor.accept('comment')) readIdentifier(context, 'a comment');
-    else break;
-  }
+  const update: SetUpdate = { kind: 'set update', op, set, ...readUpdated(context), at: first.at };
   if (cursor.accept(':')) {
     const { data } = declaredSet(context, name.text, name.at);
     if (data?.kind !== 'values') return refuseAt('RULESET_INVALID', `'${name.text}' is not a map of values`, name.at);
@@ -447,14 +431,56 @@ function readSetUpdate(context: Context, op: SetUpdate['op']): Statement {
       ? readExpression(context)
       : readData(context, data);
   }
-  cursor.skipNewlines();
-  cursor.expect('}');
-  update.at = cursor.since(first.at);
+  closeUpdate(context, update, first.at);
   // The JSON of some versions leaves the flag out.
   links.later(table, () => {
     set.set.flags.dynamic = true;
   });
   return update;
+}
+
+/** What a set that the text does not declare holds at most. */
+const METER_SIZE = 65_535;
+
+/** `meter name size N { key limit rate ... }`: an update of a set that is declared with it. */
+function readMeter(context: Context): Statement {
+  const { cursor, table } = context;
+  const first = cursor.expect('meter');
+  const { text: name, at } = readIdentifier(context, 'the name of a meter');
+  const size = cursor.accept('size') ? readNumber(context) : METER_SIZE;
+  const updated = readUpdated(context);
+  const declared = declareSet(table, name, at);
+  if (declared.key.length > 0) refuseAt('RULESET_INVALID', `set '${name}' is declared twice`, at);
+  declared.key = typesOf(updated.key);
+  declared.size = size;
+  declared.flags.dynamic = true;
+  declared.flags.timeout = updated.timeout !== undefined;
+  const op = updated.timeout === undefined ? 'add' : 'update';
+  const set: SetReference = { kind: 'set reference', name, set: declared, at };
+  const update: SetUpdate = { kind: 'set update', op, set, ...updated, at: first.at };
+  closeUpdate(context, update, first.at);
+  return update;
+}
+
+/** The key that is added, and what its element gets. */
+function readUpdated(context: Context): Pick<SetUpdate, 'key' | 'timeout' | 'statements'> {
+  const { cursor } = context;
+  cursor.expect('{');
+  cursor.skipNewlines();
+  const updated: Pick<SetUpdate, 'key' | 'timeout' | 'statements'> = { key: readExpression(context), statements: [] };
+  for (;;) {
+    const statement = readTemplate(context);
+    if (statement !== undefined) updated.statements.push(statement);
+    else if (cursor.accept('timeout')) updated.timeout = readDuration(context);
+    else if (cursor.accept('comment')) readIdentifier(context, 'a comment');
+    else return updated;
+  }
+}
+
+function closeUpdate({ cursor }: Context, update: SetUpdate, from: Place): void {
+  cursor.skipNewlines();
+  cursor.expect('}');
+  update.at = cursor.since(from);
 }
 
 const RELATIONS: Readonly<Record<string, Match['op']>> = {

@@ -18,7 +18,8 @@ import { type Context, lookup, nest } from './context.ts';
 import { parseTime, typeByName, typed } from './datatypes.ts';
 import { readExpression, readNumber, typesOf } from './expressions.ts';
 import type { Token } from './lex.ts';
-import { readStateful, readVerdict } from './statements.ts';
+import { readStateful } from './stateful.ts';
+import { readVerdict } from './statements.ts';
 import { refuseAt } from './text.ts';
 
 /** What stands behind the colon of a map's element; `address`: of either family, and perhaps a port. */

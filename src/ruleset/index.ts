@@ -25,8 +25,8 @@ export { explain, printCounters } from './print.ts';
 export type { Family, RulesetSource } from './source.ts';
 
 /**
- * Reads and checks rulesets, each in the text of iptables-save or ip6tables-save, or nft's as text or JSON.
- * @returns the checked tree of all of them, rules numbered through: iptables first, each in the order of the sources
+ * Reads and checks rulesets, each in the text of iptables-save, ip6tables-save or `nft list ruleset`, or its JSON.
+ * @returns the checked tree of all of them, rules numbered through, iptables first, each in the order of the sources
  * @throws RulesetError with file, line and column for what cannot be read, is not supported, or the kernel would refuse
  */
 export function parseRulesets(sources: readonly RulesetSource[]): Ruleset {
@@ -34,14 +34,13 @@ export function parseRulesets(sources: readonly RulesetSource[]): Ruleset {
 }
 
 function parseSource(source: RulesetSource): SourceTree | NftSource {
-  const { file, text } = source;
   const lines = splitLines(source);
   const { format, line } = detectFormat(lines);
+  const place = line ?? { file: source.file, number: 1, text: '' };
   if (format === 'nft') {
-    const json = /^\s*[[{]/.test(text);
-    return json ? parseNftJson(file, text, source) : parseNft(file, text, source);
+    const parse = /^\s*[[{]/.test(place.text) ? parseNftJson : parseNft;
+    return parse(source.file, source.text, source);
   }
-  const place = line ?? { file, number: 1, text: '' };
   if (format === 'unknown') refuse('RULESET_SYNTAX', 'neither iptables-save nor nft text', position(place));
-  return parseIptables(file, lines, source.family ?? detectFamily(lines), source.labels);
+  return parseIptables(source.file, lines, source.family ?? detectFamily(lines), source);
 }

@@ -6,6 +6,7 @@ import {
   ChunkMatch,
   CtState,
   Helper,
+  IpSetAnswer,
   L3,
   NatKind,
   RejectWith,
@@ -24,7 +25,6 @@ import {
 } from './ast.ts';
 import { type Action, type ChainProgram, isAction, type NatValues, type Program, type Test } from './expression.ts';
 import { lowerRuleset } from './lower.ts';
-import type { NftSource } from './nft/ast.ts';
 import { printNftCounters } from './nft/print.ts';
 import { stepText, valueText } from './print-value.ts';
 
@@ -35,12 +35,11 @@ import { stepText, valueText } from './print-value.ts';
  * @param counters by rule index
  */
 export function printCounters(ruleset: Ruleset, counters: (index: number) => Counters): string {
-  return ruleset.sources.map((source) => printSource(source, counters)).join('');
-}
-
-function printSource(source: SourceTree | NftSource, counters: (index: number) => Counters): string {
-  if (isNft(source)) return printNftCounters(source, counters).replace(/\n?$/, '\n');
-  const lines = source.items.flatMap((item) => itemLines(source, item, counters));
+  const lines: string[] = [];
+  for (const source of ruleset.sources) {
+    if (isNft(source)) lines.push(printNftCounters(source, counters).replace(/\n$/, ''));
+    else for (const item of source.items) lines.push(...itemLines(source, item, counters));
+  }
   return lines.map((line) => `${line}\n`).join('');
 }
 
@@ -221,6 +220,15 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
       const types = test.test.types.length === 256 ? 'every type' : test.test.types.join(', ');
       const found = `${ChunkMatch[test.match].toLowerCase()} { ${types} }${flags.join('')}`;
       return [`exthdr load sctp chunks ${found} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
+    }
+    case 'ip set': {
+      const count = Math.max(0, ...test.sets.map(({ set }) => program.ipSets[set]!.parts.length));
+      const parts = Array.from({ length: count }, (_, part) => (test.sources & (1 << part) ? 'src' : 'dst')).join(',');
+      const asked = test.sets.map(({ set, answer }) => {
+        const { name } = program.ipSets[set]!;
+        return answer === IpSetAnswer.NOMATCH ? `exceptions of ${name}` : name;
+      });
+      return [`match set { ${asked.join(', ')} } ${parts} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
     }
     case 'ct helper':
       return [

@@ -1,7 +1,8 @@
 // What number is a value of nft's registers? The plain reading of Value, with big numbers.
-import { AddrType, Carried, CarriedBy, CtState, L3 } from '../../assembly/vocabulary.ts';
+import { type AddrType, Carried, CarriedBy, CtState, L3 } from '../../assembly/vocabulary.ts';
 import { ACCOUNT, PACKET, WORLD } from '../../src/engine/layout.ts';
 import type { AddressField, NumberField, Value } from '../../src/ruleset/expression.ts';
+import { fibType } from '../unit/ruleset/rule-bench.ts';
 import type { Surroundings } from './rule-interpreter.ts';
 
 interface Readers {
@@ -138,14 +139,6 @@ export class ValueInterpreter {
     const address = this.read.address(value.field, family === L3.IPV4 ? 4 : 16, p);
     const iface = value.interface ? this.view.getUint16(p + PACKET[value.interface], true) : 0;
     const types = this.surroundings.routeTypes(family, address, iface);
-    const ranked = [
-      AddrType.UNREACHABLE,
-      AddrType.ANYCAST,
-      AddrType.LOCAL,
-      AddrType.MULTICAST,
-      AddrType.BROADCAST,
-      AddrType.UNICAST,
-    ];
-    return ranked.find((type) => types & (1 << type)) ?? AddrType.UNSPEC;
+    return fibType(types);
   }
 }

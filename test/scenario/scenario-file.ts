@@ -56,6 +56,8 @@ export interface Scenario {
   askable: boolean;
   rules4?: string;
   rules6?: string;
+  /** Text for `nft -f`. */
+  nft?: string;
   sysctls: Readonly<Record<string, string>>;
   interfaces: readonly Interface[];
   steps: readonly Step[];
@@ -97,6 +99,7 @@ export function duration(text: string): bigint {
 interface Blocks {
   rules4?: string;
   rules6?: string;
+  nft?: string;
   sysctls: Record<string, string>;
   interfaces: Interface[];
 }
@@ -147,6 +150,7 @@ export function parseScenarios(file: string, text: string): Scenario[] {
 function parseBlock(kind: string, body: readonly string[], line: number, blocks: Blocks): void {
   if (kind === 'iptables-save') blocks.rules4 = `${body.join('\n')}\n`;
   else if (kind === 'ip6tables-save') blocks.rules6 = `${body.join('\n')}\n`;
+  else if (kind === 'nft') blocks.nft = `${body.join('\n')}\n`;
   else if (kind === 'sysctl') {
     for (const [i, text] of body.entries()) {
       const match = /^\s*(\S+)\s*=\s*(\S+)\s*$/.exec(text);
@@ -259,9 +263,10 @@ function packetWords(text: string): string[] {
 function parseExpectedPacket(text: string, line: number): ExpectedPacket {
   const more: Record<string, string> = {};
   const expected: ExpectedPacket = { line, more };
-  for (const word of text.trim().split(/\s+/)) {
+  // Names of nft rules have a space in them: rule="ip filter/forward/1".
+  for (const word of text.match(/(?:[^\s"]|"[^"]*")+/g) ?? []) {
     const [key, value] = word.split(/=(.*)/s);
-    if (value !== undefined && PACKET_KEYS.has(key!)) more[key!] = value;
+    if (value !== undefined && PACKET_KEYS.has(key!)) more[key!] = value.replaceAll('"', '');
     else if (STATES.has(word)) expected.state = word;
     else if (VERDICTS.has(word)) expected.verdict = word === 'UNJUDGED' ? 'NONE' : word;
     else if (word === 'original' || word === 'reply') expected.dir = word;

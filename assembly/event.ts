@@ -5,7 +5,7 @@
 import { account_of } from "./account";
 import { flow_tuple } from "./flow-pool";
 import { has_help, help_of, helper_of } from "./help";
-import { ACCOUNT_SHORT, Event, Expectation, Flow, Help, Packet, World } from "./layout";
+import { ACCOUNT_LABELS, Event, Expectation, Flow, Help, Packet, World } from "./layout";
 import { sysctl } from "./sysctl";
 import { is_announced } from "./template";
 import { Dir, EventBit, EventKind, Proto, Status, Sysctl } from "./vocabulary";
@@ -88,9 +88,8 @@ export function fill_event(w: World, event: Event, flow: Flow, now: u64): void {
   event.packets_reply = account.packets_reply;
   event.bytes_reply = account.bytes_reply;
   event.start = sysctl(w, Sysctl.TIMESTAMP) ? account.start : 0;
-  const labelled = w.account_bytes > ACCOUNT_SHORT;
-  event.labels_lo = labelled ? account.labels_lo : 0;
-  event.labels_hi = labelled ? account.labels_hi : 0;
+  event.labels_lo = w.account_bytes >= ACCOUNT_LABELS ? account.labels_lo : 0;
+  event.labels_hi = w.account_bytes > ACCOUNT_LABELS ? account.labels_hi : 0;
 }
 
 /** The birth or death of an expectation at `time`: caused by the packet in work, or of itself. The caller keeps room. */

@@ -151,8 +151,8 @@ export const FLOW_SHORT: u32 = 128;
 }
 if (offsetof<TimerChunk>() != 64) ERROR("TimerChunk is 64 bytes");
 
-// Account: what accounting, timestamps and labels add to a flow (64 bytes, parallel to the flows; nf_conntrack_acct,
-// nf_conntrack_timestamp, -m connlabel)
+// Account: what accounting, timestamps and labels add to a flow (56 bytes, parallel to the flows; nf_conntrack_acct,
+// nf_conntrack_timestamp, -m connlabel). A table has as much of it as it needs (World.account_bytes)
 @unmanaged export class Account {
   packets_original: u64;
   bytes_original: u64;
@@ -163,11 +163,12 @@ if (offsetof<TimerChunk>() != 64) ERROR("TimerChunk is 64 bytes");
   /** Label bits 0 to 63, and 64 to 127. */
   labels_lo: u64;
   labels_hi: u64;
-  pad: u64;
 }
-if (offsetof<Account>() != 64) ERROR("Account is 64 bytes");
+if (offsetof<Account>() != 56) ERROR("Account is 56 bytes");
 /** Bytes of an account where no rule looks at labels. */
 export const ACCOUNT_SHORT: u32 = 40;
+/** Bytes of an account where rules look at labels 0 to 63 only. */
+export const ACCOUNT_LABELS: u32 = 48;
 
 // IndexBucket: a cache line of the index (64 bytes)
 //   0       28   32       60

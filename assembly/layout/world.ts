@@ -114,7 +114,7 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   /** Sights, and Recent: answers that the host gave. 0 where no side of a packet is ever told. */
   sights: u32; // 240
   answers: u32;
-  /** Bytes of one of the `accounts`: ACCOUNT_SHORT, or all of Account. */
+  /** Bytes of one of the `accounts`: ACCOUNT_SHORT, ACCOUNT_LABELS, or all of Account. */
   account_bytes: u32; // 248
   /** u32[INTERFACES_MAX]: MTU of each interface, 0 unknown; 0 where none is known. */
   mtus: u32;

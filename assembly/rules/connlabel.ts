@@ -4,7 +4,10 @@ import { account_of } from "../account";
 import { Account, Flow, Packet, World } from "../layout";
 import { EventBit } from "../vocabulary";
 
-/** 1 if the packet's entry has the label `bit`, or has it now because `set` is not 0; 0 also without an entry. */
+/**
+ * 1 if the packet's entry has the label `bit`, or has it now because `set` is not 0; 0 also without an entry. Accounts
+ * have room for every label that a rule names (World.account_bytes).
+ */
 export function rule_connlabel(packet: usize, world: usize, bit: u32, set: u32): u32 {
   const p = changetype<Packet>(packet);
   if (p.flow == 0) return 0;

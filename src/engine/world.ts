@@ -14,6 +14,7 @@ import { WHEEL_BUCKETS, WHEEL_BYTES } from './engine.ts';
 import { buildHelping, buildHelps, HELP_BYTES, LANE_EXPECTATIONS_MAX, requireNatTable, usesHelpers } from './help.ts';
 import {
   ACCOUNT,
+  ACCOUNT_LABELS,
   ACCOUNT_SHORT,
   BUCKET_NODE,
   COUNTER,
@@ -44,6 +45,8 @@ const STEPS_BYTES = FAMILIES.length * HOOKS * STEPS_MAX * STEP.size;
 const CONNTRACK_PRIORITY = -200;
 const CONNTRACK_HOOKS: readonly number[] = [Hook.PREROUTING, Hook.OUTPUT];
 
+/** Labels in one of the words of Account. */
+const LABELS_PER_WORD = 64;
 /** The unconfirmed entry, its account, and an answer with its bytes (assembly/answer.ts): an ICMPv6 error at most. */
 export const UNCONFIRMED_BYTES = FLOW.size + ACCOUNT.size + PACKET.size + 1280;
 
@@ -232,7 +235,7 @@ export class WorldImage {
   buildTables(allocator: Allocator, bytes: number): void {
     const { sysctls } = this.plan.host;
     const accounting = sysctls[Sysctl.ACCT] !== 0 || sysctls[Sysctl.TIMESTAMP] !== 0;
-    const accountBytes = this.plan.rules.usesLabels ? ACCOUNT.size : accounting ? ACCOUNT_SHORT : 0;
+    const accountBytes = this.labelledBytes() ?? (accounting ? ACCOUNT_SHORT : 0);
     const limited = this.lanes.some((world) => this.view.getUint32(world + WORLD.limits, true) !== 0);
     const nodes = limited ? 2 * BUCKET_NODE.size : 0;
     const translates = this.lanes.some((world) => this.view.getUint32(world + WORLD.nat, true) !== 0);
@@ -264,6 +267,13 @@ export class WorldImage {
       if (this.helps) buildHelps(this.view, this.view.getUint32(world + WORLD.helping, true), allocator, flows);
       buildIndex(this.view, world, allocator, { buckets, overflows });
     }
+  }
+
+  /** Bytes of an entry's account if rules look at labels. */
+  private labelledBytes(): number | undefined {
+    const { highestLabel } = this.plan.rules;
+    if (highestLabel === undefined) return undefined;
+    return highestLabel < LABELS_PER_WORD ? ACCOUNT_LABELS : ACCOUNT.size;
   }
 
   /** Time begins (ns since 1970): nothing was due before. */

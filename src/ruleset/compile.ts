@@ -78,8 +78,8 @@ export interface CompiledRuleset {
   templates: readonly TrackingTemplate[];
   /** What NAT rules bind to, in the order of Nat.ranges, and the index of each rule. */
   nats: readonly { binding: NatBinding; rule: number }[];
-  /** Some rule looks at labels of connections. */
-  usesLabels: boolean;
+  /** Highest label of connections that some rule looks at, if any does. */
+  highestLabel: number | undefined;
   /** Some rule looks at the addresses or ports of a connection's answers. */
   usesReplyTuples: boolean;
   /** Some rule looks at what connections have carried: loading it turns nf_conntrack_acct on. */
@@ -124,9 +124,7 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     logsPerPacket: logsPerPacket(program),
     templates: program.templates,
     nats: program.nats,
-    usesLabels: program.chains.some(({ rules: each }) =>
-      each.some(({ tests }) => tests.some(({ op }) => op === 'ct label')),
-    ),
+    highestLabel: highestLabel(program),
     usesReplyTuples: program.chains.some(({ rules: each }) =>
       each.some(({ tests }) => tests.some((test) => 'field' in test && test.field.startsWith('ct reply '))),
     ),
@@ -231,6 +229,13 @@ function helpingRules({ chains, templates }: Program, infos: RuleInfo[]): { rule
       }),
     ),
   );
+}
+
+function highestLabel({ chains }: Program): number | undefined {
+  const bits = chains.flatMap(({ rules }) =>
+    rules.flatMap(({ tests }) => tests.flatMap((test) => (test.op === 'ct label' ? [test.bit] : []))),
+  );
+  return bits.length > 0 ? Math.max(...new Set(bits)) : undefined;
 }
 
 function usesInterfaceAddresses(program: Program): boolean {

@@ -4,7 +4,13 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { addressBytes } from '../../src/topology/addresses.ts';
-import { type HostFileKind, isEmptyOutput, kindByContent, kindByName } from '../../src/topology/host-files.ts';
+import {
+  type HostFileKind,
+  isEmptyOutput,
+  isIptablesNft,
+  kindByContent,
+  kindByName,
+} from '../../src/topology/host-files.ts';
 import { parseInterfaces } from '../../src/topology/interfaces.ts';
 import { JsonFile } from '../../src/topology/json.ts';
 import { SYSCTLS } from '../../src/topology/sysctl.ts';
@@ -16,6 +22,8 @@ export interface HostDirectory extends Pick<Question, 'rules4' | 'rules6' | 'sys
   locals: LocalAddress[];
   /** The host's two interfaces; undefined where its files name none. */
   interfaces: readonly [string, string] | undefined;
+  /** Texts for `nft -f`. */
+  nft: string[];
   /** What of the host the kernel is not told. */
   notes: string[];
 }
@@ -25,7 +33,15 @@ const OF_THE_MACHINE = /nf_conntrack_(max|buckets|expect_max)$/;
 
 /** Reads a host's directory, or one file. Throws Error about what the comparison cannot ask the kernel. */
 export function readHostDirectory(path: string): HostDirectory {
-  const host: HostDirectory = { rules4: [], rules6: [], sysctls: {}, locals: [], interfaces: undefined, notes: [] };
+  const host: HostDirectory = {
+    rules4: [],
+    rules6: [],
+    sysctls: {},
+    nft: [],
+    locals: [],
+    interfaces: undefined,
+    notes: [],
+  };
   const files = statSync(path).isDirectory()
     ? readdirSync(path)
         .sort()
@@ -56,6 +72,8 @@ function take(host: HostDirectory, kind: HostFileKind, file: string, text: strin
       takeAddresses(host, new JsonFile(file, text));
       return;
     case 'nft':
+      if (!isEmptyOutput(kind, text) && !isIptablesNft(text)) host.nft.push(text);
+      return;
     case 'ipset':
       if (isEmptyOutput(kind, text)) return;
       throw new Error(`${file}: the kernel is not asked about ${kind} yet`);

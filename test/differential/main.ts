@@ -1,7 +1,7 @@
 // Does the running kernel agree with ctreplay about this capture? The program behind `npm run kernel`.
 //
-//   npm run kernel -- [--host HOST] [--rules FILE]... [--sysctl KEY=VALUE]... [--workers N] [--lan NAME] [--wan NAME]
-//                     [--limit N] [--kernel-only] CAPTURE...
+//   npm run kernel -- [--host HOST] [--rules FILE]... [--nft-form FORM] [--sysctl KEY=VALUE]... [--workers N] [--lan NAME]
+//                     [--wan NAME] [--limit N] [--kernel-only] CAPTURE...
 //   npm run kernel -- --matrix [--workers N] [--limit N] CAPTURE|DIR...
 //   npm run kernel -- --seeds FIRST-LAST [--packets N] [--jobs N] [--limit N]
 //
@@ -17,6 +17,7 @@ import { readHostDirectory } from './host-directory.ts';
 import { compareTraffic } from './judge.ts';
 import { askKernel, missing, type Question } from './kernel.ts';
 import { chanceNote, leftOut, runMatrix } from './matrix.ts';
+import { isNftRules, listedWithCounters, NFT_FORMS } from './nft.ts';
 import { commandLine, namesInterfaces } from './ours.ts';
 import { readCapture } from './read-capture.ts';
 import { runSeeds } from './seeds.ts';
@@ -26,7 +27,8 @@ const HELP = `usage: npm run kernel -- [options] CAPTURE...
        npm run kernel -- --seeds FIRST-LAST [options]
   --host HOST           a host as for ctreplay --host: its iptables rules, sysctls and addresses (addr.json)
   --local ADDR/LEN      an address of the router itself (repeatable)
-  --rules FILE          iptables-save or ip6tables-save text (repeatable)
+  --rules FILE          iptables-save, ip6tables-save or nft text (repeatable)
+  --nft-form FORM       how our side gets nft rules: text (default), handles (nft -a), json (nft -j)
   --sysctl KEY=VALUE    for example net.netfilter.nf_conntrack_tcp_loose=0 (repeatable)
   --lan NAME --wan NAME interfaces of the router (default lan, wan)
   --workers N           lanes of our side (default 2)
@@ -53,6 +55,7 @@ async function main(): Promise<number> {
       host: { type: 'string' },
       local: { type: 'string', multiple: true, default: [] },
       rules: { type: 'string', multiple: true, default: [] },
+      'nft-form': { type: 'string', default: 'text' },
       sysctl: { type: 'string', multiple: true, default: [] },
       workers: { type: 'string', default: '2' },
       lan: { type: 'string' },
@@ -92,22 +95,31 @@ async function main(): Promise<number> {
   const host = values.host === undefined ? undefined : readHostDirectory(values.host);
   for (const note of host?.notes ?? []) print(note);
   const texts = values.rules.map((file) => readFileSync(file, 'utf8'));
-  const rules4 = [...texts.filter((text) => !isIpv6Rules(text)), ...(host?.rules4 ?? [])];
-  const rules6 = [...texts.filter(isIpv6Rules), ...(host?.rules6 ?? [])];
+  const saved = texts.filter((text) => !isNftRules(text));
+  const rules4 = [...saved.filter((text) => !isIpv6Rules(text)), ...(host?.rules4 ?? [])];
+  const rules6 = [...saved.filter(isIpv6Rules), ...(host?.rules6 ?? [])];
   const locals = [...values.local.map(localAddress), ...(host?.locals ?? [])];
-  const [lan, wan] = host?.interfaces ?? ['lan', 'wan'];
+  const interfaces = [
+    values.lan ?? host?.interfaces?.[0] ?? 'lan',
+    values.wan ?? host?.interfaces?.[1] ?? 'wan',
+  ] as const;
+  const written = [...texts.filter(isNftRules), ...(host?.nft ?? [])];
+  const nft = written.length ? await listedWithCounters(written.join('\n'), interfaces) : undefined;
+  const rules = [...rules4, ...rules6, ...(nft === undefined ? [] : [nft])];
+  const nftForm = NFT_FORMS.find((form) => form === values['nft-form']);
+  if (!nftForm) throw new Error(`--nft-form ${values['nft-form']}: not one of ${NFT_FORMS.join(', ')}`);
   let differs = false;
   for (const file of positionals) {
     const capture = readCapture(file);
-    const traffic = locals.length
-      ? framesAround(capture, locals)
-      : framesOf(capture, ![...rules4, ...rules6].some(namesInterfaces));
+    const traffic = locals.length ? framesAround(capture, locals) : framesOf(capture, !rules.some(namesInterfaces));
     const question: Question = {
       ...traffic,
       rules4,
       rules6,
+      ...(nft !== undefined && { nft, nftForm }),
       sysctls: { ...host?.sysctls, ...Object.fromEntries(values.sysctl.map(keyAndValue)) },
-      interfaces: [values.lan ?? lan, values.wan ?? wan],
+      interfaces,
+      masquerades: rules.some((text) => /masquerade|redirect/i.test(text)),
       ...(locals.length > 0 && { locals }),
     };
     if (values['kernel-only']) {

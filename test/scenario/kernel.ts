@@ -139,7 +139,7 @@ export function replayThroughKernel(scenario: Scenario): Promise<KernelResult> {
     rules4: scenario.rules4,
     rules6: scenario.rules6,
     nft: scenario.nft,
-    counters: scenario.steps.some((step) => step.packet?.more.rule !== undefined),
+    counters: scenario.counters.length > 0 || scenario.steps.some((step) => step.packet?.more.rule !== undefined),
     packets: built.map(({ step, source, packet, whole }) => ({
       at: Number(step.time) / 1e9,
       from: source === undefined ? 'lan' : own.has(source) ? 'local' : legs.get(source),
@@ -187,25 +187,34 @@ export function ruleCounts(text: string): Map<string, number> {
   return counts;
 }
 
-/** The same of `nft -j list ruleset`, by `family table/chain/number`; undefined: the rule has no counter. */
-export function nftRuleCounts(json: string): Map<string, number | undefined> {
-  const counts = new Map<string, number | undefined>();
+/** Counters of `nft -j list ruleset`, by `family table/chain/number`; undefined: the rule has none. */
+function nftCounters(json: string): Map<string, NftCounter | undefined> {
+  const counts = new Map<string, NftCounter | undefined>();
   const position = new Map<string, number>();
   for (const { rule } of (JSON.parse(json) as { nftables: { rule?: NftRule }[] }).nftables) {
     if (!rule) continue;
     const chain = `${rule.family} ${rule.table}/${rule.chain}`;
     position.set(chain, (position.get(chain) ?? 0) + 1);
-    const counter = rule.expr.find((statement) => statement.counter)?.counter;
-    counts.set(`${chain}/${position.get(chain)}`, counter?.packets);
+    counts.set(`${chain}/${position.get(chain)}`, rule.expr.find((statement) => statement.counter)?.counter);
   }
   return counts;
+}
+
+interface NftCounter {
+  packets: number;
+  bytes: number;
 }
 
 interface NftRule {
   family: string;
   table: string;
   chain: string;
-  expr: { counter?: { packets: number } }[];
+  expr: { counter?: NftCounter }[];
+}
+
+/** Packets by rule of nft. */
+export function nftRuleCounts(json: string): Map<string, number | undefined> {
+  return new Map([...nftCounters(json)].map(([rule, counter]) => [rule, counter?.packets]));
 }
 
 /** The kind of REJECT that an answer of the host is, by iptables' name. */
@@ -277,6 +286,14 @@ export function differences(scenario: Scenario, result: KernelResult): string[] 
   }
   compareExpiries(scenario, result, say);
   if (scenario.table) compareTable(scenario, result.table, say);
+  const atEnd = scenario.counters.length
+    ? nftCounters(result.packets.at(-1)?.nftCounters ?? '{"nftables":[]}')
+    : undefined;
+  for (const { line, rule, counted } of scenario.counters) {
+    const counter = atEnd?.get(rule);
+    const actual = counter && `packets ${counter.packets} bytes ${counter.bytes}`;
+    if (actual !== counted) say(line, `counter: ${rule} ${counted}`, actual ?? 'no counter');
+  }
   if (scenario.pending && result.pending) comparePending(scenario, result.pending, say);
   return found;
 }

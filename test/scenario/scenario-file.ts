@@ -69,6 +69,8 @@ export interface Scenario {
   pending?: readonly string[];
   /** Expected table at the end, any order; undefined: not asked for. */
   table?: readonly string[];
+  /** What rules of nft have counted at the end: `packets 3 bytes 84` of `ip filter/forward/1`. */
+  counters: readonly { line: number; rule: string; counted: string }[];
 }
 
 const DEFAULT_GAP = 10_000_000n;
@@ -180,11 +182,12 @@ class ConversationParser {
   readonly #expired: ExpectedLine[] = [];
   #pending: string[] | undefined;
   #table: string[] | undefined;
+  readonly #counters: { line: number; rule: string; counted: string }[] = [];
 
   parse(
     body: readonly string[],
     firstLine: number,
-  ): Pick<Scenario, 'virtual' | 'askable' | 'steps' | 'expiries' | 'expired'> & {
+  ): Pick<Scenario, 'virtual' | 'askable' | 'steps' | 'expiries' | 'expired' | 'counters'> & {
     table?: string[];
     pending?: string[];
   } {
@@ -202,6 +205,7 @@ class ConversationParser {
       steps: this.#steps,
       expiries: this.#expiries,
       expired: this.#expired,
+      counters: this.#counters,
       ...(this.#pending && { pending: this.#pending }),
       ...(this.#table && { table: this.#table }),
     };
@@ -225,6 +229,10 @@ class ConversationParser {
     else if (text.startsWith('table: ')) {
       this.#table ??= [];
       if (text !== 'table: empty') this.#table.push(text.slice(7).trim());
+    } else if (text.startsWith('counter: ')) {
+      const [, rule, counted] = /^counter: (.+?) (packets \d+ bytes \d+)$/.exec(text) ?? [];
+      if (!rule || !counted) throw new Error('a counter reads: counter: ip TABLE/CHAIN/1 packets 3 bytes 84');
+      this.#counters.push({ line, rule, counted });
     } else throw new Error(`not understood: ${text}`);
   }
 

@@ -36,7 +36,7 @@ const HELP = `usage: npm run kernel -- [options] CAPTURE...
   --kernel-only         print the kernel's answers as JSON lines; compare nothing
   --matrix              each capture with a conntrack rule, behind a gateway, with a host in it, without tcp_loose,
                         with tcp_be_liberal
-  --seeds FIRST-LAST    generated traffic, rules and sysctls of these seeds
+  --seeds FIRST-LAST    generated traffic, rules and sysctls of these seeds; from 100001 on all rules are nft's
   --packets N           packets per seed (default 2000)
   --jobs N              groups of ten seeds under way at a time (default 2)
 `;

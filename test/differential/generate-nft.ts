@@ -97,7 +97,10 @@ class Table {
     if (random.chance(0.25)) parts.splice(random.below(parts.length + 1), 0, this.change(scope));
     parts.splice(random.below(parts.length + 1), 0, 'counter');
     if (random.chance(0.05)) parts.push('counter name "total"');
-    return [...parts, this.verdict(scope)].filter(Boolean).join(' ');
+    const verdict = this.verdict(scope);
+    // Else nft puts `meta l4proto tcp` to the beginning, and lists it where another place is meant.
+    if (verdict === 'reject with tcp reset') parts.unshift('tcp dport != 1');
+    return [...parts, verdict].filter(Boolean).join(' ');
   }
 
   /** What a rule does besides counting and deciding. */

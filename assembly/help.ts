@@ -79,6 +79,14 @@ function give(w: World, flow: Flow, helper: u32): bool {
   return true;
 }
 
+/** Gives a helper to a new entry that has none. False if there is no room. */
+export function give_helper(w: World, flow: Flow, helper: u32): bool {
+  if (!has_help(flow)) return give(w, flow, helper);
+  const help = help_of(w, flow);
+  if (help.helper == Helper.NONE) set_helper(flow, help, helper);
+  return true;
+}
+
 function set_helper(flow: Flow, help: Help, helper: u32): void {
   if (helper == Helper.NONE) return;
   help.helper = <u8>helper;

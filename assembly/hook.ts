@@ -269,9 +269,9 @@ function run_steps(w: World, p: Packet, hook: u32, first: usize): u32 {
       if (w.trace) trace_conntrack(w, p);
       if (p.reason == Reason.TABLE_FULL) return drop(p, Reason.TABLE_FULL);
     } else if (kind == StepKind.NAT) {
-      const verdict = translate(w, p, hook, step.slot);
+      const verdict = translate(w, p, hook, at);
       if (verdict != ChainVerdict.ACCEPT) return verdict;
-    } else {
+    } else if (kind != StepKind.NAT_CHAIN) {
       if (w.trace) trace_chain(w, step.slot);
       const verdict = call_indirect<u32>(step.slot, changetype<usize>(p), changetype<usize>(w));
       if (w.trace) trace_chain_end(w, verdict, p.rule);
@@ -283,10 +283,10 @@ function run_steps(w: World, p: Packet, hook: u32, first: usize): u32 {
 }
 
 /** NAT; a packet of the host's own that is sent elsewhere by it finds its way anew (kernel: nf_nat_ipv4_local_fn()). */
-function translate(w: World, p: Packet, hook: u32, slot: u32): u32 {
+function translate(w: World, p: Packet, hook: u32, step: usize): u32 {
   const lo = p.dst_lo;
   const hi = p.dst_hi;
-  const verdict = nat_packet(w, p, hook, slot);
+  const verdict = nat_packet(w, p, hook, step);
   if (verdict != ChainVerdict.ACCEPT) {
     filter_rule = NO_RULE;
     return verdict;

@@ -5,9 +5,9 @@
 // its record, addresses and ports; its captured bytes stay as they are, because they serve two firewalls. Behind the last
 // hook the record shows the captured tuple again, and what it became is in its Translation.
 
-import { ChainVerdict, CtState, Dir, Hook, L3, NatFlag, PacketFlag, Path, Proto, Reason, Status } from "./vocabulary";
+import { ChainVerdict, CtState, Dir, Hook, L3, NatFlag, PacketFlag, Path, Proto, Reason, Status, StepKind } from "./vocabulary";
 import { give_again } from "./help";
-import { Flow, Nat, NatRange, Packet, Tuple, World } from "./layout";
+import { Flow, Nat, NatRange, Packet, Step, Tuple, World } from "./layout";
 import { choose_tuple, Manip } from "./nat-tuple";
 import { quoted_transport_length, quoted_tuple } from "./packet";
 import { keep_quoted } from "./sent";
@@ -33,10 +33,10 @@ const NAT_DONE_MASK: u32 = Status.SRC_NAT_DONE | Status.DST_NAT_DONE;
 }
 
 /**
- * NAT at one hook; `slot` is the chain of the nat table. Returns a ChainVerdict; with DROP, p.reason says why if no rule
+ * NAT at one hook; `step`: its Step, behind which others name further chains. Returns a ChainVerdict; with DROP, p.reason says why if no rule
  * does (kernel: nf_nat_inet_fn(), nf_nat_ipv4_fn(), nf_nat_ipv6_fn()).
  */
-export function nat_packet(w: World, p: Packet, hook: u32, slot: u32): u32 {
+export function nat_packet(w: World, p: Packet, hook: u32, step: usize): u32 {
   if (p.flow == 0) return ChainVerdict.ACCEPT;
   const flow = changetype<Flow>(<usize>p.flow);
   const manip = manip_of(hook);
@@ -46,7 +46,7 @@ export function nat_packet(w: World, p: Packet, hook: u32, slot: u32): u32 {
     }
     const done = manip == Manip.SRC ? Status.SRC_NAT_DONE : Status.DST_NAT_DONE;
     if (!(flow.status & done)) {
-      const verdict = bind(w, p, flow, hook, slot);
+      const verdict = bind(w, p, flow, hook, step);
       if (verdict != ChainVerdict.ACCEPT) return verdict;
     }
   }
@@ -62,19 +62,24 @@ export function nat_packet(w: World, p: Packet, hook: u32, slot: u32): u32 {
   return (flow.status & bit) != 0;
 }
 
-/** Asks the rules what to do with a new flow; one that none of them speaks of keeps its addresses. */
-function bind(w: World, p: Packet, flow: Flow, hook: u32, slot: u32): u32 {
+/** Asks chain after chain what to do with a new flow; one that none of them binds keeps its addresses. */
+function bind(w: World, p: Packet, flow: Flow, hook: u32, step: usize): u32 {
   const n = nat_of(w);
   n.hook = hook;
   const rule = p.rule;
-  if (w.trace) trace_chain(w, slot);
-  const verdict = call_indirect<u32>(slot, changetype<usize>(p), changetype<usize>(w));
-  if (w.trace) trace_chain_end(w, verdict, p.rule);
-  if (verdict != ChainVerdict.ACCEPT) return verdict;
-  // What decides about the packet is another table's rule.
-  p.rule = rule;
   const manip = manip_of(hook);
   const done = manip == Manip.SRC ? Status.SRC_NAT_DONE : Status.DST_NAT_DONE;
+  let at = step;
+  do {
+    const slot = changetype<Step>(at).slot;
+    if (w.trace) trace_chain(w, slot);
+    const verdict = call_indirect<u32>(slot, changetype<usize>(p), changetype<usize>(w));
+    if (w.trace) trace_chain_end(w, verdict, p.rule);
+    if (verdict != ChainVerdict.ACCEPT) return verdict;
+    at += offsetof<Step>();
+  } while (!(flow.status & done) && changetype<Step>(at).kind == StepKind.NAT_CHAIN);
+  // What decides about the packet is another table's rule.
+  p.rule = rule;
   if (!(flow.status & done)) bind_null(w, p, flow, manip);
   if (w.trace) trace_nat(w, flow, manip);
   return ChainVerdict.ACCEPT;

@@ -104,6 +104,11 @@ export function route_loops(p: Packet, w: World): bool {
   return w.topology != 0 && p.oif != 0 && p.oif == loopback_oif(w, p.l3num);
 }
 
+/** Does a received packet come from the host itself? */
+export function route_loops_back(w: World, p: Packet): bool {
+  return w.topology != 0 && p.iif != 0 && p.iif == loopback_oif(w, p.l3num);
+}
+
 /** The interface that 127.0.0.1 and ::1 belong to. */
 function loopback_oif(w: World, l3num: u32): u32 {
   return (l3num == L3.IPV6 ? lookup6(w, 0, 1) : lookup4(w, LOOPBACK4)) & 0xffff;

@@ -568,8 +568,20 @@ export enum StepKind {
   /** A base chain of the filter table: its decision is the one that is reported for an accepted packet. */
   FILTER_CHAIN = 2,
   CONNTRACK = 3,
-  /** Address translation; its slot is the chain of the nat table. */
+  /** Address translation; its slot is the first chain that may bind the flow. */
   NAT = 4,
+  /** Behind NAT: the next chain that may, if none before has. */
+  NAT_CHAIN = 5,
+}
+
+/** How the elements of a set are found (KeySet). */
+export enum SetKind {
+  /** Keys that are single values, in a hash table. */
+  HASH = 0,
+  /** Keys of one part that are ranges: a binary search. */
+  RANGES = 1,
+  /** Keys of several parts, some of them ranges: one after the other. */
+  PARTS = 2,
 }
 
 /** Fields that a run of rules is found by (Dimension). */

@@ -107,7 +107,7 @@ export async function prepare(options: RunOptions, oneLane: boolean): Promise<Pr
       events: options.wantEvents,
       logs: images.some(({ helps, plan: { rules } }) => rules.logsPerPacket > 0 || helps),
       sent: options.wantSent === true,
-      translations: compiled.map(({ rules }) => rules.chains.some(({ table }) => table === 'nat')),
+      translations: compiled.map(({ rules }) => rules.chains.some(({ type }) => type === 'nat')),
     };
     const ring = layOutRing(allocator, { threads, lanes, worlds: images.length, ...wants });
     const shards = allocator.take(SHARD_TABLE_BYTES);

@@ -13,7 +13,20 @@ export function rule_connbytes(packet: usize, world: usize, carried: u32, by: u3
   const p = changetype<Packet>(packet);
   const w = changetype<World>(world);
   if (p.flow == 0 || w.accounts == 0 || !sysctl(w, Sysctl.ACCT)) return NOT_COUNTED;
-  const account = account_of(w, changetype<Flow>(<usize>p.flow));
+  const value = carried_by(w, changetype<Flow>(<usize>p.flow), carried, by);
+  return value >= low && value <= high;
+}
+
+/** What nft's `ct packets`, `bytes` and `avgpkt` are of a packet with an entry: 0 where nothing is counted. */
+export function rule_ct_counter(packet: usize, world: usize, carried: u32, by: u32): u64 {
+  const w = changetype<World>(world);
+  const p = changetype<Packet>(packet);
+  if (p.flow == 0 || w.accounts == 0 || !sysctl(w, Sysctl.ACCT)) return 0;
+  return carried_by(w, changetype<Flow>(<usize>p.flow), carried, by);
+}
+
+function carried_by(w: World, flow: Flow, carried: u32, by: u32): u64 {
+  const account = account_of(w, flow);
   let packets: u64 = 0;
   let bytes: u64 = 0;
   if (by != CarriedBy.REPLY) {
@@ -24,8 +37,7 @@ export function rule_connbytes(packet: usize, world: usize, carried: u32, by: u3
     packets += account.packets_reply;
     bytes += account.bytes_reply;
   }
-  let value = packets;
-  if (carried == Carried.BYTES) value = bytes;
-  else if (carried == Carried.AVERAGE) value = packets ? bytes / packets : 0;
-  return value >= low && value <= high;
+  if (carried == Carried.BYTES) return bytes;
+  if (carried == Carried.AVERAGE) return packets ? bytes / packets : 0;
+  return packets;
 }

@@ -12,11 +12,16 @@ const LOOPBACK6_HI: u64 = 0x0100000000000000;
 
 /** Binds the packet's flow as the rule with this NatRange wants it. Returns a ChainVerdict. */
 export function rule_nat(packet: usize, world: usize, index: u32): u32 {
+  return rule_nat_range(packet, world, <usize>nat_of(changetype<World>(world)).ranges + <usize>index * offsetof<NatRange>());
+}
+
+/** The same with a NatRange that rule code has put together. */
+export function rule_nat_range(packet: usize, world: usize, range: usize): u32 {
   const w = changetype<World>(world);
   const p = changetype<Packet>(packet);
   const n = nat_of(w);
   const flow = changetype<Flow>(<usize>p.flow);
-  const given = changetype<NatRange>(<usize>n.ranges + <usize>index * offsetof<NatRange>());
+  const given = changetype<NatRange>(range);
   switch (<u32>given.kind) {
     case NatKind.SNAT:
       return nat_setup(w, p, flow, given, Manip.SRC);

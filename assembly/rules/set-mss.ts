@@ -35,6 +35,15 @@ export function rule_set_mss(packet: usize, world: usize, mss: u32): void {
   if (least || grows) keep_mss(w, p, least, grows);
 }
 
+/** The same for nft's `tcp option maxseg size set`, which adds no option (nft_exthdr_tcp_set_eval()). */
+export function rule_lower_mss(packet: usize, world: usize, mss: u32): void {
+  const w = changetype<World>(world);
+  const p = changetype<Packet>(packet);
+  if (w.sent == 0 || p.l4_captured < TCP_HEADER_MIN || rule_tcp_mss(packet) < 0) return;
+  const least = mss == CLAMP ? carried(w, p) : mss;
+  if (least) keep_mss(w, p, least, false);
+}
+
 /** There is no MSS option, and there is room for one: no payload would have to be moved. */
 function lacks_option(p: Packet): bool {
   if (p.l4_captured < TCP_HEADER_MIN || tcp_header_length(p.l4) != p.l4_len || p.l4_len >= TCP_HEADER_MAX) return false;

@@ -12,7 +12,7 @@ import { PacketLines } from '../report/packets.ts';
 import { type Summary, summarizeRun, summaryJson } from '../report/summary.ts';
 import { PacketTally } from '../report/tally.ts';
 import type { CaptureWriter } from '../report/write.ts';
-import { parseRulesets, printCounters } from '../ruleset/index.ts';
+import { clampingPlace, parseRulesets, printCounters } from '../ruleset/index.ts';
 import { refuse } from '../ruleset/source.ts';
 import type { RunResult } from '../run.ts';
 import type { Options } from './args.ts';
@@ -131,10 +131,8 @@ export async function replayCommand(options: Options, captures: readonly Capture
  */
 function refuseUnknownMtu(host: Host): void {
   if (host.topology && host.links.some(({ mtu }) => mtu !== undefined)) return;
-  for (const { rule } of parseRulesets(host.rulesets).entries) {
-    if (rule?.target.kind !== 'mss' || rule.target.mss !== 'clamp') continue;
-    refuse('RULESET_UNSUPPORTED', '--as-sent: what the path carries is not known: link.json says it', rule.target.at);
-  }
+  const at = clampingPlace(parseRulesets(host.rulesets));
+  if (at) refuse('RULESET_UNSUPPORTED', '--as-sent: what the path carries is not known: link.json says it', at);
 }
 
 /** What --write writes with: loaded where it is asked for. */

@@ -37,7 +37,7 @@ export const HELP_BYTES = SLOT_OF_HELP + HELP.size;
 /** Can an entry have a helper: from a rule, from the kernel itself, or from the start? */
 export function usesHelpers({ host: { conntrack, sysctls }, rules }: Helped): boolean {
   const given = sysctls[Sysctl.HELPER] === 1 || conntrack.some(({ helper }) => helper !== undefined);
-  return given || rules.templates.some(({ helper }) => helper !== undefined);
+  return given || rules.helping.length > 0 || rules.templates.some(({ helper }) => helper !== undefined);
 }
 
 /**
@@ -96,6 +96,7 @@ function forwardsCalls({ host, rules }: Helped): boolean {
   const asks = (helper: Helper | undefined): boolean => helper === Helper.RAS || helper === Helper.Q931;
   return (
     rules.templates.some(({ helper = '' }) => asks(helperNumber(helper))) ||
+    rules.helping.some(({ helper }) => asks(helperNumber(helper))) ||
     host.conntrack.some(({ helper }) => asks(helper))
   );
 }

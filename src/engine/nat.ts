@@ -27,7 +27,7 @@ export function buildNat(
   topology: Topology | undefined,
   names: InterfaceNames,
 ): NatImage | undefined {
-  if (!rules.chains.some(({ table }) => table === 'nat')) return undefined;
+  if (!rules.chains.some(({ type }) => type === 'nat')) return undefined;
   const view = new DataView(memory.buffer);
   const bytes = new Uint8Array(memory.buffer);
   refuseWithoutAddresses(rules, topology);

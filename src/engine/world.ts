@@ -50,11 +50,16 @@ const LABELS_PER_WORD = 64;
 /** The unconfirmed entry, its account, and an answer with its bytes (assembly/answer.ts): an ICMPv6 error at most. */
 export const UNCONFIRMED_BYTES = FLOW.size + ACCOUNT.size + PACKET.size + 1280;
 
-/** Kinds of base chains by table, where they are not plain ones. */
-const STEP_KINDS: Readonly<Record<string, StepKind>> = {
-  filter: StepKind.FILTER_CHAIN,
-  nat: StepKind.NAT,
+/** Where chains of type nat run, whatever their own priority, which only orders them (NF_IP_PRI_NAT_DST, _SRC). */
+const NAT_PRIORITIES: Readonly<Record<number, number>> = {
+  [Hook.PREROUTING]: -100,
+  [Hook.OUTPUT]: -100,
+  [Hook.INPUT]: 100,
+  [Hook.POSTROUTING]: 100,
 };
+
+/** Bytes of an interface's name (IFNAMSIZ). */
+const NAME_BYTES = 16;
 
 const TRACE_RECORDS = 65536;
 /** Buckets that an index begins with (a power of two); values for each when it grows; one overflow bucket for so many. */
@@ -194,7 +199,7 @@ export class WorldImage {
       set(WORLD.routes6, routes6);
       set(WORLD.routes6_count, routes ? routes.routes6.length / ROUTE6.size : 0);
       set(WORLD.topology, routes ? 1 : 0);
-      set(WORLD.counters, allocator.take(rules.rules.length * COUNTER.size));
+      set(WORLD.counters, allocator.take(rules.counters * COUNTER.size));
       set(WORLD.rule_state, state);
       set(WORLD.dispatch, this.dispatch);
       set(WORLD.candidates, allocator.take(rules.candidatesBytes));
@@ -278,7 +283,12 @@ export class WorldImage {
 
   /** Time begins (ns since 1970): nothing was due before. */
   begin(first: bigint): void {
+    const { rules } = this.plan;
     for (const world of this.lanes) {
+      if (rules.stateEnds) {
+        const state = this.view.getUint32(world + WORLD.rule_state, true);
+        rules.initState(this.bytes.subarray(state, state + rules.stateBytes), first);
+      }
       this.view.setBigUint64(world + WORLD.wheel_now, first, true);
       this.view.setBigUint64(world + WORLD.wheel_swept, first, true);
     }
@@ -303,10 +313,19 @@ export class WorldImage {
         const of = interfaceClass(rules.interfacePatterns, name);
         this.view.setUint16(this.dispatch + this.named * 2, of, true);
       }
+      if (rules.interfaceNames > 0) this.writeName(this.dispatch + rules.interfaceNames + this.named * NAME_BYTES, name);
       rules.interfacePatterns.forEach((pattern, row) => {
         this.bytes[interfaceTable + row * INTERFACES_MAX + this.named] = matchesInterface(pattern, name) ? 1 : 0;
       });
     }
+  }
+
+  /** A name as rule code compares it: the number that its bytes are, in two double words, the upper one first. */
+  private writeName(at: number, name: string): void {
+    const bytes = new Uint8Array(NAME_BYTES);
+    bytes.set(new TextEncoder().encode(name).subarray(0, NAME_BYTES));
+    const view = new DataView(bytes.buffer);
+    for (const half of [0, 8]) this.view.setBigUint64(at + half, view.getBigUint64(half, false), true);
   }
 
   /** The base chain behind a slot of the engine's function table. */
@@ -357,17 +376,10 @@ export class WorldImage {
     const at = allocator.take(STEPS_BYTES);
     FAMILIES.forEach((family, row) => {
       for (let hook = 0; hook < HOOKS; hook++) {
-        const steps = this.plan.rules.chains
-          .filter((chain) => chain.family === family && chain.hook === hook)
-          .map((chain) => ({
-            priority: chain.priority,
-            kind: STEP_KINDS[chain.table] ?? StepKind.CHAIN,
-            slot: slotBase + chain.slot,
-          }));
-        if (CONNTRACK_HOOKS.includes(hook)) {
-          steps.push({ priority: CONNTRACK_PRIORITY, kind: StepKind.CONNTRACK, slot: 0 });
+        const steps = this.hookSteps(family, hook, slotBase);
+        if (steps.length >= STEPS_MAX) {
+          throw new EngineError('too-many-chains', `more than ${STEPS_MAX - 1} base chains at one hook`);
         }
-        steps.sort((a, b) => a.priority - b.priority);
         steps.forEach((step, place) => {
           const to = at + ((row * HOOKS + hook) * STEPS_MAX + place) * STEP.size;
           this.view.setUint32(to + STEP.kind, step.kind, true);
@@ -376,6 +388,30 @@ export class WorldImage {
       }
     });
     return at;
+  }
+
+  /** What a hook consists of, in order; of chains of the same priority the one that was registered last comes first. */
+  private hookSteps(family: number, hook: number, slotBase: number): { priority: number; kind: StepKind; slot: number }[] {
+    const chains = this.plan.rules.chains
+      .filter((chain) => chain.family === family && chain.hook === hook)
+      .reverse()
+      .sort((a, b) => a.priority - b.priority);
+    const nats = chains.filter(({ type }) => type === 'nat');
+    const steps = chains
+      .filter(({ type }) => type !== 'nat')
+      .map(({ priority, decides, slot }) => ({
+        priority,
+        kind: decides ? StepKind.FILTER_CHAIN : StepKind.CHAIN,
+        slot: slotBase + slot,
+      }));
+    for (const [index, { slot }] of nats.entries()) {
+      const kind = index === 0 ? StepKind.NAT : StepKind.NAT_CHAIN;
+      steps.push({ priority: NAT_PRIORITIES[hook] ?? 0, kind, slot: slotBase + slot });
+    }
+    if (CONNTRACK_HOOKS.includes(hook)) {
+      steps.push({ priority: CONNTRACK_PRIORITY, kind: StepKind.CONNTRACK, slot: 0 });
+    }
+    return steps.sort((a, b) => a.priority - b.priority);
   }
 
   private copy(allocator: Allocator, bytes: Uint8Array): number {

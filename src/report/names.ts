@@ -48,10 +48,14 @@ export function protocolName(protonum: number): string {
   return CONNTRACK_PROTOCOLS.get(protonum) ?? OTHER_PROTOCOLS.get(protonum) ?? `proto-${protonum}`;
 }
 
-/** `ipv4`, `ipv6`, or `unknown`. */
+/** `ipv4`, `ipv6`, `inet` for rules of both, or `unknown`. */
 export function familyName(l3num: number): string {
+  if (l3num === INET) return 'inet';
   return l3num === L3.IPV4 ? 'ipv4' : l3num === L3.IPV6 ? 'ipv6' : 'unknown';
 }
+
+/** NFPROTO_INET */
+const INET = 1;
 
 /** Name of a TCP state as conntrack prints it; what it does not know is NONE. */
 export function tcpStateName(state: number): string {

@@ -1,6 +1,7 @@
 // The tree of a ruleset: tables, chains, rules, matches and targets, typed, each with its place in the text.
 import type { Carried, CarriedBy, ChunkMatch, Hook, NatKind, RejectWith } from '../../assembly/vocabulary.ts';
 import type { TextPosition } from '../errors.ts';
+import type { NftChain, NftRule, NftSource } from './nft/ast.ts';
 import type { Family, Line } from './source.ts';
 
 export type TableName = 'raw' | 'mangle' | 'nat' | 'filter' | 'security';
@@ -236,9 +237,16 @@ export interface SourceTree {
 
 /** A checked ruleset. */
 export interface Ruleset {
-  sources: SourceTree[];
+  sources: (SourceTree | NftSource)[];
   /** Rules and policies in index order. */
-  entries: Entry[];
+  entries: (Entry | NftEntry)[];
+  /** Counters: one for each entry, and behind them those that nft's rules, sets and objects have besides. */
+  counters: number;
 }
 
 export type Entry = { table: Table; chain: Chain; rule?: Rule };
+export type NftEntry = { nft: { chain: NftChain; rule?: NftRule } };
+
+export function isNft(source: SourceTree | NftSource): source is NftSource {
+  return !('items' in source);
+}

@@ -5,9 +5,11 @@
 // checkentry functions of the extensions.
 import { AddrType, Hook, L3, NatKind, Proto, RejectWith } from '../../assembly/vocabulary.ts';
 import type { TextPosition } from '../errors.ts';
-import type { Chain, Match, Rule, Ruleset, SourceTree, Table } from './ast.ts';
+import { type Chain, isNft, type Match, type Rule, type Ruleset, type SourceTree, type Table } from './ast.ts';
 import { findHelper } from './helpers.ts';
 import { hookName } from './iptables/parse.ts';
+import type { NftSource } from './nft/ast.ts';
+import { numberNft } from './nft/number.ts';
 import { position, refuse } from './source.ts';
 
 /** Jumps on the way to a rule. The kernel has no limit; ours keeps the stack of the emitted code small. */
@@ -34,10 +36,11 @@ const NAT_HOOKS: Readonly<Record<NatKind, number>> = {
 const NOT_IPV6 = ~((1 << AddrType.PROHIBIT) - 1) | (1 << AddrType.BLACKHOLE) | (1 << AddrType.BROADCAST);
 
 /** Numbers rules and policies, checks everything, and returns the whole. Throws RulesetError. */
-export function checkRuleset(sources: SourceTree[]): Ruleset {
-  const ruleset: Ruleset = { sources, entries: [] };
+export function checkRuleset(sources: (SourceTree | NftSource)[]): Ruleset {
+  const ruleset: Ruleset = { sources, entries: [], counters: 0 };
   const given = new Map<string, Table>();
   for (const source of sources) {
+    if (isNft(source)) continue;
     for (const table of source.tables) {
       const key = `${table.family}/${table.name}`;
       const other = given.get(key);
@@ -50,6 +53,7 @@ export function checkRuleset(sources: SourceTree[]): Ruleset {
       new TableCheck(table).check();
     }
   }
+  numberNft(ruleset);
   return ruleset;
 }
 

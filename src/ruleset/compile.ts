@@ -2,18 +2,40 @@
 
 import { type Hook, TemplateFlag } from '../../assembly/vocabulary.ts';
 import { EngineError } from '../errors.ts';
-import type { Counters, Entry, LogOptions, NatBinding, Ruleset, TableName, TrackingTemplate } from './ast.ts';
+import {
+  type Counters,
+  type Entry,
+  isNft,
+  type LogOptions,
+  type NatBinding,
+  type Ruleset,
+  type TrackingTemplate,
+} from './ast.ts';
 import { HZ } from './check.ts';
 import { emitProgram } from './emit.ts';
-import { type ChainProgram, LIMIT_STATE, type Program, SCTP_TEST } from './expression.ts';
+import {
+  actionsOf,
+  type ChainProgram,
+  type ChainType,
+  LIMIT_STATE,
+  type Program,
+  SCTP_TEST,
+  testsOf,
+  valuesOf,
+} from './expression.ts';
+import { helperName } from './helpers.ts';
 import { lowerRuleset } from './lower.ts';
+import { type INET, infoOf, usesOf } from './nft/info.ts';
+import { writeLiveSet } from './set-program.ts';
 import type { Family } from './source.ts';
 
 export interface RuleInfo {
-  family: Family;
-  table: TableName;
+  /** Of rules of nft's inet tables: NFPROTO_INET. */
+  family: Family | typeof INET;
+  /** Of nft's tables with their family before it: `inet filter`. */
+  table: string;
   chain: string;
-  /** From 1 within the chain. */
+  /** From 1 within the chain; the handle of nft's rules if they have one. */
   number: number | 'policy';
   /** The rule as written; for a policy the line that sets it. */
   text: string;
@@ -32,11 +54,14 @@ export interface RuleInfo {
 
 export interface BaseChain {
   family: Family;
-  table: TableName;
+  table: string;
   chain: string;
   hook: Hook;
-  /** Lower comes first at a hook. */
+  /** Lower comes first at a hook; of equal ones the chain that comes last in the list. */
   priority: number;
+  type: ChainType;
+  /** Its decision is the one that is reported for an accepted packet. */
+  decides: boolean;
   /** Slot in the engine's function table, counted from `tableBase`. */
   slot: number;
 }
@@ -55,8 +80,12 @@ export interface CompiledRuleset {
   slots: number;
   /** By rule index: what Packet.rule and Counter count by. */
   rules: RuleInfo[];
+  /** Counters: those of rules and policies by index, then what nft's rulesets count besides. */
+  counters: number;
   /** Rows of the pattern-by-interface table. */
   interfacePatterns: string[];
+  /** Where in `tables` the names of interfaces lie, 16 bytes each; 0 if no rule asks for them. */
+  interfaceNames: number;
   /** What World.dispatch points to, the same for all lanes; begins with u16[INTERFACES_MAX], interfaces' classes. */
   tables: Uint8Array;
   /** Bytes behind World.candidates. */
@@ -65,6 +94,8 @@ export interface CompiledRuleset {
   stateBytes: number;
   /** Fills World.rule_state for a lane whose clock starts at `startClockNs` (ns since 1970). */
   initState(bytes: Uint8Array, startClockNs: bigint): void;
+  /** Some elements of sets end by the clock: state is to be filled again when it is known when the replay begins. */
+  stateEnds: boolean;
   /** undefined: several lanes may track. */
   oneLane: OneLane | undefined;
   /** Rules that give helpers, whose expectations other flows may fulfil. */
@@ -97,7 +128,7 @@ export interface CompileOptions {
 
 const NANOSECONDS_PER_JIFFY = 1_000_000_000n / BigInt(HZ);
 
-/** "filter/FORWARD/2", "filter/FORWARD/policy" */
+/** "filter/FORWARD/2", "filter/FORWARD/policy", "inet filter/forward/7" */
 export function ruleName(info: Pick<RuleInfo, 'table' | 'chain' | 'number'>): string {
   return `${info.table}/${info.chain}/${info.number}`;
 }
@@ -105,31 +136,45 @@ export function ruleName(info: Pick<RuleInfo, 'table' | 'chain' | 'number'>): st
 /** Lowers and emits a checked ruleset. The code is a pure function of ruleset and options. */
 export function compileRuleset(ruleset: Ruleset, options: CompileOptions): CompiledRuleset {
   const program = lowerRuleset(ruleset);
-  const { wasm, slots, tables, candidatesBytes } = emitProgram(program, { ...options, trace: options.trace ?? false });
-  const rules = ruleset.entries.map((entry) => ruleInfo(entry));
+  const emitted = emitProgram(program, { ...options, trace: options.trace ?? false });
+  const { wasm, slots, tables, candidatesBytes } = emitted;
+  const rules = ruleset.entries.map((entry) => ('nft' in entry ? infoOf(entry.nft, program.reached) : ruleInfo(entry)));
+  const nft = usesOf(ruleset.sources.filter(isNft));
   return {
     wasm,
     chains: slots.map((chain, slot) => baseChain(chain, slot)),
     slots: slots.length,
     rules,
+    counters: ruleset.counters,
     interfacePatterns: program.patterns,
+    interfaceNames: emitted.names,
     tables,
     candidatesBytes,
     stateBytes: program.stateBytes,
     initState: (bytes, startClockNs) => initState(program, bytes, startClockNs),
+    stateEnds: program.sets.some(({ elements }) => elements.some(({ left }) => left !== undefined)),
     oneLane: oneLane(program, rules),
     helping: helpingRules(program, rules),
-    usesInterfaces: program.patterns.length > 0 || usesInterfaceAddresses(program),
-    usesConntrack: conntrackFamilies(ruleset),
+    usesInterfaces: program.patterns.length > 0 || emitted.names > 0 || usesInterfaceAddresses(program),
+    usesConntrack: new Set([...conntrackFamilies(ruleset), ...nft.conntrack]),
     logsPerPacket: logsPerPacket(program),
     templates: program.templates,
     nats: program.nats,
     highestLabel: highestLabel(program),
     usesReplyTuples: program.chains.some(({ rules: each }) =>
-      each.some(({ tests }) => tests.some((test) => 'field' in test && test.field.startsWith('ct reply '))),
+      each.some((rule) => [...testsOf(rule), ...valuesOf(rule)].some((step) => 'field' in step && isOfReply(step.field))),
     ),
-    usesAccounting: ruleset.entries.some(({ rule }) => rule?.matches.some(({ kind }) => kind === 'connbytes')),
+    usesAccounting:
+      nft.accounting ||
+      ruleset.entries.some(
+        (entry) => 'table' in entry && entry.rule?.matches.some(({ kind }) => kind === 'connbytes'),
+      ),
   };
+}
+
+/** The zone of one direction alone lies with the reply tuple. */
+function isOfReply(field: string): boolean {
+  return field.startsWith('ct reply ') || field === 'ct zone';
 }
 
 function ruleInfo({ table, chain, rule }: Entry): RuleInfo {
@@ -177,6 +222,8 @@ function baseChain(chain: ChainProgram, slot: number): BaseChain {
     chain: chain.name,
     hook: base.hook,
     priority: base.priority,
+    type: base.type,
+    decides: base.decides,
     slot,
   };
 }
@@ -193,6 +240,12 @@ function initState(program: Program, bytes: Uint8Array, startClockNs: bigint): v
       bytes.set([type, value, mask, 1], state + SCTP_TEST.flags + index * SCTP_TEST.flagSize);
     });
   }
+  for (const { state, words } of program.states) {
+    for (const [index, word] of words.entries()) view.setBigUint64(state + index * 8, word, true);
+  }
+  for (const set of program.sets) {
+    if (set.live) writeLiveSet(set, set.live, view, startClockNs / NANOSECONDS_PER_JIFFY);
+  }
 }
 
 /**
@@ -203,10 +256,13 @@ function oneLane(program: Program, rules: RuleInfo[]): OneLane | undefined {
   const [limit] = program.limits;
   const limiting = limit && rules[limit.rule];
   if (limiting) return { rule: limiting, reason: `${ruleName(limiting)} has -m limit, whose tokens all flows share` };
+  const [shared] = program.shared;
+  const sharing = shared && rules[shared.rule];
+  if (sharing) return { rule: sharing, reason: `${ruleName(sharing)} has ${shared.what}` };
   const [nat] = program.nats;
   const translating = nat && rules[nat.rule];
   if (translating) return { rule: translating, reason: `NAT: rule ${ruleName(translating)}` };
-  return program.chains.some(({ table }) => table === 'nat') ? zonedLane(program) : undefined;
+  return program.chains.some(({ base, table }) => base?.type === 'nat' || table === 'nat') ? zonedLane(program) : undefined;
 }
 
 /**
@@ -222,10 +278,12 @@ function zonedLane({ templates }: Program): OneLane | undefined {
 /** The rules that give helpers to connections. */
 function helpingRules({ chains, templates }: Program, infos: RuleInfo[]): { rule: RuleInfo; helper: string }[] {
   return chains.flatMap(({ rules }) =>
-    rules.flatMap(({ index, actions }) =>
-      actions.flatMap((action) => {
-        const helper = action.op === 'template' ? templates[action.template]?.helper : undefined;
-        return helper === undefined ? [] : [{ rule: infos[index]!, helper }];
+    rules.flatMap((rule) =>
+      actionsOf(rule).flatMap((action) => {
+        let helper: string | undefined;
+        if (action.op === 'template') helper = templates[action.template]?.helper;
+        if (action.op === 'give helper') helper = helperName(action.helper);
+        return helper === undefined ? [] : [{ rule: infos[rule.index]!, helper }];
       }),
     ),
   );
@@ -233,22 +291,32 @@ function helpingRules({ chains, templates }: Program, infos: RuleInfo[]): { rule
 
 function highestLabel({ chains }: Program): number | undefined {
   const bits = chains.flatMap(({ rules }) =>
-    rules.flatMap(({ tests }) => tests.flatMap((test) => (test.op === 'ct label' ? [test.bit] : []))),
+    rules.flatMap((rule) =>
+      [...rule.tests, ...rule.actions].flatMap((step) => {
+        if (step.op === 'set ct label') return step.bits;
+        return step.op === 'ct label' ? [step.bit] : [];
+      }),
+    ),
   );
   return bits.length > 0 ? Math.max(...new Set(bits)) : undefined;
 }
 
 function usesInterfaceAddresses(program: Program): boolean {
   return program.chains.some(({ rules }) =>
-    rules.some(({ tests }) => tests.some((test) => test.op === 'fib' && test.interface !== undefined)),
+    rules.some((rule) =>
+      [...testsOf(rule), ...valuesOf(rule)].some(
+        (step) => step.op === 'fib oif' || ((step.op === 'fib' || step.op === 'fib type') && step.interface !== undefined),
+      ),
+    ),
   );
 }
 
 /** Extensions whose checkentry calls nf_ct_netns_get(), whether or not a packet ever comes to the rule. */
 function conntrackFamilies(ruleset: Ruleset): Set<Family> {
   const families = new Set<Family>();
-  for (const { table, rule } of ruleset.entries) {
-    if (!rule) continue;
+  for (const entry of ruleset.entries) {
+    if (!('table' in entry) || !entry.rule) continue;
+    const { table, rule } = entry;
     const matched = rule.matches.some(
       ({ kind }) =>
         kind === 'conntrack' ||
@@ -274,10 +342,13 @@ function logsPerPacket(program: Program): number {
     const known = below.get(number);
     if (known !== undefined) return known;
     let logs = 0;
-    for (const { actions } of program.chains[number]?.rules ?? []) {
-      for (const action of actions) {
+    for (const rule of program.chains[number]?.rules ?? []) {
+      for (const action of actionsOf(rule)) {
         if (action.op === 'log') logs++;
         else if (action.op === 'jump' || action.op === 'goto') logs += count(action.chain);
+        else if (action.op === 'branch') {
+          logs += Math.max(0, ...action.verdicts.map((each) => (each && 'chain' in each ? count(each.chain) : 0)));
+        }
       }
     }
     below.set(number, logs);

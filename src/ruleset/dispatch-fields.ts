@@ -5,7 +5,7 @@
 // drop; packets that it could drop are told apart by the engine (assembly/rules/dispatch.ts, odd()), which takes every
 // rule for them. What may be changed by a rule of the same run is not used behind that rule.
 import { DispatchField, L3 } from '../../assembly/vocabulary.ts';
-import type { Action, Program, RuleProgram, Test } from './expression.ts';
+import { type Action, isAction, type Program, type RuleProgram, type Test } from './expression.ts';
 import { patternClasses } from './interface-pattern.ts';
 import type { Family } from './source.ts';
 
@@ -90,6 +90,12 @@ const PURE: ReadonlySet<string> = new Set<Test['op']>([
   'ct state',
   'fib',
   'guard',
+  'header',
+  'ether header',
+  'connection',
+  'within',
+  'in',
+  'look up',
 ]);
 
 /** What an action changes of these fields. One that is not named here may change them all. */
@@ -104,6 +110,12 @@ const CHANGING: Readonly<Partial<Record<Action['op'], readonly DispatchField[]>>
   template: [DispatchField.CT_STATE],
   verdict: [],
   reject: [],
+  'lower mss': [],
+  'count element': [],
+  assign: [DispatchField.MARK],
+  'set ct label': [],
+  'give helper': [],
+  remove: [],
 };
 
 export class DispatchFields {
@@ -134,10 +146,14 @@ export class DispatchFields {
   /** Fields that the rule's actions may change for the rules behind it. */
   changes(rule: RuleProgram): ReadonlySet<DispatchField> | 'all' {
     const changed = new Set<DispatchField>();
-    for (const action of rule.actions) {
-      const fields = action.op === 'jump' || action.op === 'goto' ? this.chain(action.chain) : CHANGING[action.op];
-      if (fields === undefined || fields === 'all') return 'all';
-      for (const field of fields) changed.add(field);
+    for (const step of rule.actions) {
+      if (!isAction(step)) continue;
+      for (const action of step.op === 'branch' ? step.verdicts : [step]) {
+        if (action === undefined) continue;
+        const fields = action.op === 'jump' || action.op === 'goto' ? this.chain(action.chain) : CHANGING[action.op];
+        if (fields === undefined || fields === 'all') return 'all';
+        for (const field of fields) changed.add(field);
+      }
     }
     return changed;
   }

@@ -17,6 +17,7 @@ import {
 import type { Run } from './dispatch.ts';
 import { type Allowed, after, greatest, type Value } from './dispatch-fields.ts';
 import type { Program } from './expression.ts';
+import { type SetProgram, type TableRoom, writeKeySet } from './set-program.ts';
 
 /** Halves of the words of a bit map: 32 rules each. */
 const HALVES = DISPATCH_WORDS * 2;
@@ -31,7 +32,10 @@ type Tests = readonly (Allowed | undefined)[];
 const SPREAD = 0x9e3779b97f4a7c15n;
 const U64 = 0xffff_ffff_ffff_ffffn;
 
-/** Collects the tables of all runs of a program. Offsets count from their beginning (World.dispatch). */
+/** Bytes of an interface's name (IFNAMSIZ). */
+export const NAME_BYTES = 16;
+
+/** Collects the tables of all runs and sets of a program. Offsets count from their beginning (World.dispatch). */
 export class DispatchTables {
   private bytes = new Uint8Array(1 << 16);
   private view = new DataView(this.bytes.buffer);
@@ -41,9 +45,20 @@ export class DispatchTables {
 
   constructor(private readonly program: Program) {}
 
-  /** All tables; empty without a run. */
+  /** All tables; empty without any. */
   get content(): Uint8Array {
-    return this.runs === 0 ? new Uint8Array(0) : this.bytes.subarray(0, this.top);
+    return this.top === INTERFACES_MAX * 2 ? new Uint8Array(0) : this.bytes.subarray(0, this.top);
+  }
+
+  /** Writes a set; returns the offset of its KeySet. */
+  set(set: SetProgram): number {
+    const room: TableRoom = { take: (size) => this.take(size), view: () => this.view };
+    return writeKeySet(set, room);
+  }
+
+  /** Makes room for the names of interfaces; returns its offset. */
+  names(): number {
+    return this.take(INTERFACES_MAX * NAME_BYTES);
   }
 
   /** Bytes of Candidates that a lane needs. */

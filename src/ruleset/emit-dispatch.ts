@@ -6,7 +6,7 @@
 import { ChainVerdict } from '../../assembly/vocabulary.ts';
 import { CANDIDATES, WORLD } from '../engine/layout.ts';
 import { type Run, WORD } from './dispatch.ts';
-import { RuleWriter } from './emit-rule.ts';
+import { type RuleTables, RuleWriter } from './emit-rule.ts';
 import { P, type RuleFunctions, W } from './engine-functions.ts';
 import { Fields } from './fields.ts';
 import type { Family } from './source.ts';
@@ -28,6 +28,7 @@ export class RunEmitter {
     private readonly module: ModuleBuilder,
     private readonly functions: RuleFunctions,
     private readonly interfaceTable: number,
+    private readonly tables: RuleTables,
   ) {}
 
   /** Defines the functions of a run; returns the index of the one to call, which answers as a part of a chain does. */
@@ -72,7 +73,7 @@ export class RunEmitter {
     const rules = run.rules.slice(start, start + WORD);
     const fields = new Fields(this.interfaceTable, family, WORD_TYPE.parameters.length);
     const code = new Code();
-    const writer = new RuleWriter(code, fields, 'part', this.functions);
+    const writer = new RuleWriter(code, fields, 'part', this.functions, this.tables);
     const place = fields.scratch(I64);
     code.loop();
     code.get(BITS).op('i64.eqz').if().i32(ChainVerdict.CONTINUE).op('return', 'end');

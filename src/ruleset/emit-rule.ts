@@ -5,7 +5,8 @@
 import { ChainVerdict, CtState, L3 } from '../../assembly/vocabulary.ts';
 import { PACKET } from '../engine/layout.ts';
 import { type EngineFunction, type Helpers, P, type RuleFunctions, W } from './engine-functions.ts';
-import type { Action, RuleProgram, Test } from './expression.ts';
+import { ValueWriter } from './emit-value.ts';
+import { type Action, isAction, type Program, type RuleProgram, type Test, type VerdictAction } from './expression.ts';
 import type { Fields } from './fields.ts';
 import { type Code, I32 } from './wasm.ts';
 
@@ -20,21 +21,33 @@ const CLAMP_MSS = 0xffff;
 /** Where control goes when a chain's rules are through, or RETURN is met. */
 export type Ending = 'policy' | 'continue' | 'part';
 
+/** What a module has besides its functions. */
+export interface RuleTables {
+  program: Program;
+  /** Offset of each set's KeySet from World.dispatch; 0 of those that rules change. */
+  sets: readonly number[];
+  /** Offset of the interfaces' names. */
+  names: number;
+}
+
 /** Writes the rules of one function. Outside them is one block, whose end is the end of the chain. */
 export class RuleWriter {
   private readonly engine: ReadonlyMap<string, number>;
   private readonly chains: readonly number[];
   private readonly helpers: Helpers;
+  private readonly values: ValueWriter;
 
   constructor(
     private readonly code: Code,
     private readonly fields: Fields,
     private readonly ending: Ending,
     functions: RuleFunctions,
+    private readonly tables: RuleTables,
   ) {
     this.engine = functions.engine;
     this.chains = functions.chains;
     this.helpers = functions.helpers;
+    this.values = new ValueWriter(code, fields, functions.engine, tables.names);
   }
 
   /**
@@ -44,6 +57,8 @@ export class RuleWriter {
    *
    * A rule that xtables drops the packet of although it goes on (`sctp chunks` inverted) has a flag for it: the packet is
    * dropped instead of a verdict or jump, or behind the rule, whether that matched or not.
+   *
+   * A rule counts as matched behind its last test, wherever that stands.
    */
   rule(rule: RuleProgram): void {
     const { code } = this;
@@ -55,12 +70,29 @@ export class RuleWriter {
     if (dropped !== undefined) code.i32(0).set(dropped);
     code.block();
     if (trace !== undefined) code.block();
-    this.tests(rule);
-    if (trace !== undefined) code.get(P).get(W).i32(rule.index).i32(1).call(trace);
+    this.tests(rule.tests, rule.index);
+    let left = rule.actions.findLastIndex((step) => !isAction(step)) + 1;
+    const match = (): void => {
+      if (trace !== undefined) code.get(P).get(W).i32(rule.index).i32(1).call(trace);
+    };
+    if (left === 0) match();
     let open = true;
-    for (const action of rule.actions) {
-      if (dropped !== undefined && DECIDING.has(action.op)) this.dropIf(dropped, rule.index);
-      open = this.action(action, rule.index, leave);
+    let tests: Test[] = [];
+    for (const step of rule.actions) {
+      if (!isAction(step)) {
+        tests.push(step);
+        if (--left === 0) {
+          this.tests(tests, rule.index);
+          match();
+        }
+        continue;
+      }
+      if (left-- > 0) {
+        this.tests(tests, rule.index);
+        tests = [];
+      }
+      if (dropped !== undefined && DECIDING.has(step.op)) this.dropIf(dropped, rule.index);
+      open = this.action(step, rule.index, leave);
     }
     if (trace !== undefined) {
       if (open) code.br(1);
@@ -83,19 +115,19 @@ export class RuleWriter {
     return this.code.call(index);
   }
 
-  private tests(rule: RuleProgram): void {
+  private tests(tests: readonly Test[], rule: number): void {
     let joined: Test[] = [];
     let cost = 0;
     const flush = (): void => {
-      if (joined.length > 0) this.joined(joined, rule.index);
+      if (joined.length > 0) this.joined(joined, rule);
       joined = [];
       cost = 0;
     };
-    for (const test of rule.tests) {
+    for (const test of tests) {
       const price = this.fields.cost(test);
       if (price === undefined) {
         flush();
-        this.called(test, rule.index);
+        this.called(test, rule);
         continue;
       }
       if (cost + price > JOINED_COST_MAX) flush();
@@ -225,9 +257,65 @@ export class RuleWriter {
         if (!test.invert) code.op('i32.eqz');
         code.brIf(0);
         return;
+      case 'within':
+        this.values.within(test.value, test.ranges);
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
+      case 'in':
+        this.lookUp(test);
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
+      case 'look up':
+        this.lookUp(test);
+        code.tee(this.values.register(test.register)).op('i32.eqz').brIf(0);
+        return;
+      case 'add':
+        this.add(test);
+        return;
+      case 'tokens':
+        code.get(P);
+        this.values.place(test.at);
+        code.i64(test.unit === 'packets' ? test.period / test.rate : test.period).i64(test.max);
+        code.i64(test.unit === 'packets' ? 0n : test.rate);
+        this.call('rule_tokens');
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
+      case 'quota':
+        code.get(P);
+        this.values.place(test.at);
+        code.i64(test.quota);
+        this.call('rule_quota');
+        if (test.over) code.op('i32.eqz');
+        code.brIf(0);
+        return;
       default:
         throw new Error(`${test.op} is not a call`);
     }
+  }
+
+  /** Leaves the address of the data of a key, 0 if the set does not have it. */
+  private lookUp({ set, key, scratch }: Pick<Extract<Test, { op: 'in' }>, 'set' | 'key' | 'scratch'>): void {
+    const { code, tables } = this;
+    const live = tables.program.sets[set]?.live;
+    if (live) code.get(P).get(W).i32(live.state);
+    else code.get(W).i32(tables.sets[set] ?? 0);
+    this.values.key(key, scratch);
+    this.call(live ? 'rule_look_up_live' : 'rule_look_up');
+  }
+
+  private add({ set, key, data, scratch, register, timeout, renew }: Extract<Test, { op: 'add' }>): void {
+    const { code } = this;
+    code
+      .get(P)
+      .get(W)
+      .i32(this.tables.program.sets[set]?.live?.state ?? 0);
+    this.values.key([...key, ...data], scratch);
+    code.i64(timeout).i32(renew ? 1 : 0);
+    this.call('rule_add');
+    code.tee(this.values.register(register)).op('i32.eqz').brIf(0);
   }
 
   /**
@@ -263,8 +351,18 @@ export class RuleWriter {
     const { code } = this;
     switch (action.op) {
       case 'counter':
-        code.get(P).get(W).i32(rule).call(this.helpers.count);
+        code
+          .get(P)
+          .get(W)
+          .i32(action.cell ?? rule)
+          .call(this.helpers.count);
         return true;
+      case 'count element': {
+        const cell = this.fields.scratch(I32);
+        code.get(this.values.register(action.register)).memory('i32.load', action.word * 8).tee(cell).if();
+        code.get(P).get(W).get(cell).i32(1).op('i32.sub').call(this.helpers.count).op('end');
+        return true;
+      }
       case 'log':
         code.get(P).get(W).i32(rule);
         this.call('rule_log');
@@ -274,11 +372,12 @@ export class RuleWriter {
         code.i32(~action.mask).op('i32.and').i32(action.value).op('i32.xor').memory('i32.store', PACKET.mark);
         return true;
       case 'set mss':
+      case 'lower mss':
         code
           .get(P)
           .get(W)
           .i32(action.mss === 'clamp' ? CLAMP_MSS : action.mss);
-        this.call('rule_set_mss');
+        this.call(action.op === 'set mss' ? 'rule_set_mss' : 'rule_lower_mss');
         return true;
       case 'set ct mark':
         code.get(P).i32(action.value).i32(action.mask);
@@ -307,9 +406,44 @@ export class RuleWriter {
         return true;
       case 'nat':
         code.get(P).i32(rule).memory('i32.store', PACKET.rule);
-        code.get(P).get(W).i32(action.nat);
-        this.call('rule_nat').op('return');
+        code.get(P).get(W);
+        if (action.to) {
+          const { kind, flags } = this.tables.program.nats[action.nat]!.binding;
+          this.values.natRange(action.to, kind, flags);
+          this.call('rule_nat_range').op('return');
+        } else {
+          code.i32(action.nat);
+          this.call('rule_nat').op('return');
+        }
         return false;
+      case 'assign':
+        code.get(P);
+        this.values.push(action.value);
+        code.op('i32.wrap_i64');
+        if (action.target === 'mark') code.memory('i32.store', PACKET.mark);
+        else {
+          code.i32(-1);
+          this.call('rule_set_ct_mark');
+        }
+        return true;
+      case 'set ct label':
+        for (const bit of action.bits) {
+          code.get(P).get(W).i32(bit).i32(1);
+          this.call('rule_connlabel').op('drop');
+        }
+        return true;
+      case 'give helper':
+        code.get(P).get(W).i32(action.helper).i32(action.protocol);
+        this.call('rule_give_helper');
+        return true;
+      case 'remove':
+        code.get(W).i32(this.tables.program.sets[action.set]?.live?.state ?? 0);
+        this.values.key(action.key, action.scratch);
+        this.call('rule_remove');
+        return true;
+      case 'branch':
+        this.branch(action.verdicts, action.register, rule, leave);
+        return true;
       case 'reject':
         code.get(P).i32(action.with).memory('i32.store8', PACKET.reject);
         this.decide(rule, ChainVerdict.REJECT);
@@ -322,6 +456,22 @@ export class RuleWriter {
         this.decide(rule, VERDICTS[action.verdict]);
         return false;
     }
+  }
+
+  /** A verdict by number: block for each, br_table, then what each does; what decides nothing goes on behind them. */
+  private branch(verdicts: readonly VerdictAction[], register: number, rule: number, leave: number): void {
+    const { code } = this;
+    const last = verdicts.length;
+    for (let block = 0; block <= last; block++) code.block();
+    code.get(this.values.register(register)).memory('i32.load', 0);
+    code.brTable(verdicts.map((_, index) => index));
+    for (const [index, verdict] of verdicts.entries()) {
+      code.op('end');
+      // Blocks that are still open stand between here and the end of the rule.
+      const open = verdict === undefined || this.action(verdict, rule, leave + last - index);
+      if (open) code.br(last - 1 - index);
+    }
+    code.op('end');
   }
 
   /** Only for a packet that no rule before has decided on in this way (skb->_nfct is 0). */

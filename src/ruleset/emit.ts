@@ -8,9 +8,9 @@ import { PACKET } from '../engine/layout.ts';
 import { DispatchPlanner, isLong, type LinearPiece, type Piece } from './dispatch.ts';
 import { DispatchTables } from './dispatch-table.ts';
 import { RunEmitter } from './emit-dispatch.ts';
-import { type Ending, RETURNED, RuleWriter } from './emit-rule.ts';
+import { type Ending, RETURNED, type RuleTables, RuleWriter } from './emit-rule.ts';
 import { defineHelpers, importFunctions, P, type RuleFunctions, W } from './engine-functions.ts';
-import type { ChainProgram, Program, RuleProgram } from './expression.ts';
+import { type ChainProgram, type Program, type RuleProgram, valuesOf } from './expression.ts';
 import { Fields } from './fields.ts';
 import { IMPORT_MODULE, TABLE_LENGTH_SECTION } from './link.ts';
 import { Code, type FunctionType, I32, ModuleBuilder } from './wasm.ts';
@@ -35,6 +35,8 @@ export interface Emitted {
   /** What World.dispatch points to, and the bytes behind World.candidates. */
   tables: Uint8Array;
   candidatesBytes: number;
+  /** Offset in `tables` of the names of interfaces, 16 bytes each; 0 if no rule asks for them. */
+  names: number;
 }
 
 export function emitProgram(program: Program, options: EmitOptions): Emitted {
@@ -45,6 +47,7 @@ class Emitter {
   private readonly module = new ModuleBuilder(IMPORT_MODULE);
   private readonly functions: RuleFunctions;
   private readonly tables: DispatchTables;
+  private readonly ruleTables: RuleTables;
   private readonly runs: RunEmitter;
   private readonly planner: DispatchPlanner;
 
@@ -63,7 +66,13 @@ class Emitter {
       chains: program.chains.map(() => this.module.reserve()),
     };
     this.tables = new DispatchTables(program);
-    this.runs = new RunEmitter(this.module, this.functions, options.interfaceTable);
+    const { tables } = this;
+    this.ruleTables = {
+      program,
+      sets: program.sets.map((set) => (set.live ? 0 : tables.set(set))),
+      names: usesNames(program) ? tables.names() : 0,
+    };
+    this.runs = new RunEmitter(this.module, this.functions, options.interfaceTable, this.ruleTables);
   }
 
   emit(): Emitted {
@@ -85,6 +94,7 @@ class Emitter {
       slots,
       tables: this.tables.content,
       candidatesBytes: this.tables.candidatesBytes,
+      names: this.ruleTables.names,
     };
   }
 
@@ -125,7 +135,7 @@ class Emitter {
     for (const rule of rules) {
       // Most packets of a stateful ruleset end at its first rules: what later ones test is not loaded for them.
       const own = new Code();
-      new RuleWriter(own, fields, ending, this.functions).rule(rule);
+      new RuleWriter(own, fields, ending, this.functions, this.ruleTables).rule(rule);
       code.append(fields.takeLoads()).append(own);
     }
     for (const part of parts) {
@@ -152,6 +162,10 @@ class Emitter {
     code.get(P).i32(base.index).memory('i32.store', PACKET.rule);
     code.i32(base.policy === 'accept' ? ChainVerdict.ACCEPT : ChainVerdict.DROP);
   }
+}
+
+function usesNames({ chains }: Program): boolean {
+  return chains.some(({ rules }) => rules.some((rule) => valuesOf(rule).some(({ op }) => op === 'ifname')));
 }
 
 function wholeChain({ rules }: ChainProgram): LinearPiece {

@@ -1,7 +1,7 @@
 // Which functions does rule code call: the engine's (assembly/rules/, assembly/trace.ts), and those that every module has?
 import { L3, PacketFlag } from '../../assembly/vocabulary.ts';
 import { COUNTER, PACKET, WORLD } from '../engine/layout.ts';
-import type { Program } from './expression.ts';
+import { type Action, type Program, type Test, valuesOf } from './expression.ts';
 import { Code, type FunctionType, I32, I64, type ModuleBuilder } from './wasm.ts';
 
 /** Locals of the parameters that every function of rules has: packet and world. */
@@ -22,12 +22,25 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_log: engineType(3, false),
   rule_nat: engineType(3, true),
   rule_set_ct_mark: engineType(3, false),
+  rule_lower_mss: engineType(3, false),
   rule_set_mss: engineType(3, false),
   rule_save_mark: engineType(3, false),
   rule_restore_mark: engineType(3, false),
   rule_sctp_chunks: engineType(4, true),
   rule_tcp_option: engineType(2, true),
   rule_tcp_mss: engineType(1, true),
+  rule_add: { parameters: [I32, I32, I32, I32, I64, I32], result: I32 },
+  rule_ct_counter: { parameters: [I32, I32, I32, I32], result: I64 },
+  rule_fib_oif: engineType(4, true),
+  rule_fib_type: engineType(4, true),
+  rule_give_helper: engineType(4, false),
+  rule_look_up: engineType(3, true),
+  rule_look_up_live: engineType(4, true),
+  rule_nat_range: engineType(3, true),
+  rule_next_number: engineType(3, true),
+  rule_quota: { parameters: [I32, I32, I64], result: I32 },
+  rule_remove: engineType(3, false),
+  rule_tokens: { parameters: [I32, I32, I64, I64, I64], result: I32 },
   rule_candidates: engineType(3, true),
   rule_more_candidates: engineType(2, true),
 };
@@ -42,12 +55,25 @@ export type EngineFunction =
   | 'rule_log'
   | 'rule_nat'
   | 'rule_set_ct_mark'
+  | 'rule_lower_mss'
   | 'rule_set_mss'
   | 'rule_save_mark'
   | 'rule_restore_mark'
   | 'rule_sctp_chunks'
   | 'rule_tcp_option'
   | 'rule_tcp_mss'
+  | 'rule_add'
+  | 'rule_ct_counter'
+  | 'rule_fib_oif'
+  | 'rule_fib_type'
+  | 'rule_give_helper'
+  | 'rule_look_up'
+  | 'rule_look_up_live'
+  | 'rule_nat_range'
+  | 'rule_next_number'
+  | 'rule_quota'
+  | 'rule_remove'
+  | 'rule_tokens'
   | 'rule_candidates'
   | 'rule_more_candidates';
 
@@ -60,15 +86,36 @@ const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
   ['sctp chunks', 'rule_sctp_chunks'],
   ['tcp option', 'rule_tcp_option'],
   ['tcp mss', 'rule_tcp_mss'],
+  ['add', 'rule_add'],
+  ['tokens', 'rule_tokens'],
+  ['quota', 'rule_quota'],
 ]);
 const BY_ACTION: ReadonlyMap<string, EngineFunction> = new Map([
   ['log', 'rule_log'],
   ['nat', 'rule_nat'],
   ['set ct mark', 'rule_set_ct_mark'],
   ['set mss', 'rule_set_mss'],
+  ['lower mss', 'rule_lower_mss'],
   ['save mark', 'rule_save_mark'],
   ['restore mark', 'rule_restore_mark'],
+  ['remove', 'rule_remove'],
+  ['give helper', 'rule_give_helper'],
+  ['set ct label', 'rule_connlabel'],
 ]);
+const BY_VALUE: ReadonlyMap<string, EngineFunction> = new Map([
+  ['ct counter', 'rule_ct_counter'],
+  ['fib type', 'rule_fib_type'],
+  ['fib oif', 'rule_fib_oif'],
+  ['numgen', 'rule_next_number'],
+]);
+
+/** What a step calls by something else than its name. */
+function calledBy(step: Test | Action, { sets }: Program): EngineFunction | undefined {
+  if (step.op === 'in' || step.op === 'look up') return sets[step.set]?.live ? 'rule_look_up_live' : 'rule_look_up';
+  if (step.op === 'nat' && step.to) return 'rule_nat_range';
+  if (step.op === 'assign' && step.target === 'ct mark') return 'rule_set_ct_mark';
+  return BY_TEST.get(step.op) ?? BY_ACTION.get(step.op);
+}
 
 /**
  * Imports the functions of the engine that this program calls, and nothing else; returns their indices. `more` are those
@@ -82,8 +129,9 @@ export function importFunctions(
   const used = new Set<string | undefined>();
   for (const chain of program.chains) {
     for (const rule of chain.rules) {
-      for (const test of rule.tests) used.add(BY_TEST.get(test.op));
-      for (const action of rule.actions) used.add(BY_ACTION.get(action.op));
+      for (const test of rule.tests) used.add(calledBy(test, program));
+      for (const step of rule.actions) used.add(calledBy(step, program));
+      for (const { op } of valuesOf(rule)) used.add(BY_VALUE.get(op));
     }
   }
   for (const name of more) used.add(name);

@@ -3,8 +3,13 @@
 // A rule is a list of expressions that is read from the left; the first test that is false ends the rule. Lists are
 // printed by print.ts as `nft --debug=netlink` prints its own, run in production by the WebAssembly that emit.ts makes
 // of them, and interpreted by test/model/rule-interpreter.ts to check that.
+//
+// Rules of iptables test first and act then. Those of nft do both in any order, and they compute: a Value is what nft has
+// in a register, as an unsigned number of up to 128 bits, whatever its order of bytes on the wire or in the kernel.
 import type { Carried, CarriedBy, ChunkMatch, Hook, RejectWith } from '../../assembly/vocabulary.ts';
-import type { ChunkTest, LogOptions, NatBinding, TableName, TrackingTemplate } from './ast.ts';
+import type { ChunkTest, LogOptions, NatBinding, TrackingTemplate } from './ast.ts';
+import type { NftChain } from './nft/ast.ts';
+import type { SetProgram } from './set-program.ts';
 import type { Family } from './source.ts';
 
 /** Numbers of up to 32 bits that a packet or its connection has. Ports, ids and lengths are in host order. */
@@ -17,6 +22,9 @@ export type PacketField =
   /** The first two 16 bit words of the transport header, read from memory (DCCP). */
   | 'th sport'
   | 'th dport'
+  /** The same as NAT left them: those of the tuple where the protocol has ports, else as they lie in memory. */
+  | 'any sport'
+  | 'any dport'
   /** Flags byte of the TCP header. */
   | 'tcp flags'
   | 'icmp type'
@@ -39,7 +47,14 @@ export type ConntrackField =
   | 'ct direction'
   /** Seconds left, 0 before confirmation. */
   | 'ct expiration'
+  /** The same in milliseconds. */
+  | 'ct expiration ms'
+  | 'ct l3proto'
   | 'ct protocol'
+  /** The zone, in whatever directions it holds. */
+  | 'ct zone'
+  | 'ct original zone'
+  | 'ct reply zone'
   | 'ct original proto-src'
   | 'ct original proto-dst'
   | 'ct reply proto-src'
@@ -49,6 +64,35 @@ export type NumberField = PacketField | ConntrackField;
 
 export type ConntrackAddressField = 'ct original saddr' | 'ct original daddr' | 'ct reply saddr' | 'ct reply daddr';
 export type AddressField = 'saddr' | 'daddr' | ConntrackAddressField;
+
+/** A number of up to 128 bits. Where it says nothing else, what a packet lacks reads as anything: tests before it see to that. */
+export type Value =
+  | { op: 'constant'; value: bigint; bits: number }
+  | { op: 'number'; field: NumberField; bits: number }
+  | { op: 'address'; field: AddressField; bits: 32 | 128 }
+  /** Up to 64 or just 128 bits of a header, `offset` in bits from its first one. */
+  | { op: 'payload'; base: 'network' | 'transport' | 'ether'; offset: number; bits: number }
+  /** NF_CT_STATE_BIT() and its like. */
+  | { op: 'ct state'; bits: 32 }
+  /** 0 where nothing is counted. */
+  | { op: 'ct counter'; carried: Carried; by: CarriedBy; bits: 64 }
+  /** Sixteen bytes, the rest of them 0. */
+  | { op: 'ifname'; field: 'iif' | 'oif'; bits: 128 }
+  /** The capture's clock: ns since 1970; days from Sunday, 0 to 6; seconds since midnight UTC. */
+  | { op: 'clock'; unit: 'ns' | 'day' | 'hour'; bits: 64 }
+  /** AddrType of an address by the routes, as nft's fib expression has it. */
+  | { op: 'fib type'; field: 'saddr' | 'daddr'; interface?: 'iif' | 'oif'; bits: 32 }
+  /** Index of the interface that the fib expression finds, 0 for none. */
+  | { op: 'fib oif'; field: 'saddr' | 'daddr'; interface?: 'iif' | 'oif'; bits: 32 }
+  | { op: 'and' | 'or' | 'xor'; left: Value; right: Value; bits: number }
+  | { op: 'shl' | 'shr'; value: Value; by: number; bits: number }
+  /** Part of what a 'look up' found: words of 64 bits from `word` on, two of them if it is wider. */
+  | { op: 'data'; register: number; word: number; bits: number }
+  /** The next of `modulus` numbers from `offset` on; `state` is the offset of the last one in World.rule_state. */
+  | { op: 'numgen'; state: number; modulus: number; offset: number; bits: 32 };
+
+/** Where a state of its own lies: in World.rule_state, or in the data of a set's element. */
+export type StatePlace = { state: number } | { register: number; offset: number };
 
 /** What a test of the connection says about a packet without one (kernel: nf_ct_get returns NULL). */
 interface Connection {
@@ -96,15 +140,56 @@ export type Test =
    * not match, and with fewer than `need` bytes of transport the packet is dropped (hotdrop). With `evil`, a fragment
    * at offset 8 is dropped too (RFC 1858, section 4.2).
    */
-  | { op: 'guard'; need: number; evil: boolean };
+  | { op: 'guard'; need: number; evil: boolean }
+  /** The transport header has `need` bytes, and the packet is no later fragment. */
+  | { op: 'header'; need: number; /** A capture may have fewer: then it has not, either. */ captured: boolean }
+  /** The packet has a header of the link that is Ethernet's. */
+  | { op: 'ether header' }
+  | { op: 'connection' }
+  /** The value lies in one of the ranges, both ends included. */
+  | { op: 'within'; value: Value; ranges: readonly (readonly [low: bigint, high: bigint])[]; invert: boolean }
+  /** `set` is an index into Program.sets; `scratch`: bytes in World.rule_state where the key is put together. */
+  | { op: 'in'; set: number; key: Value[]; scratch: number; invert: boolean }
+  /** The set has the key; the register is then where the element's data lie. */
+  | { op: 'look up'; set: number; key: Value[]; scratch: number; register: number }
+  /** Adds the key if it is not there, and with `renew` begins its time anew. False if there is no room. */
+  | {
+      op: 'add';
+      set: number;
+      key: Value[];
+      data: Value[];
+      scratch: number;
+      register: number;
+      /** Jiffies, 0 for ever. */
+      timeout: bigint;
+      renew: boolean;
+    }
+  /** A token bucket as nft has it; `state`: ns of tokens, ns since 1970 of the last packet. */
+  | ({ op: 'tokens'; at: StatePlace; invert: boolean } & TokenBucket)
+  /** True until so many bytes have come, or with `over` from then on. */
+  | { op: 'quota'; at: StatePlace; quota: bigint; over: boolean };
+
+/** ns of tokens, and what a packet costs. */
+export interface TokenBucket {
+  max: bigint;
+  unit: 'packets' | 'bytes';
+  /** ns in which `rate` packets or bytes may pass. */
+  period: bigint;
+  rate: bigint;
+}
 
 export type Action =
-  | { op: 'counter' }
+  /** `cell` is an index into World.counters; the rule's own if it is not said. */
+  | { op: 'counter'; cell?: number }
+  /** The counter of the element that a register points to; `word`: where its number + 1 lies in the data. */
+  | { op: 'count element'; register: number; word: number }
   | { op: 'log'; log: LogOptions }
   /** mark = (mark & ~mask) ^ value */
   | { op: 'set mark'; mask: number; value: number }
   /** The segment announces this MSS at most; nothing but packets as they left shows it. */
   | { op: 'set mss'; mss: number | 'clamp' }
+  /** The same, but an MSS is lowered only where the segment has one. */
+  | { op: 'lower mss'; mss: number | 'clamp' }
   /** ct mark = (ct mark & ~mask) ^ value */
   | { op: 'set ct mark'; mask: number; value: number }
   /** ct mark = (ct mark & ~ctmask) ^ (mark & nfmask) */
@@ -115,26 +200,81 @@ export type Action =
   | { op: 'notrack' }
   /** `template` is an index into Program.templates. */
   | { op: 'template'; template: number }
-  /** Binds the flow and ends the chain; `nat` is an index into Program.nats. */
-  | { op: 'nat'; nat: number }
+  /**
+   * Binds the flow and ends the chain; `nat` is an index into Program.nats. With `to`, the range is put together in
+   * World.rule_state at `scratch`, from values.
+   */
+  | { op: 'nat'; nat: number; to?: NatValues }
+  | { op: 'assign'; target: 'mark' | 'ct mark'; value: Value }
+  | { op: 'set ct label'; bits: readonly number[] }
+  /** A new connection of this protocol gets a helper (Helper). */
+  | { op: 'give helper'; helper: number; protocol: number }
+  | { op: 'remove'; set: number; key: Value[]; scratch: number }
+  /** Word 0 of what a register points to says which of the verdicts it is. */
+  | { op: 'branch'; register: number; verdicts: readonly VerdictAction[] }
   | { op: 'verdict'; verdict: 'accept' | 'drop' | 'queue' | 'return' }
   | { op: 'reject'; with: RejectWith }
   /** `chain` is an index into Program.chains. */
   | { op: 'jump' | 'goto'; chain: number };
 
+/** How a chain goes on; undefined: with the rest of the rule. */
+export type VerdictAction = Extract<Action, { op: 'verdict' | 'jump' | 'goto' }> | undefined;
+
+/** What a NAT statement computes, in place of what its binding says. */
+export interface NatValues {
+  scratch: number;
+  addresses?: { low: Value; high: Value };
+  ports?: { low: Value; high: Value };
+}
+
 export interface RuleProgram {
   /** Index over the whole ruleset. */
   index: number;
+  /** What comes before the first action. */
   tests: Test[];
-  actions: Action[];
+  /** Tests behind an action end the rule as those before do. */
+  actions: (Action | Test)[];
 }
+
+/** Whether a step of a rule is an action: what is none decides if the rule goes on. */
+export function isAction(step: Action | Test): step is Action {
+  return ACTIONS.has(step.op);
+}
+
+const ACTIONS: ReadonlySet<string> = new Set<Action['op']>([
+  'counter',
+  'count element',
+  'log',
+  'set mark',
+  'set mss',
+  'lower mss',
+  'set ct mark',
+  'save mark',
+  'restore mark',
+  'notrack',
+  'template',
+  'nat',
+  'assign',
+  'set ct label',
+  'give helper',
+  'remove',
+  'branch',
+  'verdict',
+  'reject',
+  'jump',
+  'goto',
+]);
+
+/** The type of a base chain (NFT_CHAIN_T_*); tables of iptables are of the type that nft has for them. */
+export type ChainType = 'filter' | 'nat' | 'route';
 
 export interface ChainProgram {
   family: Family;
-  table: TableName;
+  /** Name of the table; of one of nft's with its family before it. */
+  table: string;
   name: string;
   rules: RuleProgram[];
-  base?: { hook: Hook; priority: number; policy: 'accept' | 'drop'; index: number };
+  base?: { hook: Hook; priority: number; policy: 'accept' | 'drop'; index: number; type: ChainType; decides: boolean };
 }
 
 export interface Program {
@@ -151,6 +291,44 @@ export interface Program {
   templates: TrackingTemplate[];
   /** What NAT rules bind to, and the index of each rule. */
   nats: { binding: NatBinding; rule: number }[];
+  /** Sets and maps of nft. */
+  sets: SetProgram[];
+  /** State of nft's statements at the start: where it lies in World.rule_state, and its double words. */
+  states: { state: number; words: readonly bigint[] }[];
+  /** What flows share, besides what is named above, and the rule that does. */
+  shared: { rule: number; what: string }[];
+  /** Chains of nft that some hook reaches. */
+  reached: ReadonlySet<NftChain>;
+}
+
+/** Every test of a rule, wherever it stands, and every action. */
+export function testsOf(rule: RuleProgram): Test[] {
+  const tests = [...rule.tests];
+  for (const step of rule.actions) if (!isAction(step)) tests.push(step);
+  return tests;
+}
+
+export function actionsOf(rule: RuleProgram): Action[] {
+  return rule.actions.filter((step) => isAction(step));
+}
+
+/** Every value that a rule computes, those within others included. */
+export function valuesOf(rule: RuleProgram): Value[] {
+  const found: Value[] = [];
+  const take = (value: Value): void => {
+    found.push(value);
+    if ('left' in value) [value.left, value.right].forEach(take);
+    else if ('value' in value && typeof value.value === 'object') take(value.value);
+  };
+  for (const step of [...rule.tests, ...rule.actions]) {
+    if ('value' in step && typeof step.value === 'object' && 'op' in step.value) take(step.value);
+    if ('key' in step) step.key.forEach(take);
+    if ('data' in step) step.data.forEach(take);
+    if (step.op === 'nat' && step.to) {
+      for (const part of [step.to.addresses, step.to.ports]) if (part) [part.low, part.high].forEach(take);
+    }
+  }
+  return found;
 }
 
 /** Layout of a bucket in World.rule_state: jiffies of the last packet (u64), credits (u32), padding. */

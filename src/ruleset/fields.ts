@@ -3,14 +3,17 @@
 // What a function reads of the packet, and rules cannot change, is loaded once into a local, before the first rule that
 // tests it. Marks and the ct state can change on the way and are loaded where they are tested. A connection that is not
 // there reads as whatever lies at the bottom of memory, harmlessly: the test's `absent` decides then.
-import { PacketFlag, Status } from '../../assembly/vocabulary.ts';
+import { PacketFlag, Proto, Status } from '../../assembly/vocabulary.ts';
 import { FLOW, INTERFACES_MAX, PACKET } from '../engine/layout.ts';
 import { HZ } from './check.ts';
-import type { AddressField, ConntrackField, NumberField, Test } from './expression.ts';
+import type { AddressField, ConntrackField, NumberField, PacketField, Test } from './expression.ts';
 import type { Family } from './source.ts';
 import { Code, I32, I64, type ValueType } from './wasm.ts';
 
 const P = 0;
+
+/** Protocols whose ports are in a packet's tuple. */
+const PORT_PROTOCOLS = [Proto.TCP, Proto.UDP, Proto.SCTP, Proto.UDPLITE] as const;
 
 const NANOSECONDS_PER_JIFFY = BigInt(1_000_000_000 / HZ);
 /** No Ethernet header: no address has more than 48 bits. */
@@ -46,7 +49,7 @@ export class Fields {
     return this.local(`variable ${name}`, I32, undefined);
   }
 
-  private local(key: string, type: ValueType, load: ((code: Code) => void) | undefined): number {
+  local(key: string, type: ValueType, load: ((code: Code) => void) | undefined): number {
     const found = this.cached.get(key);
     if (found !== undefined) return found;
     // The load may need other locals, which must be filled before.
@@ -58,11 +61,11 @@ export class Fields {
     return index;
   }
 
-  private field(key: string, offset: number, load: 'i32.load' | 'i32.load16_u' | 'i32.load8_u' = 'i32.load'): number {
+  field(key: string, offset: number, load: 'i32.load' | 'i32.load16_u' | 'i32.load8_u' = 'i32.load'): number {
     return this.local(key, I32, (code) => code.get(P).memory(load, offset));
   }
 
-  private flow(): number {
+  flow(): number {
     return this.field('flow', PACKET.flow);
   }
 
@@ -93,6 +96,12 @@ export class Fields {
       case 'fib':
       case 'tcp option':
       case 'tcp mss':
+      case 'within':
+      case 'in':
+      case 'look up':
+      case 'add':
+      case 'tokens':
+      case 'quota':
         return undefined;
       case 'lookup':
         return test.fields.length * test.ranges.length;
@@ -170,6 +179,18 @@ export class Fields {
         }
         if (test.invert) code.op('i32.eqz');
         return;
+      case 'header':
+        if (test.captured) {
+          code.get(this.field('l4 captured', PACKET.l4_captured)).i32(test.need).op('i32.ge_u');
+          code.get(this.later()).op('i32.eqz', 'i32.and');
+        } else code.get(this.odd(test.need)).op('i32.eqz');
+        return;
+      case 'ether header':
+        code.get(this.field('mac header', PACKET.mac)).i32(0).op('i32.ne');
+        return;
+      case 'connection':
+        code.get(this.flow()).i32(0).op('i32.ne');
+        return;
       default:
         throw new Error(`${test.op} is not a cheap test`);
     }
@@ -202,7 +223,7 @@ export class Fields {
         .op('i32.le_u');
   }
 
-  private number(code: Code, field: NumberField): void {
+  number(code: Code, field: NumberField): void {
     switch (field) {
       case 'l4proto':
         code.get(this.field(field, PACKET.protonum, 'i32.load8_u'));
@@ -219,6 +240,12 @@ export class Fields {
         return;
       case 'th dport':
         code.get(this.port('th 2', this.field('l4', PACKET.l4), 2));
+        return;
+      case 'any sport':
+        this.anyPort(code, 'sport', 'th sport');
+        return;
+      case 'any dport':
+        this.anyPort(code, 'dport', 'th dport');
         return;
       case 'tcp flags':
         code.get(this.field(field, PACKET.tcp_flags, 'i32.load8_u'));
@@ -246,6 +273,17 @@ export class Fields {
       default:
         this.connection(code, field);
     }
+  }
+
+  private anyPort(code: Code, ofTuple: PacketField, ofHeader: PacketField): void {
+    this.number(code, ofTuple);
+    this.number(code, ofHeader);
+    for (const [index, protocol] of PORT_PROTOCOLS.entries()) {
+      this.number(code, 'l4proto');
+      code.i32(protocol).op('i32.eq');
+      if (index > 0) code.op('i32.or');
+    }
+    code.op('select');
   }
 
   private connection(code: Code, field: ConntrackField): void {
@@ -278,16 +316,35 @@ export class Fields {
         port(FLOW.reply_dport);
         return;
       case 'ct expiration':
-        this.expiration(code);
+        this.expiration(code, HZ);
+        return;
+      case 'ct expiration ms':
+        this.expiration(code, undefined);
+        return;
+      case 'ct l3proto':
+        code.get(this.flow()).memory('i32.load8_u', FLOW.l3num);
+        return;
+      case 'ct zone': {
+        // What holds for one direction alone is 0 in the other.
+        const zone = this.scratch(I32);
+        code.get(this.flow()).memory('i32.load16_u', FLOW.zone).tee(zone);
+        code.get(this.flow()).memory('i32.load16_u', FLOW.reply_zone).get(zone).op('select');
+        return;
+      }
+      case 'ct original zone':
+        code.get(this.flow()).memory('i32.load16_u', FLOW.zone);
+        return;
+      case 'ct reply zone':
+        code.get(this.flow()).memory('i32.load16_u', FLOW.reply_zone);
         return;
     }
   }
 
   /**
-   * nf_ct_expires() / HZ. The kernel subtracts ticks, so that an entry that was just refreshed has all its seconds.
+   * nf_ct_expires() in seconds of so many ticks, or else in milliseconds. The kernel subtracts ticks, so that an entry that was just refreshed has all its seconds.
    * Before confirmation it subtracts the clock from a mere duration; that is 0 here.
    */
-  private expiration(code: Code): void {
+  private expiration(code: Code, ticks: number | undefined): void {
     const flow = this.flow();
     const jiffies = (base: number, offset: number): void => {
       code.get(base).memory('i64.load', offset).i64(NANOSECONDS_PER_JIFFY).op('i64.div_u');
@@ -297,7 +354,10 @@ export class Fields {
     code.if(I32);
     jiffies(flow, FLOW.expires);
     jiffies(P, PACKET.clock);
-    code.op('i64.sub').i64(BigInt(HZ)).op('i64.div_u', 'i32.wrap_i64', 'else').i32(0).op('end');
+    code.op('i64.sub');
+    if (ticks === undefined) code.op('i32.wrap_i64').i32(1000 / HZ).op('i32.mul');
+    else code.i64(BigInt(ticks)).op('i64.div_u', 'i32.wrap_i64');
+    code.op('else').i32(0).op('end');
   }
 
   /** A 16 bit number in wire order, as a local in host order. */
@@ -360,23 +420,31 @@ export class Fields {
     return this.local(`${field} ${half}`, I64, (load) => load.get(base).memory('i64.load', offset + half));
   }
 
-  private range4(code: Code, field: 'saddr' | 'daddr', low: Uint8Array, high: Uint8Array): void {
+  /** A local with an IPv4 address as a number. */
+  host4(field: AddressField): number {
     const { base, offset } = this.place(field);
-    const host = this.local(`${field} host`, I32, (load) => {
+    return this.local(`${field} host`, I32, (load) => {
       const word = this.local(field, I32, (each) => each.get(base).memory('i32.load', offset));
-      load.get(word).i32(8).op('i32.rotl').i32(0x00ff00ff).op('i32.and');
-      load.get(word).i32(24).op('i32.rotl').i32(0xff00ff00).op('i32.and', 'i32.or');
+      swap32(load, word);
     });
+  }
+
+  /** A local with one half (0 or 8) of an IPv6 address as a number. */
+  host6(field: AddressField, half: 0 | 8): number {
+    const { base, offset } = this.place(field);
+    return this.local(`${field} ${half} host`, I64, (load) =>
+      swap64(load, this.half(field, base, offset, half), this.scratch(I64)),
+    );
+  }
+
+  private range4(code: Code, field: 'saddr' | 'daddr', low: Uint8Array, high: Uint8Array): void {
+    const host = this.host4(field);
     this.inRange(code, (each) => each.get(host), Number(bigEndian(low, 0, 4)), Number(bigEndian(high, 0, 4)));
   }
 
   private range6(code: Code, field: 'saddr' | 'daddr', low: Uint8Array, high: Uint8Array): void {
-    const { base, offset } = this.place(field);
-    const [upper = 0, lower = 0] = [0, 8].map((half) =>
-      this.local(`${field} ${half} host`, I64, (load) =>
-        swap64(load, this.half(field, base, offset, half), this.scratch(I64)),
-      ),
-    );
+    const upper = this.host6(field, 0);
+    const lower = this.host6(field, 8);
     const beyond = (bound: Uint8Array, strict: 'i64.gt_u' | 'i64.lt_u', loose: 'i64.ge_u' | 'i64.le_u'): void => {
       const first = bigEndian(bound, 0, 8);
       code.get(upper).i64(first).op(strict);
@@ -402,11 +470,18 @@ const BYTES: ReadonlySet<NumberField> = new Set<NumberField>([
   'pkttype',
   'later fragment',
   'ct direction',
+  'ct l3proto',
   'ct protocol',
 ]);
 
+/** Leaves the bytes of a 32 bit local in reverse order on the stack. */
+export function swap32(code: Code, word: number): void {
+  code.get(word).i32(8).op('i32.rotl').i32(0x00ff00ff).op('i32.and');
+  code.get(word).i32(24).op('i32.rotl').i32(0xff00ff00).op('i32.and', 'i32.or');
+}
+
 /** Leaves the bytes of a 64 bit local in reverse order on the stack. */
-function swap64(code: Code, word: number, scratch: number): void {
+export function swap64(code: Code, word: number, scratch: number): void {
   const step = (source: number, mask: bigint, shift: bigint): void => {
     code.get(source).i64(mask).op('i64.and').i64(shift).op('i64.shl');
     code.get(source).i64(shift).op('i64.shr_u').i64(mask).op('i64.and', 'i64.or');

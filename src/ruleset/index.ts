@@ -5,7 +5,7 @@ import { checkRuleset } from './check.ts';
 import { parseIptables } from './iptables/parse.ts';
 import { detectFamily, detectFormat, position, type RulesetSource, refuse, splitLines } from './source.ts';
 
-export type { LogOptions, Ruleset, TableName } from './ast.ts';
+export type { LogOptions, Ruleset } from './ast.ts';
 export {
   type BaseChain,
   type CompiledRuleset,
@@ -15,6 +15,7 @@ export {
   type RuleInfo,
   ruleName,
 } from './compile.ts';
+export { clampingPlace } from './clamp.ts';
 export { interfaceClass, matchesInterface } from './interface-pattern.ts';
 export { instantiateRuleset } from './link.ts';
 export { explain, printCounters } from './print.ts';

@@ -3,17 +3,19 @@
 // The order of tests is the kernel's: the header of the rule first (ip_packet_match: source, destination, interfaces,
 // protocol, fragment), then the extensions in the order of the rule. It matters where a test drops or keeps state.
 import { Hook, Proto } from '../../assembly/vocabulary.ts';
-import type {
-  AddressTest,
-  Chain,
-  ConntrackTest,
-  Header,
-  InvertedRange,
-  Match,
-  Rule,
-  Ruleset,
-  Table,
-  Target,
+import type { TextPosition } from '../errors.ts';
+import {
+  type AddressTest,
+  type Chain,
+  type ConntrackTest,
+  type Header,
+  type InvertedRange,
+  isNft,
+  type Match,
+  type Rule,
+  type Ruleset,
+  type Table,
+  type TrackingTemplate,
 } from './ast.ts';
 import { limitCost } from './check.ts';
 import {
@@ -28,6 +30,8 @@ import {
   SCTP_TEST,
   type Test,
 } from './expression.ts';
+import { lowerNft } from './nft/lower.ts';
+import { positionOf } from './nft/text.ts';
 import { refuse } from './source.ts';
 
 /** Priorities of the tables at their hooks (enum nf_ip_hook_priorities). */
@@ -58,8 +62,13 @@ const TEMPLATES_MAX = 255;
 export function lowerRuleset(ruleset: Ruleset): Program {
   const lowering = new Lowering();
   for (const source of ruleset.sources) {
-    for (const table of source.tables) lowering.table(table);
+    if (!isNft(source)) for (const table of source.tables) lowering.table(table);
   }
+  lowerNft(ruleset.sources.filter(isNft), {
+    program: lowering.program,
+    pattern: (text) => lowering.pattern(text),
+    template: (template, at) => lowering.template(template, positionOf(at)),
+  });
   return lowering.program;
 }
 
@@ -72,6 +81,10 @@ class Lowering {
     chunkTests: [],
     templates: [],
     nats: [],
+    sets: [],
+    states: [],
+    shared: [],
+    reached: new Set(),
   };
   private readonly patterns = new Map<string, number>();
 
@@ -92,6 +105,8 @@ class Lowering {
         priority: priorityOf(table.name, chain.hook),
         policy,
         index: chain.policy.index,
+        type: table.name === 'nat' ? 'nat' : 'filter',
+        decides: table.name === 'filter',
       };
     }
     return program;
@@ -123,13 +138,17 @@ class Lowering {
 
   private interface(field: 'iif' | 'oif', { pattern, invert }: { pattern: string; invert: boolean }): Test[] {
     if (pattern === '+' && !invert) return [];
-    let number = this.patterns.get(pattern);
+    return [{ op: 'ifname', field, pattern: this.pattern(pattern), invert }];
+  }
+
+  pattern(text: string): number {
+    let number = this.patterns.get(text);
     if (number === undefined) {
       number = this.program.patterns.length;
-      this.patterns.set(pattern, number);
-      this.program.patterns.push(pattern);
+      this.patterns.set(text, number);
+      this.program.patterns.push(text);
     }
-    return [{ op: 'ifname', field, pattern: number, invert }];
+    return number;
   }
 
   private match(match: Match, rule: Rule, protocol: number): Test[] {
@@ -227,7 +246,7 @@ class Lowering {
   }
 
   /** The template's index; equal ones share it. */
-  private template({ template, at }: Extract<Target, { kind: 'template' }>): number {
+  template(template: TrackingTemplate, at: TextPosition): number {
     const { templates } = this.program;
     const text = JSON.stringify(template);
     const known = templates.findIndex((each) => JSON.stringify(each) === text);
@@ -264,7 +283,7 @@ class Lowering {
       case 'notrack':
         return [{ op: 'notrack' }];
       case 'template':
-        return [{ op: 'template', template: this.template(target) }];
+        return [{ op: 'template', template: this.template(target.template, target.at) }];
       case 'nat':
         return [
           {

@@ -11,9 +11,20 @@ import {
   RejectWith,
   TemplateFlag,
 } from '../../assembly/vocabulary.ts';
-import type { Chain, Counters, Item, NatBinding, Ruleset, SourceTree, Table, TrackingTemplate } from './ast.ts';
-import type { Action, ChainProgram, Program, Test } from './expression.ts';
+import {
+  type Chain,
+  type Counters,
+  type Item,
+  isNft,
+  type NatBinding,
+  type Ruleset,
+  type SourceTree,
+  type Table,
+  type TrackingTemplate,
+} from './ast.ts';
+import { type Action, type ChainProgram, isAction, type NatValues, type Program, type Test } from './expression.ts';
 import { lowerRuleset } from './lower.ts';
+import { stepText, valueText } from './print-value.ts';
 
 /**
  * The input with counters, as `iptables-save -c` prints them: `[packets:bytes]` in front of every rule and behind every
@@ -24,6 +35,7 @@ import { lowerRuleset } from './lower.ts';
 export function printCounters(ruleset: Ruleset, counters: (index: number) => Counters): string {
   const lines: string[] = [];
   for (const source of ruleset.sources) {
+    if (isNft(source)) continue;
     for (const item of source.items) lines.push(...itemLines(source, item, counters));
   }
   return lines.map((line) => `${line}\n`).join('');
@@ -68,10 +80,13 @@ export function explain(ruleset: Ruleset): string {
       : '';
     lines.push(`${familyName(chain)} ${chain.table} ${chain.name}${base}`);
     for (const rule of chain.rules) {
-      const number = ruleset.entries[rule.index]?.rule?.number ?? rule.index;
+      const entry = ruleset.entries[rule.index];
+      const number = (entry && 'nft' in entry ? entry.nft.rule?.number : entry?.rule?.number) ?? rule.index;
       lines.push(`  rule ${number}`);
-      for (const test of rule.tests) for (const line of testLines(chain, program, test)) lines.push(`    [ ${line} ]`);
-      for (const action of rule.actions) lines.push(`    [ ${actionLine(program, action)} ]`);
+      for (const step of [...rule.tests, ...rule.actions]) {
+        const shown = isAction(step) ? [actionLine(program, step)] : testLines(chain, program, step);
+        for (const line of shown) lines.push(`    [ ${line} ]`);
+      }
     }
   }
   return lines.map((line) => `${line}\n`).join('');
@@ -213,6 +228,8 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
       return [`limit cost ${test.cost} cap ${test.cap} state ${test.state}`];
     case 'guard':
       return [`guard transport header ${test.need}b${test.evil ? ', fragment offset not 1' : ''}`];
+    default:
+      return [stepText(program, test)];
   }
 }
 
@@ -227,19 +244,20 @@ function templateLine(template: TrackingTemplate | undefined): string {
   return `ct set zone${direction} ${flags & TemplateFlag.ZONE_MARK ? 'mark' : zone}${masks}${helper === undefined ? '' : ` helper ${helper}`}`;
 }
 
-function natLine({ kind, flags, addresses, ports }: NatBinding): string {
+function natLine({ kind, flags, addresses, ports }: NatBinding, to?: NatValues): string {
   const range = (low: string, high: string) => (low === high ? low : `${low}-${high}`);
   const parts = ['nat', NatKind[kind].toLowerCase()];
   if (addresses) parts.push(`addr ${range(hexBytes(addresses.low), hexBytes(addresses.high))}`);
   if (ports)
     parts.push(`proto ${range(`${ports.low}`, `${ports.high}`)}${ports.base === undefined ? '' : `/${ports.base}`}`);
+  for (const part of [to?.addresses, to?.ports]) if (part) parts.push(`${valueText(part.low)} - ${valueText(part.high)}`);
   return `${parts.join(' ')} flags ${hex(flags)}`;
 }
 
 function actionLine(program: Program, action: Action): string {
   switch (action.op) {
     case 'counter':
-      return 'counter';
+      return action.cell === undefined ? 'counter' : `counter ${action.cell}`;
     case 'log': {
       const { kind, prefix, level, group } = action.log;
       const options = [
@@ -264,7 +282,7 @@ function actionLine(program: Program, action: Action): string {
     case 'template':
       return templateLine(program.templates[action.template]);
     case 'nat':
-      return natLine(program.nats[action.nat]!.binding);
+      return natLine(program.nats[action.nat]!.binding, action.to);
     case 'verdict':
       return `immediate reg 0 ${action.verdict}`;
     case 'reject':
@@ -272,5 +290,7 @@ function actionLine(program: Program, action: Action): string {
     case 'jump':
     case 'goto':
       return `immediate reg 0 ${action.op} -> ${program.chains[action.chain]?.name}`;
+    default:
+      return stepText(program, action);
   }
 }

@@ -6,16 +6,31 @@ import { refuseHost } from './place.ts';
 
 export type JsonObject = Record<string, unknown>;
 
+export interface JsonOptions {
+  /** Throws for a text that is not JSON; without it a HostError is thrown. */
+  refuse?: (message: string, offset: number) => never;
+  /** Whole numbers that a double cannot hold come as bigint. */
+  bigints?: boolean;
+}
+
+/** Values within each other: no tool prints many, and each takes from our stack. */
+const DEPTH_MAX = 500;
+
 /** RFC 8259; any number of values, separated by nothing but white space. */
 export class JsonFile {
   readonly file: string;
   readonly documents: unknown[] = [];
   private readonly text: string;
-  private readonly offsets = new WeakMap<object, number>();
+  private readonly places = new WeakMap<object, { start: number; end: number }>();
   private at = 0;
+  private depth = 0;
 
   /** @throws HostError `host-syntax` with line and column */
-  constructor(file: string, text: string) {
+  constructor(
+    file: string,
+    text: string,
+    private readonly options: JsonOptions = {},
+  ) {
     this.file = file;
     this.text = text.replace(/^\uFEFF/, '');
     this.space();
@@ -44,8 +59,13 @@ export class JsonFile {
 
   /** Throws a HostError that points to where `object` starts. */
   refuse(code: 'host-value' | 'host-unsupported', message: string, object: object): never {
-    const { line, column } = this.position(this.offsets.get(object) ?? 0);
+    const { line, column } = this.position(this.place(object).start);
     return refuseHost(code, message, this.file, line, column);
+  }
+
+  /** Where an object stands in the text: offsets of its first character and behind its last one. */
+  place(object: object): { start: number; end: number } {
+    return this.places.get(object) ?? { start: 0, end: 0 };
   }
 
   private position(offset: number): { line: number; column: number } {
@@ -55,6 +75,7 @@ export class JsonFile {
   }
 
   private fail(message: string, offset = this.at): never {
+    this.options.refuse?.(`not JSON: ${message}`, offset);
     const { line, column } = this.position(offset);
     return refuseHost('host-syntax', `not JSON: ${message}`, this.file, line, column);
   }
@@ -74,9 +95,15 @@ export class JsonFile {
     if (found === 'true') return this.skip(4, true);
     if (found === 'false') return this.skip(5, false);
     if (found === 'null') return this.skip(4, null);
-    if (/^-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?$/.test(found)) return this.skip(found.length, Number(found));
+    if (/^-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?$/.test(found)) return this.number(found);
     if (character === undefined) return this.fail('the text ends where a value was expected');
     return this.fail(`unexpected ${JSON.stringify(found === '' ? character : found)}`);
+  }
+
+  private number(text: string): number | bigint {
+    const number = Number(text);
+    const exact = !this.options.bigints || Number.isSafeInteger(number) || !/^-?\d+$/.test(text);
+    return this.skip(text.length, exact ? number : BigInt(text));
   }
 
   private skip<T>(length: number, value: T): T {
@@ -86,7 +113,7 @@ export class JsonFile {
 
   private object(): JsonObject {
     const result: JsonObject = {};
-    this.offsets.set(result, this.at);
+    const start = this.at;
     this.list('}', () => {
       if (this.text[this.at] !== '"') this.fail('expected a name in quotes');
       const name = this.string();
@@ -97,6 +124,7 @@ export class JsonFile {
       const value = this.value();
       Object.defineProperty(result, name, { value, enumerable: true, configurable: true, writable: true });
     });
+    this.places.set(result, { start, end: this.at });
     return result;
   }
 
@@ -108,6 +136,12 @@ export class JsonFile {
 
   private list(end: string, item: () => void): void {
     const start = this.at++;
+    if (++this.depth > DEPTH_MAX) this.fail(`nested deeper than ${DEPTH_MAX}`, start);
+    this.items(start, end, item);
+    this.depth--;
+  }
+
+  private items(start: number, end: string, item: () => void): void {
     this.space();
     if (this.text[this.at] === end) {
       this.at++;

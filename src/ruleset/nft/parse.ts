@@ -118,6 +118,7 @@ export class NftReader {
   finish(): NftSource {
     this.links.resolve();
     for (const table of this.tables) {
+      for (const { rules } of table.chains) for (const [index, rule] of rules.entries()) rule.number = index + 1;
       for (const set of table.sets) checkElements(set);
       checkJumps(table);
     }
@@ -231,8 +232,7 @@ export class NftReader {
     const { cursor } = this;
     const what = cursor.take();
     if (what.text === 'ruleset') {
-      const family = cursor.peek().kind === 'word' ? cursor.take().text : undefined;
-      for (const table of [...this.tables]) if (family === undefined || table.family === family) this.remove(table);
+      this.flushAll(cursor.peek().kind === 'word' ? cursor.take().text : undefined);
     } else if (what.text === 'table') {
       const table = this.find(this.tableName());
       for (const chain of table?.chains ?? []) chain.rules.length = 0;
@@ -242,6 +242,11 @@ export class NftReader {
     } else {
       this.unsupported(what, `flush ${what.text}`);
     }
+  }
+
+  /** Drops all tables, or those of a family. */
+  flushAll(family?: string): void {
+    for (const table of [...this.tables]) if (family === undefined || table.family === family) this.remove(table);
   }
 
   private removeTable(name: TableName): void {
@@ -445,6 +450,10 @@ export class NftReader {
 
   private element(): void {
     const { set, context } = this.namedSet();
+    this.elements(context, set);
+  }
+
+  elements(context: Context, set: NftSet): void {
     readElements(context, set.key, set.data, set.elements);
   }
 

@@ -8,6 +8,7 @@ import type {
   ObjectKind,
   Place,
   SetUse,
+  Statement,
   Typed,
   VerdictValue,
 } from './ast.ts';
@@ -201,7 +202,15 @@ function readSetEntry(context: Context, set: NftSet, map: boolean): void {
         break;
     }
   }
-  set.statements.push(readStateful(context) ?? cursor.unexpected('a property of a set'));
+  set.statements.push(readTemplate(context) ?? cursor.unexpected('a property of a set'));
+}
+
+/** A statement that elements are to get: its counter counts nothing itself. */
+export function readTemplate(context: Context): Statement | undefined {
+  const { length } = context.counters;
+  const statement = readStateful(context);
+  context.counters.length = length;
+  return statement;
 }
 
 function readFlag({ cursor }: Context, set: NftSet): void {

@@ -22,7 +22,7 @@ import type { Context } from './context.ts';
 import { isBitmask, numberByName, typed } from './datatypes.ts';
 import { readExpression, readNumber, readOperand, startsExpression, typesOf } from './expressions.ts';
 import { readNat } from './nat.ts';
-import { declaredSet, readData, readDuration, readIdentifier, readSetUse } from './sets.ts';
+import { declaredSet, readData, readDuration, readIdentifier, readSetUse, readTemplate } from './sets.ts';
 import { refuseAt } from './text.ts';
 
 /** Statements that act on packets in a way that is not simulated. */
@@ -434,7 +434,7 @@ function readSetUpdate(context: Context, op: SetUpdate['op']): Statement {
   const key = readExpression(context);
   const update: SetUpdate = { kind: 'set update', op, set, key, statements: [], at: first.at };
   for (;;) {
-    const statement = readStateful(context);
+    const statement = readTemplate(context);
     if (statement !== undefined) update.statements.push(statement);
     else if (cursor.accept('timeout')) update.timeout = readDuration(context);
     else if (cursor.accept('comment')) readIdentifier(context, 'a comment');

@@ -135,7 +135,6 @@ class Table {
           ]
         : []),
       ...(l3 === 6 ? ['add @seen6 { ip6 daddr }', 'delete @seen6 { ip6 daddr }', 'ip6 daddr @seen6'] : []),
-      ...(l3 === 4 ? [`meta mark set jhash ip daddr mod 4 seed 0x${(1 + random.below(1 << 30)).toString(16)}`] : []),
     ]);
   }
 

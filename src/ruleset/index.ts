@@ -3,9 +3,13 @@
 import type { Ruleset, SourceTree } from './ast.ts';
 import { checkRuleset } from './check.ts';
 import { parseIptables } from './iptables/parse.ts';
+import type { NftSource } from './nft/ast.ts';
+import { parseNftJson } from './nft/json.ts';
+import { parseNft } from './nft/parse.ts';
 import { detectFamily, detectFormat, position, type RulesetSource, refuse, splitLines } from './source.ts';
 
 export type { LogOptions, Ruleset } from './ast.ts';
+export { clampingPlace } from './clamp.ts';
 export {
   type BaseChain,
   type CompiledRuleset,
@@ -15,14 +19,13 @@ export {
   type RuleInfo,
   ruleName,
 } from './compile.ts';
-export { clampingPlace } from './clamp.ts';
 export { interfaceClass, matchesInterface } from './interface-pattern.ts';
 export { instantiateRuleset } from './link.ts';
 export { explain, printCounters } from './print.ts';
 export type { Family, RulesetSource } from './source.ts';
 
 /**
- * Reads and checks rulesets, each in the text of iptables-save or ip6tables-save.
+ * Reads and checks rulesets, each in the text of iptables-save, ip6tables-save or `nft list ruleset`, or its JSON.
  * @returns the checked tree of all of them, rules numbered through in the order of the sources
  * @throws RulesetError with file, line and column for what cannot be read, is not supported, or the kernel would refuse
  */
@@ -30,11 +33,14 @@ export function parseRulesets(sources: readonly RulesetSource[]): Ruleset {
   return checkRuleset(sources.map((source) => parseSource(source)));
 }
 
-function parseSource(source: RulesetSource): SourceTree {
+function parseSource(source: RulesetSource): SourceTree | NftSource {
   const lines = splitLines(source);
   const { format, line } = detectFormat(lines);
   const place = line ?? { file: source.file, number: 1, text: '' };
-  if (format === 'nft') refuse('RULESET_UNSUPPORTED', 'nft rulesets are not supported yet', position(place));
+  if (format === 'nft') {
+    const parse = /^\s*[[{]/.test(place.text) ? parseNftJson : parseNft;
+    return parse(source.file, source.text, source);
+  }
   if (format === 'unknown') refuse('RULESET_SYNTAX', 'neither iptables-save nor nft text', position(place));
   return parseIptables(source.file, lines, source.family ?? detectFamily(lines), source.labels);
 }

@@ -24,6 +24,7 @@ import {
 } from './ast.ts';
 import { type Action, type ChainProgram, isAction, type NatValues, type Program, type Test } from './expression.ts';
 import { lowerRuleset } from './lower.ts';
+import { printNftCounters } from './nft/print.ts';
 import { stepText, valueText } from './print-value.ts';
 
 /**
@@ -35,8 +36,8 @@ import { stepText, valueText } from './print-value.ts';
 export function printCounters(ruleset: Ruleset, counters: (index: number) => Counters): string {
   const lines: string[] = [];
   for (const source of ruleset.sources) {
-    if (isNft(source)) continue;
-    for (const item of source.items) lines.push(...itemLines(source, item, counters));
+    if (isNft(source)) lines.push(printNftCounters(source, counters).replace(/\n$/, ''));
+    else for (const item of source.items) lines.push(...itemLines(source, item, counters));
   }
   return lines.map((line) => `${line}\n`).join('');
 }
@@ -250,7 +251,8 @@ function natLine({ kind, flags, addresses, ports }: NatBinding, to?: NatValues):
   if (addresses) parts.push(`addr ${range(hexBytes(addresses.low), hexBytes(addresses.high))}`);
   if (ports)
     parts.push(`proto ${range(`${ports.low}`, `${ports.high}`)}${ports.base === undefined ? '' : `/${ports.base}`}`);
-  for (const part of [to?.addresses, to?.ports]) if (part) parts.push(`${valueText(part.low)} - ${valueText(part.high)}`);
+  for (const part of [to?.addresses, to?.ports])
+    if (part) parts.push(`${valueText(part.low)} - ${valueText(part.high)}`);
   return `${parts.join(' ')} flags ${hex(flags)}`;
 }
 

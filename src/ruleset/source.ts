@@ -10,6 +10,8 @@ export interface RulesetSource {
   text: string;
   family?: Family;
   labels?: LabelNames;
+  /** Of nft's texts: tables (`ip filter`) that iptables-save of the same host printed, and whether it calls them nft's. */
+  saved?: ReadonlyMap<string, boolean>;
 }
 
 /** Bits of connection labels by name (connlabel.conf). */

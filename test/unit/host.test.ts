@@ -163,7 +163,7 @@ describe('rulesets', () => {
     });
   });
 
-  test('nft and ipset: empty is fine, content is refused by name', () => {
+  test('nft and ipset: empty is fine, sets of ipset are refused by name', () => {
     write({
       nft: '# nothing\n\n',
       ipset: '\n',
@@ -171,31 +171,40 @@ describe('rulesets', () => {
       'nft.json': '{"nftables": [{"metainfo": {"version": "1.0.6"}}]}',
     });
     expect(loadHost({ host: directory }).rulesets).toHaveLength(1);
-    write({ nft: 'table inet filter {\n}\n' });
-    expect(failure({ host: directory })).toEqual({
-      code: 'host-unsupported',
-      message: 'nft: unsupported: nft rulesets',
-    });
     write({ nft: '', ipset: 'create blocked hash:ip family inet\nadd blocked 192.0.2.1\n' });
     expect(failure({ host: directory })).toEqual({
       code: 'host-unsupported',
       message: 'ipset: unsupported: ipset sets',
     });
-    write({ r: 'table inet filter {\n}\n', j: '{"nftables": [{"table": {"family": "inet"}}]}' });
-    for (const file of ['r', 'j']) {
-      expect(failure({ rules: [join(directory, file)] })).toMatchObject({
-        message: `${file}: unsupported: nft rulesets`,
-      });
-    }
+  });
+
+  test('nft rulesets come behind those of iptables, from the directory and as files', () => {
+    const json = '{"nftables": [{"table": {"family": "inet", "name": "mine"}}]}';
+    write({ nft: 'table inet mine {\n}\n', 'iptables-save': RULES4 });
+    expect(loadHost({ host: directory }).rulesets.map(({ file }) => file.slice(directory.length + 1))).toEqual([
+      'iptables-save',
+      'nft',
+    ]);
+    write({ r: '#!/usr/sbin/nft -f\nflush ruleset\ntable inet mine {\n}\n', j: json, c: 'delete table inet mine\n' });
+    const rules = ['r', 'j', 'c'].map((file) => join(directory, file));
+    expect(loadHost({ rules }).rulesets.map(({ file }) => file)).toEqual(rules);
   });
 
   test('tables that iptables-nft keeps in nftables are those of iptables-save', () => {
-    const nft =
-      '# Warning: table ip filter is managed by iptables-nft, do not touch!\ntable ip filter {\n\tchain INPUT {\n\t}\n}\n';
-    write({ nft, 'iptables-save': RULES4 });
-    expect(loadHost({ host: directory }).notes).toEqual([expect.stringContaining('iptables-nft')]);
-    write({ nft: `${nft}table inet mine {\n}\n` });
-    expect(failure({ host: directory }).code).toBe('host-unsupported');
+    const table = (name: string): string => `table ip ${name} {\n\tchain INPUT {\n\t}\n}\n`;
+    const warning = '# Warning: table ip filter is managed by iptables-nft, do not touch!\n';
+    write({ nft: `${warning}${table('filter')}${table('mine')}`, 'iptables-save': RULES4 });
+    const host = loadHost({ host: directory });
+    expect(host.notes).toEqual([expect.stringContaining('ip filter: of iptables-nft')]);
+    const names = (rulesets: typeof host.rulesets): string[] =>
+      parseRulesets(rulesets).sources.flatMap((source) => source.tables.map(({ name }) => name));
+    expect(names(host.rulesets)).toEqual(['filter', 'mine']);
+    // The save is of the other back end and has another table of that name.
+    write({ nft: `${table('filter')}`, 'iptables-save': RULES4 });
+    expect(names(loadHost({ host: directory }).rulesets)).toEqual(['filter', 'filter']);
+    // Without iptables-save what nft says is all there is.
+    write({ nft: `${warning}${table('filter')}` });
+    expect(names(loadHost({ host: directory }).rulesets)).toEqual(['filter']);
   });
 });
 

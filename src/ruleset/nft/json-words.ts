@@ -56,9 +56,14 @@ export function secondsWord(value: unknown, refuse: Refuse): string {
   return `${numberWord(value, refuse)}s`;
 }
 
+/** Names of the parts of a type: of keys in an array, of data in one text. */
+export function typeNames(type: unknown): unknown[] {
+  return listOf(type).flatMap((part) => (typeof part === 'string' ? part.split(' . ') : [part]));
+}
+
 /** For each part of a type by name, whether its values are in quotes. */
 export function quotedTypes(types: unknown): boolean[] {
-  return listOf(types).map((type) => typeof type === 'string' && QUOTED_TYPES.has(type));
+  return typeNames(types).map((type) => typeof type === 'string' && QUOTED_TYPES.has(type));
 }
 
 /** For each part of an expression, whether what it is compared with is in quotes. */

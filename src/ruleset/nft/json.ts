@@ -12,6 +12,7 @@ import {
   type Refuse,
   secondsWord,
   single,
+  typeNames,
 } from './json-words.ts';
 import { type NftOptions, NftReader } from './parse.ts';
 import { NftText, refuseAt } from './text.ts';
@@ -223,7 +224,7 @@ function chainWords({ name, type, hook, prio, policy, comment }: JsonObject, ref
 
 function typeWords(type: unknown, words: JsonWords, refuse: Refuse): string {
   if (isObject(type) && 'typeof' in type) return `typeof ${words.expression(type.typeof)}`;
-  const names = listOf(type).map((each) => nameWord(each, refuse));
+  const names = typeNames(type).map((each) => nameWord(each, refuse));
   return `type ${names.join(' . ')}`;
 }
 
@@ -233,7 +234,7 @@ function setWords(set: JsonObject, map: boolean, words: JsonWords, refuse: Refus
     const data = isObject(set.map) && 'typeof' in set.map ? words.expression(set.map.typeof) : undefined;
     lines[0] += ` : ${
       data ??
-      listOf(set.map)
+      typeNames(set.map)
         .map((each) => nameWord(each, refuse))
         .join(' . ')
     }`;

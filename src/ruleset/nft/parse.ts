@@ -29,8 +29,8 @@ import { NftText, refuseAt } from './text.ts';
 
 export interface NftOptions {
   labels?: LabelNames | undefined;
-  /** Whether a table is one of iptables-nft whose rules are taken from iptables-save: nft marks such tables. */
-  leaveOut?: ((family: string, name: string, marked: boolean) => boolean) | undefined;
+  /** As RulesetSource.saved. */
+  saved?: ReadonlyMap<string, boolean> | undefined;
 }
 
 /** Reads an nft text. Throws RulesetError at the first thing that nft or this program would refuse. */
@@ -290,7 +290,7 @@ export class NftReader {
     if (name.family === 'bridge' || name.family === 'netdev') {
       refuseAt('RULESET_UNSUPPORTED', `tables of family ${name.family} are not supported`, name.at);
     }
-    if (this.options.leaveOut?.(name.family, name.name, managed)) {
+    if (this.isSaved(name, managed)) {
       this.left.add(`${name.family} ${name.name}`);
       return undefined;
     }
@@ -300,6 +300,12 @@ export class NftReader {
     const table: NftTable = { family, name: name.name, dormant: false, chains: [], sets: [], objects: [], at: name.at };
     this.tables.push(table);
     return table;
+  }
+
+  /** Whether a table is one of iptables-nft, as nft or iptables-save says, and given as iptables-save, too. */
+  private isSaved({ family, name }: TableName, marked: boolean): boolean {
+    const nft = this.options.saved?.get(`${family} ${name}`);
+    return nft !== undefined && (marked || nft);
   }
 
   context(table: NftTable): Context {

@@ -169,6 +169,8 @@ function readSetEntry(context: Context, set: NftSet, map: boolean): void {
       case 'timeout':
         cursor.take();
         set.timeout = readDuration(context);
+        // nft leaves the flag out where it prints the time.
+        set.flags.timeout = true;
         return;
       case 'gc-interval':
         cursor.take();

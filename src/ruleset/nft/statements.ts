@@ -450,6 +450,10 @@ function readSetUpdate(context: Context, op: SetUpdate['op']): Statement {
   cursor.skipNewlines();
   cursor.expect('}');
   update.at = cursor.since(first.at);
+  // The JSON of some versions leaves the flag out.
+  links.later(table, () => {
+    set.set.flags.dynamic = true;
+  });
   return update;
 }
 

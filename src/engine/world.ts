@@ -313,7 +313,8 @@ export class WorldImage {
         const of = interfaceClass(rules.interfacePatterns, name);
         this.view.setUint16(this.dispatch + this.named * 2, of, true);
       }
-      if (rules.interfaceNames > 0) this.writeName(this.dispatch + rules.interfaceNames + this.named * NAME_BYTES, name);
+      if (rules.interfaceNames > 0)
+        this.writeName(this.dispatch + rules.interfaceNames + this.named * NAME_BYTES, name);
       rules.interfacePatterns.forEach((pattern, row) => {
         this.bytes[interfaceTable + row * INTERFACES_MAX + this.named] = matchesInterface(pattern, name) ? 1 : 0;
       });
@@ -391,7 +392,11 @@ export class WorldImage {
   }
 
   /** What a hook consists of, in order; of chains of the same priority the one that was registered last comes first. */
-  private hookSteps(family: number, hook: number, slotBase: number): { priority: number; kind: StepKind; slot: number }[] {
+  private hookSteps(
+    family: number,
+    hook: number,
+    slotBase: number,
+  ): { priority: number; kind: StepKind; slot: number }[] {
     const chains = this.plan.rules.chains
       .filter((chain) => chain.family === family && chain.hook === hook)
       .reverse()

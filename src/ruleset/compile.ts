@@ -162,13 +162,13 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     nats: program.nats,
     highestLabel: highestLabel(program),
     usesReplyTuples: program.chains.some(({ rules: each }) =>
-      each.some((rule) => [...testsOf(rule), ...valuesOf(rule)].some((step) => 'field' in step && isOfReply(step.field))),
+      each.some((rule) =>
+        [...testsOf(rule), ...valuesOf(rule)].some((step) => 'field' in step && isOfReply(step.field)),
+      ),
     ),
     usesAccounting:
       nft.accounting ||
-      ruleset.entries.some(
-        (entry) => 'table' in entry && entry.rule?.matches.some(({ kind }) => kind === 'connbytes'),
-      ),
+      ruleset.entries.some((entry) => 'table' in entry && entry.rule?.matches.some(({ kind }) => kind === 'connbytes')),
   };
 }
 
@@ -262,7 +262,9 @@ function oneLane(program: Program, rules: RuleInfo[]): OneLane | undefined {
   const [nat] = program.nats;
   const translating = nat && rules[nat.rule];
   if (translating) return { rule: translating, reason: `NAT: rule ${ruleName(translating)}` };
-  return program.chains.some(({ base, table }) => base?.type === 'nat' || table === 'nat') ? zonedLane(program) : undefined;
+  return program.chains.some(({ base, table }) => base?.type === 'nat' || table === 'nat')
+    ? zonedLane(program)
+    : undefined;
 }
 
 /**
@@ -305,7 +307,8 @@ function usesInterfaceAddresses(program: Program): boolean {
   return program.chains.some(({ rules }) =>
     rules.some((rule) =>
       [...testsOf(rule), ...valuesOf(rule)].some(
-        (step) => step.op === 'fib oif' || ((step.op === 'fib' || step.op === 'fib type') && step.interface !== undefined),
+        (step) =>
+          step.op === 'fib oif' || ((step.op === 'fib' || step.op === 'fib type') && step.interface !== undefined),
       ),
     ),
   );

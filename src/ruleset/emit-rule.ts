@@ -4,8 +4,8 @@
 // calls the engine or keeps state stands behind a branch of its own.
 import { ChainVerdict, CtState, L3 } from '../../assembly/vocabulary.ts';
 import { PACKET } from '../engine/layout.ts';
-import { type EngineFunction, type Helpers, P, type RuleFunctions, W } from './engine-functions.ts';
 import { ValueWriter } from './emit-value.ts';
+import { type EngineFunction, type Helpers, P, type RuleFunctions, W } from './engine-functions.ts';
 import { type Action, isAction, type Program, type RuleProgram, type Test, type VerdictAction } from './expression.ts';
 import type { Fields } from './fields.ts';
 import { type Code, I32 } from './wasm.ts';
@@ -359,7 +359,11 @@ export class RuleWriter {
         return true;
       case 'count element': {
         const cell = this.fields.scratch(I32);
-        code.get(this.values.register(action.register)).memory('i32.load', action.word * 8).tee(cell).if();
+        code
+          .get(this.values.register(action.register))
+          .memory('i32.load', action.word * 8)
+          .tee(cell)
+          .if();
         code.get(P).get(W).get(cell).i32(1).op('i32.sub').call(this.helpers.count).op('end');
         return true;
       }

@@ -71,19 +71,28 @@ export class ValueWriter {
         return;
       case 'ifname':
         code.get(W).memory('i32.load', WORLD.dispatch).get(P).memory('i32.load16_u', PACKET[value.field]);
-        code.i32(4).op('i32.shl', 'i32.add').memory('i64.load', this.names + (half === 'upper' ? 0 : 8));
+        code
+          .i32(4)
+          .op('i32.shl', 'i32.add')
+          .memory('i64.load', this.names + (half === 'upper' ? 0 : 8));
         return;
       case 'clock':
         this.clock(value.unit);
         return;
       case 'fib type':
-        code.get(P).get(W).i32(value.field === 'saddr' ? PACKET.src_lo : PACKET.dst_lo);
+        code
+          .get(P)
+          .get(W)
+          .i32(value.field === 'saddr' ? PACKET.src_lo : PACKET.dst_lo);
         this.interface(value.interface);
         this.call('rule_fib_type');
         code.op('i64.extend_i32_u');
         return;
       case 'fib oif':
-        code.get(P).get(W).i32(value.field === 'saddr' ? 1 : 0);
+        code
+          .get(P)
+          .get(W)
+          .i32(value.field === 'saddr' ? 1 : 0);
         this.interface(value.interface);
         this.call('rule_fib_oif');
         code.op('i64.extend_i32_u');

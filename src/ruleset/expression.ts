@@ -142,7 +142,7 @@ export type Test =
    */
   | { op: 'guard'; need: number; evil: boolean }
   /** The transport header has `need` bytes, and the packet is no later fragment. */
-  | { op: 'header'; need: number; /** A capture may have fewer: then it has not, either. */ captured: boolean }
+  | { op: 'header'; need: number /** A capture may have fewer: then it has not, either. */; captured: boolean }
   /** The packet has a header of the link that is Ethernet's. */
   | { op: 'ether header' }
   | { op: 'connection' }

@@ -355,7 +355,11 @@ export class Fields {
     jiffies(flow, FLOW.expires);
     jiffies(P, PACKET.clock);
     code.op('i64.sub');
-    if (ticks === undefined) code.op('i32.wrap_i64').i32(1000 / HZ).op('i32.mul');
+    if (ticks === undefined)
+      code
+        .op('i32.wrap_i64')
+        .i32(1000 / HZ)
+        .op('i32.mul');
     else code.i64(BigInt(ticks)).op('i64.div_u', 'i32.wrap_i64');
     code.op('else').i32(0).op('end');
   }

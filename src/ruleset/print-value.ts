@@ -115,4 +115,3 @@ function verdictText(program: Program, verdict: VerdictAction): string {
   if (verdict === undefined) return 'continue';
   return verdict.op === 'verdict' ? verdict.verdict : `${verdict.op} -> ${program.chains[verdict.chain]?.name}`;
 }
-

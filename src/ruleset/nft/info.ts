@@ -16,7 +16,9 @@ export function tableName({ family, name }: Pick<NftTable, 'family' | 'name'>): 
 
 /** Families whose packets a table sees. */
 export function familiesOf(family: NftFamily): Family[] {
-  return { ip: [L3.IPV4 as Family], ip6: [L3.IPV6 as Family], inet: [L3.IPV4 as Family, L3.IPV6 as Family], arp: [] }[family];
+  return { ip: [L3.IPV4 as Family], ip6: [L3.IPV6 as Family], inet: [L3.IPV4 as Family, L3.IPV6 as Family], arp: [] }[
+    family
+  ];
 }
 
 export function infoOf({ chain, rule }: NftEntry['nft'], reached: ReadonlySet<NftChain>): RuleInfo {

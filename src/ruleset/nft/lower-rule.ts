@@ -1,7 +1,16 @@
 // How does a rule of nft become the steps that the engine takes?
 import { Hook, L3, Proto, RejectWith, TemplateFlag } from '../../../assembly/vocabulary.ts';
 import type { TrackingTemplate } from '../ast.ts';
-import type { Action, AddressField, NumberField, StatePlace, Test, TokenBucket, Value, VerdictAction } from '../expression.ts';
+import type {
+  Action,
+  AddressField,
+  NumberField,
+  StatePlace,
+  Test,
+  TokenBucket,
+  Value,
+  VerdictAction,
+} from '../expression.ts';
 import { isAction, LIMIT_STATE } from '../expression.ts';
 import { findHelper, helperNumber, helpersLike } from '../helpers.ts';
 import type {
@@ -24,7 +33,7 @@ import type {
 } from './ast.ts';
 import { lowerNat } from './lower-nat.ts';
 import { type Bounds, bigintOf, boundsOf, jiffiesOf, partsOf } from './lower-set.ts';
-import { Never, type Surroundings, ValueLowering } from './lower-value.ts';
+import { Never, type Surroundings, unsupported, ValueLowering } from './lower-value.ts';
 import { refuseAt } from './text.ts';
 
 /** More ranges than these are looked up in a table. */
@@ -158,7 +167,7 @@ class RuleLowering extends ValueLowering {
       case 'last':
         return;
       default:
-        this.unsupported(`'${statement.kind}'`, statement.at);
+        unsupported(`'${statement.kind}'`, statement.at);
     }
   }
 
@@ -173,7 +182,11 @@ class RuleLowering extends ValueLowering {
       return;
     }
     const key = this.key(left);
-    if (key.length > 1 || right.kind === 'set reference' || (right.kind === 'anonymous set' && !isSmall(right.elements))) {
+    if (
+      key.length > 1 ||
+      right.kind === 'set reference' ||
+      (right.kind === 'anonymous set' && !isSmall(right.elements))
+    ) {
       this.inSet(match, key);
       return;
     }
@@ -186,7 +199,7 @@ class RuleLowering extends ValueLowering {
     const most = (1n << BigInt(bits)) - 1n;
     const bounds = right.kind === 'anonymous set' ? right.elements.map(({ key: each }) => each as Constant) : [right];
     const ranges = bounds.map((each) => {
-      if (!isConstant(each)) return this.unsupported('a comparison with what is no constant', each.at);
+      if (!isConstant(each)) return unsupported('a comparison with what is no constant', each.at);
       return boundsOf(each, bits);
     });
     const [[low, high] = [0n, 0n]] = ranges;
@@ -218,13 +231,13 @@ class RuleLowering extends ValueLowering {
         return;
       }
       default:
-        this.unsupported(`'${op}'`, at);
+        unsupported(`'${op}'`, at);
     }
   }
 
   private inSet(match: Match, key: Value[]): void {
     const { right, op, at } = match;
-    if (op !== '==' && op !== '!=') this.unsupported(`'${op}' with a set`, at);
+    if (op !== '==' && op !== '!=') unsupported(`'${op}' with a set`, at);
     if (right.kind !== 'set reference' && right.kind !== 'anonymous set') {
       this.concatenated(right, key, op === '!=');
       return;
@@ -266,7 +279,13 @@ class RuleLowering extends ValueLowering {
       if (single) this.knowProtocols(ranges.map(([low]) => Number(low)));
     }
     if (value.op === 'number' && this.number(value.field, ranges, invert)) return;
-    if (value.op === 'and' && only && value.left.op === 'number' && value.right.op === 'constant' && only[0] === only[1]) {
+    if (
+      value.op === 'and' &&
+      only &&
+      value.left.op === 'number' &&
+      value.right.op === 'constant' &&
+      only[0] === only[1]
+    ) {
       const wanted = Number(only[0]);
       const mask = Number(value.right.value);
       this.test({ op: 'cmp', field: value.left.field, mask, value: wanted, invert });
@@ -305,7 +324,7 @@ class RuleLowering extends ValueLowering {
   }
 
   private interface(field: 'iif' | 'oif', { text, prefix, at }: Name, invert: boolean): void {
-    if (text.endsWith('+') && !prefix) this.unsupported("a name of an interface with '+' at its end", at);
+    if (text.endsWith('+') && !prefix) unsupported("a name of an interface with '+' at its end", at);
     this.test({ op: 'ifname', field, pattern: this.around.pattern(prefix ? `${text}+` : text), invert });
   }
 
@@ -316,7 +335,7 @@ class RuleLowering extends ValueLowering {
   }
 
   private helper({ right, op, at }: Match): void {
-    if (right.kind !== 'name' || (op !== '==' && op !== '!=')) return this.unsupported('this use of ct helper', at);
+    if (right.kind !== 'name' || (op !== '==' && op !== '!=')) unsupported('this use of ct helper', at);
     this.connection();
     // Without a master that has a helper the rule ends, whatever is asked.
     const bits = right.text === '' ? 0 : 1 << helperNumber(right.text);
@@ -327,7 +346,7 @@ class RuleLowering extends ValueLowering {
     const bits = right.kind === 'value' ? labelBits(bigintOf(right)) : [];
     const [bit] = bits;
     if (bits.length !== 1 || bit === undefined || (op !== 'any' && op !== 'none')) {
-      return this.unsupported('this use of ct label', at);
+      unsupported('this use of ct label', at);
     }
     this.connection();
     this.test({ op: 'ct label', bit, set: false, invert: op === 'none' });
@@ -346,19 +365,19 @@ class RuleLowering extends ValueLowering {
       this.protocol(Proto.TCP);
       if (value.kind === 'value') this.act({ op: 'lower mss', mss: Number(bigintOf(value)) });
       else if (value.kind === 'rt' && value.key === 'mtu') this.act({ op: 'lower mss', mss: 'clamp' });
-      else this.unsupported('this maximum segment size', value.at);
+      else unsupported('this maximum segment size', value.at);
       return;
     }
-    this.unsupported('changing this part of a packet', at);
+    unsupported('changing this part of a packet', at);
   }
 
   private assignMeta(key: string, expression: Expression, at: Place): void {
     // Neither shows in what becomes of a packet, nor can rules ask for it here.
     if (key === 'nftrace' || key === 'priority') {
-      if (expression.kind !== 'value') this.unsupported(`'meta ${key} set' to what is no constant`, at);
+      if (expression.kind !== 'value') unsupported(`'meta ${key} set' to what is no constant`, at);
       return;
     }
-    if (key !== 'mark') this.unsupported(`'meta ${key} set'`, at);
+    if (key !== 'mark') unsupported(`'meta ${key} set'`, at);
     const value = this.value(expression);
     if (value.op === 'constant') this.act({ op: 'set mark', mask: 0xffff_ffff, value: Number(value.value) });
     else this.act({ op: 'assign', target: 'mark', value });
@@ -373,22 +392,22 @@ class RuleLowering extends ValueLowering {
         return;
       }
       case 'label':
-        if (expression.kind !== 'value') this.unsupported('ct label set to what is no constant', at);
+        if (expression.kind !== 'value') unsupported('ct label set to what is no constant', at);
         else this.act({ op: 'set ct label', bits: labelBits(bigintOf(expression)) });
         return;
       case 'zone':
         this.zone(expression, direction, at);
         return;
       default:
-        this.unsupported(`'ct ${key} set'`, at);
+        unsupported(`'ct ${key} set'`, at);
     }
   }
 
   private zone(expression: Expression, direction: string | undefined, at: Place): void {
-    if (expression.kind !== 'value') return this.unsupported('ct zone set to what is no constant', at);
+    if (expression.kind !== 'value') unsupported('ct zone set to what is no constant', at);
     const early = (1 << Hook.PREROUTING) | (1 << Hook.OUTPUT);
     if (this.around.hooks & ~early || this.around.priorities.some((priority) => priority >= CONNTRACK_PRIORITY)) {
-      this.unsupported('ct zone set behind connection tracking', at);
+      unsupported('ct zone set behind connection tracking', at);
     }
     const flags = direction === 'original' ? ZONE_ORIGINAL : direction === 'reply' ? ZONE_REPLY : ZONE_BOTH;
     const template = this.around.template({ zone: Number(bigintOf(expression)), flags }, at);
@@ -429,14 +448,15 @@ class RuleLowering extends ValueLowering {
     const codes = { icmp: REJECT_ICMP, icmpv6: REJECT_ICMPV6 };
     const found =
       statement.with === 'icmpx' ? REJECT_ICMPX[statement.code]?.[v4 ? 0 : 1] : codes[statement.with][statement.code];
-    if (found === undefined) return this.unsupported(`a reject with code ${statement.code}`, statement.at);
+    if (found === undefined) unsupported(`a reject with code ${statement.code}`, statement.at);
     this.act({ op: 'reject', with: found });
   }
 
   private nat(nat: Nat): void {
     const { program, rule, hooks } = this.around;
     const allowed = NAT_HOOKS[nat.nat];
-    if (hooks & ~allowed) refuseAt('RULESET_INVALID', `${nat.nat} is not valid in a hook that this rule is reached from`, nat.at);
+    if (hooks & ~allowed)
+      refuseAt('RULESET_INVALID', `${nat.nat} is not valid in a hook that this rule is reached from`, nat.at);
     // In an inet table the statement does nothing to packets of the other family.
     if (nat.family !== undefined && (nat.family === 'ip') !== (this.family === L3.IPV4)) return;
     const { binding, computed } = lowerNat(nat, this.family);
@@ -455,7 +475,10 @@ class RuleLowering extends ValueLowering {
     else if (nat.address) {
       const parts = nat.address.kind === 'map' ? this.map(nat.address) : [this.value(nat.address)];
       const half = parts.length / 2;
-      const ends = nat.address.kind === 'map' && isInterval(nat.address.map) ? [parts.slice(0, half), parts.slice(half)] : [parts, parts];
+      const ends =
+        nat.address.kind === 'map' && isInterval(nat.address.map)
+          ? [parts.slice(0, half), parts.slice(half)]
+          : [parts, parts];
       addresses = { low: ends[0]![0]!, high: ends[1]![0]! };
       if (nat.addressAndPort) ports = { low: ends[0]![1]!, high: ends[1]![1]! };
     }
@@ -483,12 +506,12 @@ class RuleLowering extends ValueLowering {
         const { type, protocol, l3proto } = reference.helper;
         if (l3proto !== undefined && (l3proto === 'ip') !== (this.family === L3.IPV4)) return;
         const helper = findHelper(type, this.family, protocol);
-        if (helper === undefined) return this.unsupported(`helper '${type}' for protocol ${protocol}`, at);
+        if (helper === undefined) unsupported(`helper '${type}' for protocol ${protocol}`, at);
         this.act({ op: 'give helper', helper, protocol });
         return;
       }
       default:
-        this.unsupported(`'${object}'`, at);
+        unsupported(`'${object}'`, at);
     }
   }
 

@@ -112,7 +112,7 @@ function dataOf(lookup: Lookup, element: Element): bigint[] {
     const parts = partsOf(data) as Constant[];
     const bounds = parts.map((part, index) => boundsOf(part, lookup.layout.parts[index] ?? 32));
     for (const end of lookup.layout.interval ? ([0, 1] as const) : ([0] as const)) {
-      bounds.forEach((each, index) => words.push(...split(each[end], lookup.layout.parts[index] ?? 32)));
+      for (const [index, each] of bounds.entries()) words.push(...split(each[end], lookup.layout.parts[index] ?? 32));
     }
   }
   if (counts(lookup.elements)) {
@@ -165,7 +165,12 @@ function flatten(elements: readonly SetElement[], { at }: Lookup): SetElement[] 
 }
 
 /** What rules may do to a set: then it has room for its size, behind its elements for their own state. */
-export function lowerLiveSet(lookup: Lookup, set: NftSet, states: readonly bigint[], state: number): SetProgram & { live: LiveProgram; bytes: number } {
+export function lowerLiveSet(
+  lookup: Lookup,
+  set: NftSet,
+  states: readonly bigint[],
+  state: number,
+): SetProgram & { live: LiveProgram; bytes: number } {
   const { size } = set;
   if (size === undefined || size === 0) {
     return refuseAt('RULESET_UNSUPPORTED', `set '${set.name}' is filled by rules and states no size`, set.at);
@@ -176,7 +181,8 @@ export function lowerLiveSet(lookup: Lookup, set: NftSet, states: readonly bigin
   if (set.flags.interval) {
     return refuseAt('RULESET_UNSUPPORTED', `set '${set.name}' of intervals has elements that come or go`, set.at);
   }
-  if (set.elements.length > size) refuseAt('RULESET_INVALID', `set '${set.name}' has more elements than its size`, set.at);
+  if (set.elements.length > size)
+    refuseAt('RULESET_INVALID', `set '${set.name}' has more elements than its size`, set.at);
   const elements = set.elements.map((element): SetElement => {
     if (element.key.kind === 'wildcard') {
       refuseAt('RULESET_UNSUPPORTED', "'*' in a set whose elements come or go is not supported", element.at);
@@ -203,4 +209,3 @@ export function lowerLiveSet(lookup: Lookup, set: NftSet, states: readonly bigin
 export function jiffiesOf(timeout: number | undefined): bigint {
   return BigInt(Math.floor((timeout ?? 0) / JIFFY_MS));
 }
-

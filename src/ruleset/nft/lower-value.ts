@@ -6,7 +6,20 @@ import { Carried, CarriedBy, Hook, L3, Proto } from '../../../assembly/vocabular
 import type { Action, NumberField, Program, Test, Value } from '../expression.ts';
 import { LIMIT_STATE } from '../expression.ts';
 import type { Family } from '../source.ts';
-import type { Binary, Ct, Exthdr, Expression, Fib, Hash, MapLookup, Meta, Numgen, Payload, PayloadProtocol, Place } from './ast.ts';
+import type {
+  Binary,
+  Ct,
+  Expression,
+  Exthdr,
+  Fib,
+  Hash,
+  MapLookup,
+  Meta,
+  Numgen,
+  Payload,
+  PayloadProtocol,
+  Place,
+} from './ast.ts';
 import { boundsOf } from './lower-set.ts';
 import { refuseAt } from './text.ts';
 
@@ -63,6 +76,11 @@ const ETHERTYPES: Readonly<Record<Family, bigint>> = { [L3.IPV4]: 0x0800n, [L3.I
 
 const WITHOUT_SOCKET = (1 << Hook.PREROUTING) | (1 << Hook.FORWARD);
 const WITH_LINK = (1 << Hook.PREROUTING) | (1 << Hook.INPUT) | (1 << Hook.FORWARD);
+
+/** Refuses what is not executed. */
+export function unsupported(what: string, at: Place): never {
+  return refuseAt('RULESET_UNSUPPORTED', `${what} is not supported`, at);
+}
 
 /** What a rule is lowered in. */
 export interface Surroundings {
@@ -152,14 +170,10 @@ export class ValueLowering {
         return this.exthdr(expression);
       case 'rt':
         if (expression.key === 'ipsec') return { op: 'constant', value: 0n, bits: 8 };
-        return this.unsupported(`'rt ${expression.key}'`, expression.at);
+        return unsupported(`'rt ${expression.key}'`, expression.at);
       default:
-        return this.unsupported(`a ${expression.kind} in this place`, expression.at);
+        return unsupported(`a ${expression.kind} in this place`, expression.at);
     }
-  }
-
-  protected unsupported(what: string, at: Place): never {
-    return refuseAt('RULESET_UNSUPPORTED', `${what} is not supported`, at);
   }
 
   /** All parts of what a map has for a key. */
@@ -182,7 +196,7 @@ export class ValueLowering {
     const family = protocol && FAMILIES[protocol];
     if (family !== undefined && family !== this.family) throw new Never();
     if (payload.field === 'checksum') {
-      this.unsupported(`'${protocol} checksum', which NAT and every hop change,`, payload.at);
+      unsupported(`'${protocol} checksum', which NAT and every hop change,`, payload.at);
     }
     const number = protocol && PROTOCOLS[protocol];
     if (number !== undefined) this.protocol(number);
@@ -194,14 +208,14 @@ export class ValueLowering {
       case 'link':
         return this.link(payload);
       default:
-        return this.unsupported("what lies behind the transport header ('@ih')", payload.at);
+        return unsupported("what lies behind the transport header ('@ih')", payload.at);
     }
   }
 
   private link(payload: Payload): Value {
     const { protocol, offset, bits, at } = payload;
-    if (this.around.hooks & ~WITH_LINK) this.unsupported('the header of the link where packets leave', at);
-    if (protocol === 'vlan' || offset + bits > 112) this.unsupported('a header of the link behind that of Ethernet', at);
+    if (this.around.hooks & ~WITH_LINK) unsupported('the header of the link where packets leave', at);
+    if (protocol === 'vlan' || offset + bits > 112) unsupported('a header of the link behind that of Ethernet', at);
     this.steps.push({ op: 'ether header' });
     return { op: 'payload', base: 'ether', offset, bits };
   }
@@ -209,7 +223,7 @@ export class ValueLowering {
   private network({ offset, bits, at }: Payload): Value {
     const v4 = this.family === L3.IPV4;
     const end = offset + bits;
-    if (end > NETWORK_BITS[this.family]) this.unsupported('what lies behind the fixed header', at);
+    if (end > NETWORK_BITS[this.family]) unsupported('what lies behind the fixed header', at);
     const is = (first: number, width: number): boolean => offset === first && bits === width;
     if (v4 ? is(64, 8) : is(56, 8)) return { op: 'number', field: 'ttl', bits: 8 };
     if (v4 && is(72, 8)) return { op: 'number', field: 'l4proto', bits: 8 };
@@ -221,9 +235,9 @@ export class ValueLowering {
     // What hops and NAT change does not lie in the packet as it was captured.
     const changes = v4 ? [[64, 72], [80, 160]] : [[56, 320]]; // biome-ignore format: pairs
     if (changes.some(([first = 0, last = 0]) => offset < last && end > first)) {
-      this.unsupported('a part of a field that hops or NAT change', at);
+      unsupported('a part of a field that hops or NAT change', at);
     }
-    if (bits > 64) this.unsupported('a payload of more than 64 bits', at);
+    if (bits > 64) unsupported('a payload of more than 64 bits', at);
     return { op: 'payload', base: 'network', offset, bits };
   }
 
@@ -232,7 +246,12 @@ export class ValueLowering {
     const types = ICMP_TYPES[`${protocol} ${field}`];
     if (types) {
       this.header(1);
-      this.steps.push({ op: 'lookup', fields: ['icmp type'], ranges: types.map((type) => [type, type]), invert: false });
+      this.steps.push({
+        op: 'lookup',
+        fields: ['icmp type'],
+        ranges: types.map((type) => [type, type]),
+        invert: false,
+      });
     }
     this.header(Math.ceil((offset + bits) / 8));
     const message = protocol === 'icmp' || protocol === 'icmpv6';
@@ -247,8 +266,8 @@ export class ValueLowering {
       const dport: Value = { op: 'number', field: this.port('dport'), bits: 32 };
       return { op: 'or', left: { op: 'shl', value: sport, by: 16, bits: 32 }, right: dport, bits: 32 };
     }
-    if (protocol === undefined && offset < 32) this.unsupported('a part of the ports', at);
-    if (bits > 64 && bits !== 128) this.unsupported('a payload of more than 64 bits', at);
+    if (protocol === undefined && offset < 32) unsupported('a part of the ports', at);
+    if (bits > 64 && bits !== 128) unsupported('a payload of more than 64 bits', at);
     return { op: 'payload', base: 'transport', offset, bits };
   }
 
@@ -290,10 +309,10 @@ export class ValueLowering {
       case 'skuid':
       case 'skgid':
         // A forwarded packet belongs to no process.
-        if (this.around.hooks & ~WITHOUT_SOCKET) return this.unsupported(`'meta ${key}' of packets of the host's own`, at);
+        if (this.around.hooks & ~WITHOUT_SOCKET) return unsupported(`'meta ${key}' of packets of the host's own`, at);
         throw new Never();
       default:
-        return this.unsupported(`'meta ${key}'`, at);
+        return unsupported(`'meta ${key}'`, at);
     }
   }
 
@@ -321,7 +340,8 @@ export class ValueLowering {
       case 'bytes':
       case 'avgpkt': {
         const carried = { packets: Carried.PACKETS, bytes: Carried.BYTES, avgpkt: Carried.AVERAGE }[key];
-        const by = direction === undefined ? CarriedBy.BOTH : direction === 'original' ? CarriedBy.ORIGINAL : CarriedBy.REPLY;
+        const by =
+          direction === undefined ? CarriedBy.BOTH : direction === 'original' ? CarriedBy.ORIGINAL : CarriedBy.REPLY;
         return { op: 'ct counter', carried, by, bits: 64 };
       }
       case 'proto-src':
@@ -336,21 +356,21 @@ export class ValueLowering {
       default:
         break;
     }
-    return this.unsupported(`'ct ${direction === undefined ? '' : `${direction} `}${key}' in this place`, at);
+    return unsupported(`'ct ${direction === undefined ? '' : `${direction} `}${key}' in this place`, at);
   }
 
   private fib({ flags, result, check, at }: Fib): Value {
     const field = flags.includes('saddr') ? 'saddr' : 'daddr';
     const on = flags.includes('iif') ? 'iif' : flags.includes('oif') ? 'oif' : undefined;
     if (result === 'type') return { op: 'fib type', field, bits: 32, ...(on && { interface: on }) };
-    if (on === 'oif') return this.unsupported("fib with 'oif' that finds an interface", at);
+    if (on === 'oif') return unsupported("fib with 'oif' that finds an interface", at);
     const found: Value = { op: 'fib oif', field, bits: 32, ...(on && { interface: on }) };
     if (check) return found;
-    return this.unsupported('the interface that fib finds, other than whether there is one,', at);
+    return unsupported('the interface that fib finds, other than whether there is one,', at);
   }
 
   private numgen(numgen: Numgen): Value {
-    if (numgen.mode === 'random') return this.unsupported("'numgen random', which is chance,", numgen.at);
+    if (numgen.mode === 'random') return unsupported("'numgen random', which is chance,", numgen.at);
     const { program, rule } = this.around;
     const state = this.around.state(numgen, LIMIT_STATE.size, [BigInt(numgen.modulus - 1)]);
     program.shared.push({ rule, what: 'numgen inc, whose numbers all flows share' });
@@ -358,18 +378,18 @@ export class ValueLowering {
   }
 
   private hash(hash: Hash): Value {
-    return this.unsupported(`'${hash.algorithm}'`, hash.at);
+    return unsupported(`'${hash.algorithm}'`, hash.at);
   }
 
   private exthdr(exthdr: Exthdr): Value {
-    return this.unsupported(`'${exthdr.of} ${exthdr.name ?? exthdr.number}'`, exthdr.at);
+    return unsupported(`'${exthdr.of} ${exthdr.name ?? exthdr.number}'`, exthdr.at);
   }
 
   private binary(binary: Binary): Value {
     const { op, left, right, at } = binary;
     const value = this.value(left);
     if (op === '<<' || op === '>>') {
-      if (right.kind !== 'value' || value.bits > 64) return this.unsupported('a shift by this', at);
+      if (right.kind !== 'value' || value.bits > 64) return unsupported('a shift by this', at);
       const by = Number(boundsOf(right, 32)[0]);
       if (by > 63) return { op: 'constant', value: 0n, bits: value.bits };
       return { op: op === '<<' ? 'shl' : 'shr', value, by, bits: value.bits };

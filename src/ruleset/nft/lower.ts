@@ -3,7 +3,20 @@ import { Hook } from '../../../assembly/vocabulary.ts';
 import type { TrackingTemplate } from '../ast.ts';
 import type { ChainProgram, Program, Value, VerdictAction } from '../expression.ts';
 import type { Family } from '../source.ts';
-import type { Element, Expression, MapLookup, NftChain, NftSet, NftSource, NftTable, Place, SetUse, Statement, Verdict, VerdictValue } from './ast.ts';
+import type {
+  Element,
+  Expression,
+  MapLookup,
+  NftChain,
+  NftSet,
+  NftSource,
+  NftTable,
+  Place,
+  SetUse,
+  Statement,
+  Verdict,
+  VerdictValue,
+} from './ast.ts';
 import { familiesOf, tableName } from './info.ts';
 import { hasRange, initialState, lowerRule } from './lower-rule.ts';
 import { bitsOf, counterWord, type DataLayout, type Lookup, lowerLiveSet, lowerSet, partsOf } from './lower-set.ts';
@@ -159,15 +172,29 @@ class NftLowering {
   }
 
   private set(use: SetUse, key: readonly Value[]) {
-    const found = this.lowered(use, key.map(({ bits }) => bits), layoutOf(use), false);
+    const found = this.lowered(
+      use,
+      key.map(({ bits }) => bits),
+      layoutOf(use),
+      false,
+    );
     const reference = use.kind === 'set reference' && isLive(use.set) ? use.set : undefined;
     return { set: found.set, counter: reference ? undefined : this.counter(found.lookup), reference };
   }
 
   private verdicts(use: SetUse, key: readonly Value[], numbers: ReadonlyMap<NftChain, number>) {
-    const found = this.lowered(use, key.map(({ bits }) => bits), { parts: [], interval: false }, true);
+    const found = this.lowered(
+      use,
+      key.map(({ bits }) => bits),
+      { parts: [], interval: false },
+      true,
+    );
     const verdicts = found.verdicts.map((verdict) => verdictOf(verdict, numbers));
-    return { set: found.set, counter: this.counter(found.lookup), verdicts: verdicts.length > 0 ? verdicts : [undefined] };
+    return {
+      set: found.set,
+      counter: this.counter(found.lookup),
+      verdicts: verdicts.length > 0 ? verdicts : [undefined],
+    };
   }
 
   private look({ key, map }: MapLookup) {
@@ -202,7 +229,9 @@ function layoutOf(use: SetUse): DataLayout {
 }
 
 function dataLayout({ data }: NftSet): DataLayout {
-  return data?.kind === 'values' ? { parts: data.types.map(bitsOf), interval: data.interval } : { parts: [], interval: false };
+  return data?.kind === 'values'
+    ? { parts: data.types.map(bitsOf), interval: data.interval }
+    : { parts: [], interval: false };
 }
 
 function wordsOf({ parts, interval }: DataLayout): number {
@@ -224,7 +253,11 @@ function bitsOfConstant(constant: Expression): number {
 
 /** Whether elements come or go while packets pass. */
 function isLive({ flags, elements, timeout }: NftSet): boolean {
-  return flags.dynamic || timeout !== undefined || elements.some((each) => each.timeout !== undefined || each.expires !== undefined);
+  return (
+    flags.dynamic ||
+    timeout !== undefined ||
+    elements.some((each) => each.timeout !== undefined || each.expires !== undefined)
+  );
 }
 
 function numberOf(verdict: VerdictValue, known: VerdictValue[]): number {
@@ -277,7 +310,8 @@ function calledFrom({ rules }: NftChain): Set<NftChain> {
     for (const statement of statements) {
       if (statement.kind === 'verdict') take(statement);
       if (statement.kind !== 'vmap') continue;
-      const elements: readonly Element[] = statement.map.kind === 'set reference' ? statement.map.set.elements : statement.map.elements;
+      const elements: readonly Element[] =
+        statement.map.kind === 'set reference' ? statement.map.set.elements : statement.map.elements;
       for (const { data } of elements) if (data?.kind === 'verdict') take(data);
     }
   }

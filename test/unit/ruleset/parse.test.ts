@@ -127,12 +127,12 @@ describe('family', () => {
     [2, filter('-A INPUT -p tcp -j ACCEPT')],
   ] as const) {
     it(`is ${family} for ${text.split('\n').find((line) => /^-A|^# /.test(line))}`, () => {
-      expect(parse(text).sources[0]?.family).toBe(family);
+      expect(parse(text).sources[0]).toMatchObject({ family });
     });
   }
 
   it('is what the source states', () => {
-    expect(parse(filter('-A INPUT -p tcp -j ACCEPT'), 10).sources[0]?.family).toBe(10);
+    expect(parse(filter('-A INPUT -p tcp -j ACCEPT'), 10).sources[0]).toMatchObject({ family: 10 });
   });
 });
 
@@ -141,7 +141,7 @@ describe('text', () => {
     const ruleset = parse(
       filter('-A INPUT -j DROP', '-I INPUT -s 1.1.1.1,2.2.2.2 -d 3.3.3.3', '-I INPUT 2 -s 5.5.5.5'),
     );
-    const rules = ruleset.entries.filter(({ chain, rule }) => chain.name === 'INPUT' && rule);
+    const rules = ruleset.entries.filter(({ chain, rule }) => chain?.name === 'INPUT' && rule);
     // iptables 1.8.9 lists them in this order.
     expect(rules.map(({ rule }) => rule?.text)).toEqual([
       '-I INPUT -s 2.2.2.2 -d 3.3.3.3',

@@ -148,7 +148,7 @@ export function compare(
   const untied = result.excused.error > 0;
   if (counters4 !== undefined && !untied) compareCounters('iptables', kernel.counters4, counters4, report);
   if (counters6 !== undefined && !untied) compareCounters('ip6tables', kernel.counters6, counters6, report);
-  if (kernel.nft && !untied) compareNft(kernel.nft.after, ours.nft ?? '', report);
+  if (kernel.nft && !untied) compareNft(kernel.nft, ours.nft ?? '', report);
   result.differences.sort((a, b) => (a.n || Number.MAX_SAFE_INTEGER) - (b.n || Number.MAX_SAFE_INTEGER));
   return result;
 }
@@ -409,10 +409,10 @@ function compareCounters(tool: string, theirs: string, own: string, report: Repo
   }
 }
 
-/** Rules with their counters, objects and elements. */
-function compareNft(theirs: string, own: string, report: Report): void {
-  const [kernel, ours] = [statesOf(theirs), statesOf(own)];
-  for (const key of new Set([...kernel.keys(), ...ours.keys()])) {
+/** Rules, objects and elements with their counters; our side does not print elements that packets added. */
+function compareNft(theirs: { before: string; after: string }, own: string, report: Report): void {
+  const [kernel, ours] = [statesOf(theirs.after), statesOf(own)];
+  for (const key of new Set([...statesOf(theirs.before).keys(), ...ours.keys()])) {
     const [state, mine] = [kernel.get(key), ours.get(key)];
     if (state !== mine) report(0, `nft ${key}`, state, mine);
   }

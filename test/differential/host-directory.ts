@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { addressBytes } from '../../src/topology/addresses.ts';
 import {
   type HostFileKind,
+  iptablesNftTables,
   isEmptyOutput,
-  isIptablesNft,
   kindByContent,
   kindByName,
 } from '../../src/topology/host-files.ts';
@@ -72,7 +72,8 @@ function take(host: HostDirectory, kind: HostFileKind, file: string, text: strin
       takeAddresses(host, new JsonFile(file, text));
       return;
     case 'nft':
-      if (!isEmptyOutput(kind, text) && !isIptablesNft(text)) host.nft.push(text);
+      if (iptablesNftTables(text).length > 0) host.notes.push(`${file}: not used, it has tables of iptables-nft`);
+      else if (!isEmptyOutput(kind, text)) host.nft.push(text);
       return;
     case 'ipset':
       if (isEmptyOutput(kind, text)) return;

@@ -113,7 +113,7 @@ function withoutFlush(text: string): string {
 
 /**
  * What a listing says that packets change: rules with their counters by `family table/chain/number`, objects and elements of sets. Times
- * that elements have left are taken out, and so are handles.
+ * that elements have left are taken out, what of a quota is used, and handles.
  */
 export function statesOf(listing: string): Map<string, string> {
   return listing.trimStart().startsWith('{') ? statesOfJson(listing) : statesOfText(listing);
@@ -123,7 +123,7 @@ function statesOfText(listing: string): Map<string, string> {
   const states = new Map<string, string>();
   let [table, kind, name, number] = ['', '', '', 0];
   for (const whole of joined(listing)) {
-    const line = whole.replace(/ # handle \d+$/, '');
+    const line = whole.replace(/ # handle \d+$| used \d+ \w*bytes/g, '');
     const [, header, called] = /^table (\S+ \S+) \{|^\t(\S.*) \{$/.exec(line) ?? [];
     if (header) table = header;
     if (called) {
@@ -157,7 +157,7 @@ function statesOfJson(listing: string): Map<string, string> {
       if (kind === 'rule') {
         const key = `${family} ${table}/${chain}`;
         numbers.set(key, (numbers.get(key) ?? 0) + 1);
-        states.set(`${key}/${numbers.get(key)}`, JSON.stringify(expr));
+        states.set(`${key}/${numbers.get(key)}`, withoutUsed(JSON.stringify(expr)));
       } else if (kind === 'set' || kind === 'map') {
         const { elem = [] } = rest as { elem?: unknown[] };
         for (const element of elem) {
@@ -170,9 +170,13 @@ function statesOfJson(listing: string): Map<string, string> {
         }
       } else if (kind === 'counter' || kind === 'quota' || kind === 'limit') {
         const { handle: _, ...values } = rest as { handle?: number };
-        states.set(`${kind} ${family} ${table}/${name}`, JSON.stringify(values));
+        states.set(`${kind} ${family} ${table}/${name}`, withoutUsed(JSON.stringify(values)));
       }
     }
   }
   return states;
+}
+
+function withoutUsed(json: string): string {
+  return json.replace(/,"used(_unit)?":("\w+"|\d+)/g, '');
 }

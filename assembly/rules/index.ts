@@ -13,5 +13,5 @@ export { rule_fib_oif, rule_fib_type, rule_route_types } from "./route";
 export { rule_lower_mss, rule_set_mss } from "./set-mss";
 export { rule_sctp_chunks } from "./sctp-chunks";
 export { rule_add, rule_look_up, rule_look_up_live, rule_remove } from "./set";
-export { rule_next_number, rule_quota, rule_tokens } from "./tokens";
+export { rule_next_number, rule_quota, rule_random, rule_tokens } from "./tokens";
 export { rule_tcp_mss, rule_tcp_option } from "./tcp-option";

@@ -35,3 +35,15 @@ export function rule_next_number(world: usize, state: u32, modulus: u32): u32 {
   store<u32>(at, next);
   return next;
 }
+
+/**
+ * A number below `modulus` in place of what the kernel draws: it follows from the run's seed, the packet, and the place in the
+ * ruleset (splitmix64).
+ */
+export function rule_random(world: usize, salt: u32, modulus: u32): u32 {
+  const w = changetype<World>(world);
+  let z = w.seed + w.number * 0x9e3779b97f4a7c15 + <u64>(salt + 1) * 0xd1342543de82ef95;
+  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
+  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  return <u32>(((z >> 32) * <u64>modulus) >> 32);
+}

@@ -216,6 +216,7 @@ export class WorldImage {
         set(WORLD.helping, buildHelping(this.memory, allocator, this.plan, this.names, room));
       }
       if (options.tally) set(WORLD.tally, allocator.take(TALLY_DECIDED + rules.rules.length * 8));
+      this.view.setBigUint64(world + WORLD.seed, BigInt.asUintN(64, options.seed ?? 0n), true);
       set(WORLD.nat, nat ? nat.lane(allocator, options.seed ?? 0n) : 0);
       if (options.limited) set(WORLD.limits, this.limits(allocator));
       if (options.trace) {

@@ -245,7 +245,12 @@ export interface Ruleset {
 }
 
 export type Entry = { table: Table; chain: Chain; rule?: Rule };
-export type NftEntry = { nft: { chain: NftChain; rule?: NftRule }; table?: undefined; chain?: undefined; rule?: undefined };
+export type NftEntry = {
+  nft: { chain: NftChain; rule?: NftRule };
+  table?: undefined;
+  chain?: undefined;
+  rule?: undefined;
+};
 
 export function isNft(source: SourceTree | NftSource): source is NftSource {
   return !('items' in source);

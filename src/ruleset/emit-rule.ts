@@ -6,7 +6,15 @@ import { ChainVerdict, CtState, L3 } from '../../assembly/vocabulary.ts';
 import { PACKET } from '../engine/layout.ts';
 import { ValueWriter } from './emit-value.ts';
 import { type EngineFunction, type Helpers, P, type RuleFunctions, W } from './engine-functions.ts';
-import { type Action, isAction, type Program, type RuleProgram, type Test, type VerdictAction } from './expression.ts';
+import {
+  type Action,
+  isAction,
+  type Program,
+  type RuleProgram,
+  type StatePlace,
+  type Test,
+  type VerdictAction,
+} from './expression.ts';
 import type { Fields } from './fields.ts';
 import { type Code, I32 } from './wasm.ts';
 
@@ -275,25 +283,36 @@ export class RuleWriter {
         this.add(test);
         return;
       case 'tokens':
+        this.ofKind(test.at);
         code.get(P);
         this.values.place(test.at);
         code.i64(test.unit === 'packets' ? test.period / test.rate : test.period).i64(test.max);
         code.i64(test.unit === 'packets' ? 0n : test.rate);
         this.call('rule_tokens');
         if (!test.invert) code.op('i32.eqz');
-        code.brIf(0);
+        code.brIf(1).op('end');
         return;
       case 'quota':
+        this.ofKind(test.at);
         code.get(P);
         this.values.place(test.at);
         code.i64(test.quota);
         this.call('rule_quota');
         if (test.over) code.op('i32.eqz');
-        code.brIf(0);
+        code.brIf(1).op('end');
         return;
       default:
         throw new Error(`${test.op} is not a call`);
     }
+  }
+
+  /** Begins a block that is left at once where an element does not have this statement. */
+  private ofKind(at: StatePlace): void {
+    const { code } = this;
+    code.block();
+    if ('state' in at) return;
+    code.get(this.values.register(at.register)).memory('i32.load', at.kind * 8);
+    code.i32(at.is).op('i32.ne').brIf(0);
   }
 
   /** Leaves the address of the data of a key, 0 if the set does not have it. */

@@ -117,6 +117,11 @@ export class ValueWriter {
         code.get(this.register(value.register));
         code.memory('i64.load', (value.word + (isWide(value) && half === 'lower' ? 1 : 0)) * 8);
         return;
+      case 'random':
+        code.get(W).i32(value.salt).i32(value.modulus);
+        this.call('rule_random');
+        code.i32(value.offset).op('i32.add', 'i64.extend_i32_u');
+        return;
       case 'numgen':
         code.get(W).i32(value.state).i32(value.modulus);
         this.call('rule_next_number');

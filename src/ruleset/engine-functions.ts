@@ -38,6 +38,7 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_look_up_live: engineType(4, true),
   rule_nat_range: engineType(3, true),
   rule_next_number: engineType(3, true),
+  rule_random: engineType(3, true),
   rule_quota: { parameters: [I32, I32, I64], result: I32 },
   rule_remove: engineType(3, false),
   rule_tokens: { parameters: [I32, I32, I64, I64, I64], result: I32 },
@@ -72,6 +73,7 @@ export type EngineFunction =
   | 'rule_nat_range'
   | 'rule_next_number'
   | 'rule_quota'
+  | 'rule_random'
   | 'rule_remove'
   | 'rule_tokens'
   | 'rule_candidates'
@@ -107,6 +109,7 @@ const BY_VALUE: ReadonlyMap<string, EngineFunction> = new Map([
   ['fib type', 'rule_fib_type'],
   ['fib oif', 'rule_fib_oif'],
   ['numgen', 'rule_next_number'],
+  ['random', 'rule_random'],
 ]);
 
 /** What a step calls by something else than its name. */

@@ -88,11 +88,16 @@ export type Value =
   | { op: 'shl' | 'shr'; value: Value; by: number; bits: number }
   /** Part of what a 'look up' found: words of 64 bits from `word` on, two of them if it is wider. */
   | { op: 'data'; register: number; word: number; bits: number }
+  /** A number from `offset` on, below `modulus` more, that follows from the run's seed, the packet and `salt`. */
+  | { op: 'random'; salt: number; modulus: number; offset: number; bits: 32 }
   /** The next of `modulus` numbers from `offset` on; `state` is the offset of the last one in World.rule_state. */
   | { op: 'numgen'; state: number; modulus: number; offset: number; bits: 32 };
 
-/** Where a state of its own lies: in World.rule_state, or in the data of a set's element. */
-export type StatePlace = { state: number } | { register: number; offset: number };
+/**
+ * Where a state of its own lies: in World.rule_state, or in the data of a set's element. An element has the statements of
+ * the rule that added it: word `kind` of its data says which, and with others the test holds and does nothing.
+ */
+export type StatePlace = { state: number } | { register: number; offset: number; kind: number; is: number };
 
 /** What a test of the connection says about a packet without one (kernel: nf_ct_get returns NULL). */
 interface Connection {

@@ -26,7 +26,7 @@ export type { Family, RulesetSource } from './source.ts';
 
 /**
  * Reads and checks rulesets, each in the text of iptables-save, ip6tables-save or `nft list ruleset`, or its JSON.
- * @returns the checked tree of all of them, rules numbered through: iptables first, each in the order of the sources
+ * @returns the checked tree of all of them, rules numbered through, iptables first, each in the order of the sources
  * @throws RulesetError with file, line and column for what cannot be read, is not supported, or the kernel would refuse
  */
 export function parseRulesets(sources: readonly RulesetSource[]): Ruleset {

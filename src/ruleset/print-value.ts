@@ -54,6 +54,8 @@ export function valueText(value: Value): string {
       return `( ${valueText(value.value)} ${value.op === 'shl' ? '<<' : '>>'} ${value.by} )`;
     case 'data':
       return `reg ${value.register} + ${value.word * 8}`;
+    case 'random':
+      return `numgen random mod ${value.modulus} offset ${value.offset}`;
     case 'numgen':
       return `numgen inc mod ${value.modulus} offset ${value.offset}`;
   }

@@ -24,7 +24,6 @@ import {
 } from './ast.ts';
 import { type Action, type ChainProgram, isAction, type NatValues, type Program, type Test } from './expression.ts';
 import { lowerRuleset } from './lower.ts';
-import type { NftSource } from './nft/ast.ts';
 import { printNftCounters } from './nft/print.ts';
 import { stepText, valueText } from './print-value.ts';
 
@@ -35,12 +34,11 @@ import { stepText, valueText } from './print-value.ts';
  * @param counters by rule index
  */
 export function printCounters(ruleset: Ruleset, counters: (index: number) => Counters): string {
-  return ruleset.sources.map((source) => printSource(source, counters)).join('');
-}
-
-function printSource(source: SourceTree | NftSource, counters: (index: number) => Counters): string {
-  if (isNft(source)) return printNftCounters(source, counters);
-  const lines = source.items.flatMap((item) => itemLines(source, item, counters));
+  const lines: string[] = [];
+  for (const source of ruleset.sources) {
+    if (isNft(source)) lines.push(printNftCounters(source, counters).replace(/\n$/, ''));
+    else for (const item of source.items) lines.push(...itemLines(source, item, counters));
+  }
   return lines.map((line) => `${line}\n`).join('');
 }
 

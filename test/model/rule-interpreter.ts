@@ -9,6 +9,7 @@ import {
   EventBit,
   L3,
   PacketFlag,
+  Proto,
   Status,
   Sysctl,
 } from '../../assembly/vocabulary.ts';
@@ -17,6 +18,7 @@ import {
   type Action,
   type AddressField,
   type ChainProgram,
+  isAction,
   LIMIT_STATE,
   type NumberField,
   type Program,
@@ -24,6 +26,8 @@ import {
   type Test,
 } from '../../src/ruleset/expression.ts';
 import { matchesInterface } from '../../src/ruleset/interface-pattern.ts';
+import { SetInterpreter } from './set-interpreter.ts';
+import { ValueInterpreter } from './value-interpreter.ts';
 
 export interface Surroundings {
   /** Name of an interface by index; index 0 has none. */
@@ -32,6 +36,7 @@ export interface Surroundings {
   routeTypes(l3num: number, address: Uint8Array, iface: number): number;
 }
 
+const PORT_PROTOCOLS: readonly number[] = [Proto.TCP, Proto.UDP, Proto.SCTP, Proto.UDPLITE];
 const JIFFY_NS = 4_000_000n;
 const CREDITS_PER_JIFFY = 128n;
 const U32 = 0xffff_ffffn;
@@ -48,6 +53,8 @@ export class RuleInterpreter {
   private readonly bytes: Uint8Array;
   /** Rules looked at, as trace_rule is told of them. */
   readonly trace: [rule: number, matched: boolean][] = [];
+  private readonly values: ValueInterpreter;
+  private readonly sets: SetInterpreter;
 
   constructor(
     memory: WebAssembly.Memory,
@@ -56,6 +63,12 @@ export class RuleInterpreter {
   ) {
     this.view = new DataView(memory.buffer);
     this.bytes = new Uint8Array(memory.buffer);
+    this.sets = new SetInterpreter(this.view, program);
+    this.values = new ValueInterpreter(this.view, surroundings, {
+      number: (field, p) => this.number(field, p),
+      address: (field, length, p) => this.address(field, length, p),
+      account: (p, w) => this.account(p, w),
+    });
   }
 
   /** Runs a base chain. */
@@ -96,10 +109,19 @@ export class RuleInterpreter {
       this.trace.push([rule.index, false]);
       return drop();
     }
-    this.trace.push([rule.index, true]);
-    for (const action of rule.actions) {
-      if (this.dropped && ['verdict', 'jump', 'goto'].includes(action.op)) return drop();
-      const outcome = this.act(action, rule.index, p, w);
+    let left = rule.actions.filter((step) => !isAction(step)).length;
+    if (left === 0) this.trace.push([rule.index, true]);
+    for (const step of rule.actions) {
+      if (!isAction(step)) {
+        if (!this.holds(chain, step, p, w)) {
+          this.trace.push([rule.index, false]);
+          return ChainVerdict.CONTINUE;
+        }
+        if (--left === 0) this.trace.push([rule.index, true]);
+        continue;
+      }
+      if (this.dropped && ['verdict', 'jump', 'goto'].includes(step.op)) return drop();
+      const outcome = this.act(step, rule.index, p, w);
       if (outcome !== ChainVerdict.CONTINUE) return outcome;
     }
     return this.dropped ? drop() : ChainVerdict.CONTINUE;
@@ -128,6 +150,12 @@ export class RuleInterpreter {
         return this.u16be(l4);
       case 'th dport':
         return this.u16be(l4 + 2);
+      case 'any sport':
+      case 'any dport': {
+        const decoded = PORT_PROTOCOLS.includes(view.getUint8(p + PACKET.protonum));
+        if (field === 'any sport') return decoded ? this.number('sport', p) : this.number('th sport', p);
+        return decoded ? this.number('dport', p) : this.number('th dport', p);
+      }
       case 'tcp flags':
         return view.getUint8(p + PACKET.tcp_flags);
       case 'icmp type':
@@ -160,13 +188,27 @@ export class RuleInterpreter {
         return this.u16be(flow + FLOW.reply_sport);
       case 'ct reply proto-dst':
         return this.u16be(flow + FLOW.reply_dport);
-      case 'ct expiration': {
-        if (!(view.getUint16(flow + FLOW.status, true) & Status.CONFIRMED)) return 0;
-        const end = view.getBigUint64(flow + FLOW.expires, true) / JIFFY_NS;
-        const now = view.getBigUint64(p + PACKET.clock, true) / JIFFY_NS;
-        return end > now ? Number((end - now) / 250n) : 0;
-      }
+      case 'ct expiration':
+        return Number(this.ticksLeft(p) / 250n);
+      case 'ct expiration ms':
+        return Number(this.ticksLeft(p) * 4n);
+      case 'ct l3proto':
+        return view.getUint8(flow + FLOW.l3num);
+      case 'ct zone':
+        return view.getUint16(flow + FLOW.zone, true) || view.getUint16(flow + FLOW.reply_zone, true);
+      case 'ct original zone':
+        return view.getUint16(flow + FLOW.zone, true);
+      case 'ct reply zone':
+        return view.getUint16(flow + FLOW.reply_zone, true);
     }
+  }
+
+  private ticksLeft(p: number): bigint {
+    const flow = this.flow(p);
+    if (!(this.view.getUint16(flow + FLOW.status, true) & Status.CONFIRMED)) return 0n;
+    const end = this.view.getBigUint64(flow + FLOW.expires, true) / JIFFY_NS;
+    const now = this.view.getBigUint64(p + PACKET.clock, true) / JIFFY_NS;
+    return end > now ? end - now : 0n;
   }
 
   private later(p: number): boolean {
@@ -255,6 +297,36 @@ export class RuleInterpreter {
         return this.helper(test, p, w) !== test.invert;
       case 'limit':
         return this.limit(test, p, w);
+      case 'header': {
+        const field = test.captured ? PACKET.l4_captured : PACKET.l4_len;
+        return !this.later(p) && view.getUint32(p + field, true) >= test.need;
+      }
+      case 'ether header':
+        return view.getUint32(p + PACKET.mac, true) !== 0;
+      case 'connection':
+        return this.flow(p) !== 0;
+      case 'within': {
+        const value = this.values.of(test.value, p, w);
+        return test.ranges.some(([low, high]) => value >= low && value <= high) !== test.invert;
+      }
+      case 'in':
+        return (this.sets.find(test, this.values.all(test.key, p, w), p, w) !== undefined) !== test.invert;
+      case 'look up': {
+        const found = this.sets.find(test, this.values.all(test.key, p, w), p, w);
+        if (found) this.values.registers.set(test.register, found);
+        return found !== undefined;
+      }
+      case 'add': {
+        const key = this.values.all(test.key, p, w);
+        const data = this.values.all(test.data, p, w);
+        const found = this.sets.add(test, key, data, p, w);
+        if (found) this.values.registers.set(test.register, found);
+        return found !== undefined;
+      }
+      case 'tokens':
+        return this.sets.tokens(test, this.values.registers, p, w);
+      case 'quota':
+        return this.sets.quota(test, this.values.registers, p, w);
     }
   }
 
@@ -414,8 +486,35 @@ export class RuleInterpreter {
     const mark = view.getUint32(p + PACKET.mark, true);
     switch (action.op) {
       case 'counter':
-        this.count(p, w, rule);
+        this.count(p, w, action.cell ?? rule);
         return ChainVerdict.CONTINUE;
+      case 'count element': {
+        const cell = Number(this.values.registers.get(action.register)?.[action.word] ?? 0n);
+        if (cell > 0) this.count(p, w, cell - 1);
+        return ChainVerdict.CONTINUE;
+      }
+      case 'lower mss':
+        return ChainVerdict.CONTINUE;
+      case 'assign': {
+        const value = Number(this.values.of(action.value, p, w) & U32);
+        if (action.target === 'mark') view.setUint32(p + PACKET.mark, value, true);
+        else this.setConnectionMark(p, () => value);
+        return ChainVerdict.CONTINUE;
+      }
+      case 'set ct label':
+        for (const bit of action.bits) this.label({ op: 'ct label', bit, set: true, invert: false }, p, w);
+        return ChainVerdict.CONTINUE;
+      case 'give helper':
+        // What a helper then does is the engine's.
+        return ChainVerdict.CONTINUE;
+      case 'remove':
+        this.sets.remove(action.set, this.values.all(action.key, p, w), w);
+        return ChainVerdict.CONTINUE;
+      case 'branch': {
+        const number = Number(this.values.registers.get(action.register)?.[0] ?? 0n);
+        const verdict = action.verdicts[number];
+        return verdict === undefined ? ChainVerdict.CONTINUE : this.act(verdict, rule, p, w);
+      }
       case 'log': {
         const top = view.getUint32(w + WORLD.logs_top, true);
         view.setUint32(top + LOG_RECORD.packet, p, true);

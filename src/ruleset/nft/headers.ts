@@ -103,7 +103,7 @@ export const HEADERS: Readonly<Record<PayloadProtocol, { base: Payload['base']; 
       type: field(0, 8, 'igmp_type'),
       mrt: field(8, 8),
       checksum: field(16, 16),
-      group: field(32, 32, 'ipv4_addr'),
+      group: field(32, 32),
     },
   },
   ah: {

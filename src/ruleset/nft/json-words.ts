@@ -260,6 +260,8 @@ export class JsonWords {
 
   /** A statement, in an object of its own or as a member `name` of another. */
   statement(object: unknown, holder?: JsonObject, member?: string): string {
+    // What nft has no JSON for it prints in its own words.
+    if (typeof object === 'string') return object;
     if (!isObject(object)) return this.refuse('a statement is missing');
     const [name, value] = single(object);
     const members = isObject(value) ? value : {};
@@ -327,7 +329,8 @@ export class JsonWords {
 
   private match({ op, left, right }: JsonObject): string {
     const quoted = quotedParts(left);
-    const operator = op === undefined || op === 'in' || (op === '==' && !isBits(left)) ? [] : [String(op)];
+    const set = isObject(right) && 'set' in right;
+    const operator = op === undefined || op === 'in' || (op === '==' && (set || !isBits(left))) ? [] : [String(op)];
     if (operator.some((each) => !/^([=!<>]=|[<>!])$/.test(each))) this.refuse(`'${operator}' compares nothing`);
     return [this.expression(left), ...operator, this.expression(right, quoted)].join(' ');
   }
@@ -356,8 +359,9 @@ export class JsonWords {
     const words = [kind];
     if (family !== undefined && this.family === 'inet') words.push(this.word(family));
     const types = listOf(type_flags);
+    const given = listOf(flags);
     if (types.includes('concat')) words.push('addr . port');
-    else if (types.includes('prefix')) words.push('prefix');
+    else if (types.includes('prefix') || given.includes('netmap')) words.push('prefix');
     else if (types.includes('interval')) words.push('interval');
     if (addr !== undefined || port !== undefined) {
       const address = addr === undefined ? '' : this.expression(addr);
@@ -365,7 +369,7 @@ export class JsonWords {
       const behind = port === undefined ? '' : `:${this.expression(port)}`;
       words.push('to', `${bracket ? `[${address}]` : address}${behind}`);
     }
-    const list = listOf(flags).map((flag) => this.word(flag));
+    const list = given.filter((flag) => flag !== 'netmap').map((flag) => this.word(flag));
     if (list.length > 0) words.push(list.join(','));
     return words.join(' ');
   }

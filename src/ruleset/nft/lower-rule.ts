@@ -66,6 +66,14 @@ const REJECT_ICMPX: Readonly<Record<number, readonly [v4: RejectWith, v6: Reject
   3: [RejectWith.ICMP_ADMIN_PROHIBITED, RejectWith.ICMP6_ADM_PROHIBITED],
 };
 
+/** What the elements of a set that rules fill can do: each has the statements of one kind. */
+export interface ElementKinds {
+  /** Word of the data that says which kind, from 0: none. */
+  word: number;
+  /** By number from 1: the update that makes it, and its statements with the offset of their state in the data. */
+  kinds: { by: SetUpdate | undefined; statements: { statement: Statement; offset: number }[] }[];
+}
+
 /** What a rule needs besides what its values do. */
 export interface RuleSurroundings extends Surroundings {
   /** Priorities of the base chains from which its chain can be reached. */
@@ -77,8 +85,8 @@ export interface RuleSurroundings extends Surroundings {
   set(use: SetUse, key: readonly Value[]): { set: number; counter: number | undefined; reference: NftSet | undefined };
   /** A verdict map, and its verdicts by number. */
   verdicts(use: SetUse, key: readonly Value[]): { set: number; counter: number | undefined; verdicts: VerdictAction[] };
-  /** What each element of a set that rules fill keeps. */
-  elementStates(set: NftSet): { statement: Statement; offset: number }[];
+  /** Statements that elements of a set may have, by the update that adds them; undefined: those that the set states. */
+  elementKinds(set: NftSet): ElementKinds;
 }
 
 /** Tests up to the first action, then the rest; a rule counts where its own counter stands, else behind its last test. */
@@ -244,15 +252,15 @@ class RuleLowering extends ValueLowering {
     }
     const { set, counter, reference } = this.around.set(right, key);
     const scratch = this.around.scratch();
-    const states = reference ? this.around.elementStates(reference) : [];
-    if (op === '!=' || (counter === undefined && states.length === 0)) {
+    const kinds = reference && this.around.elementKinds(reference);
+    if (op === '!=' || (counter === undefined && (kinds?.kinds ?? []).length === 0)) {
       this.test({ op: 'in', set, key, scratch, invert: op === '!=' });
       return;
     }
     const register = this.register();
     this.test({ op: 'look up', set, key, scratch, register });
     if (counter !== undefined) this.act({ op: 'count element', register, word: counter });
-    this.ofElement(states, register);
+    if (kinds) this.ofElement(kinds, register);
   }
 
   /** A concatenation that is compared with one constant: all parts are, or with != not all of them. */
@@ -526,24 +534,38 @@ class RuleLowering extends ValueLowering {
       this.act({ op: 'remove', set, key, scratch });
       return;
     }
-    const states = around.elementStates(reference);
+    const kinds = around.elementKinds(reference);
     const data = update.data ? this.key(update.data) : [];
-    const initial = states.flatMap(({ statement }) => initialState(statement));
-    const constants = initial.map((value): Value => ({ op: 'constant', value, bits: 64 }));
+    // Without statements of its own an update gives those that the set states.
+    const own = kinds.kinds.findIndex(({ by }) => by === update);
+    const kind = own >= 0 ? own : kinds.kinds.findIndex(({ by }) => by === undefined);
+    const constants = elementState(kinds, kind).map((value): Value => ({ op: 'constant', value, bits: 64 }));
     const register = this.register();
     const timeout = jiffiesOf(update.timeout ?? reference.timeout);
     const renew = update.op === 'update';
     this.test({ op: 'add', set, key, data: [...data, ...constants], scratch, register, timeout, renew });
-    this.ofElement(states, register);
+    this.ofElement(kinds, register);
   }
 
   /** What an element that was found or added does. */
-  private ofElement(states: readonly { statement: Statement; offset: number }[], register: number): void {
-    for (const { statement, offset } of states) {
-      if (statement.kind === 'limit') this.limit(statement.limit, { register, offset });
-      else if (statement.kind === 'quota') this.quota(statement.quota, { register, offset });
+  private ofElement({ word, kinds }: ElementKinds, register: number): void {
+    for (const [index, { statements }] of kinds.entries()) {
+      for (const { statement, offset } of statements) {
+        const at = { register, offset, kind: word, is: index + 1 };
+        if (statement.kind === 'limit') this.limit(statement.limit, at);
+        else if (statement.kind === 'quota') this.quota(statement.quota, at);
+      }
     }
   }
+}
+
+/** Double words behind the data of a new element: its kind (an index, -1 none), and the state of every kind. */
+export function elementState({ kinds }: ElementKinds, kind: number): bigint[] {
+  if (kinds.length === 0) return [];
+  return [
+    BigInt(kind + 1),
+    ...kinds.flatMap(({ statements }) => statements.flatMap((each) => initialState(each.statement))),
+  ];
 }
 
 /** Double words of a new element's statement. */

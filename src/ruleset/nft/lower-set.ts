@@ -187,6 +187,11 @@ export function lowerLiveSet(
     if (element.key.kind === 'wildcard') {
       refuseAt('RULESET_UNSUPPORTED', "'*' in a set whose elements come or go is not supported", element.at);
     }
+    for (const statement of element.statements) {
+      if (statement.kind !== 'counter' && statement.kind !== 'last') {
+        refuseAt('RULESET_UNSUPPORTED', `'${statement.kind}' of an element is not supported`, statement.at);
+      }
+    }
     const plain = elementOf({ ...lookup, elements: [{ ...element, statements: [] }] }, { ...element, statements: [] });
     const timeout = element.expires ?? element.timeout ?? set.timeout;
     return {

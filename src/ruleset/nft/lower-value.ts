@@ -370,11 +370,16 @@ export class ValueLowering {
   }
 
   private numgen(numgen: Numgen): Value {
-    if (numgen.mode === 'random') return unsupported("'numgen random', which is chance,", numgen.at);
     const { program, rule } = this.around;
-    const state = this.around.state(numgen, LIMIT_STATE.size, [BigInt(numgen.modulus - 1)]);
+    const { modulus, offset } = numgen;
+    if (numgen.mode === 'random') {
+      // One of one number is no chance.
+      if (modulus === 1) return { op: 'constant', value: BigInt(offset), bits: 32 };
+      return { op: 'random', salt: numgen.at.start, modulus, offset, bits: 32 };
+    }
+    const state = this.around.state(numgen, LIMIT_STATE.size, [BigInt(modulus - 1)]);
     program.shared.push({ rule, what: 'numgen inc, whose numbers all flows share' });
-    return { op: 'numgen', state, modulus: numgen.modulus, offset: numgen.offset, bits: 32 };
+    return { op: 'numgen', state, modulus, offset, bits: 32 };
   }
 
   private hash(hash: Hash): Value {

@@ -12,14 +12,16 @@ import type {
   NftSource,
   NftTable,
   Place,
+  SetUpdate,
   SetUse,
   Statement,
   Verdict,
   VerdictValue,
 } from './ast.ts';
 import { familiesOf, tableName } from './info.ts';
-import { hasRange, initialState, lowerRule } from './lower-rule.ts';
+import { type ElementKinds, elementState, hasRange, initialState, lowerRule } from './lower-rule.ts';
 import { bitsOf, counterWord, type DataLayout, type Lookup, lowerLiveSet, lowerSet, partsOf } from './lower-set.ts';
+import { unsupported } from './lower-value.ts';
 import { refuseAt } from './text.ts';
 
 /** Where connection tracking and what goes with it sit: which comes first depends on when each was registered. */
@@ -49,6 +51,7 @@ class NftLowering {
   private readonly states = new Map<object, number>();
   private readonly sets = new Map<object, { set: number; lookup: Lookup; verdicts: VerdictValue[] }>();
   private readonly reached = new Set<NftChain>();
+  private readonly updates = new Map<NftSet, SetUpdate[]>();
   private scratchAt: number | undefined;
 
   constructor(private readonly shared: Shared) {
@@ -60,6 +63,13 @@ class NftLowering {
   }
 
   table(table: NftTable): void {
+    for (const { rules } of table.chains) {
+      for (const statement of rules.flatMap(({ statements }) => statements)) {
+        if (statement.kind !== 'set update') continue;
+        const { set } = statement.set;
+        this.updates.set(set, [...(this.updates.get(set) ?? []), statement]);
+      }
+    }
     const ways = waysTo(table);
     for (const chain of ways.keys()) this.reached.add(chain);
     for (const chain of table.chains) if (chain.base) checkBase(chain, chain.base);
@@ -93,7 +103,7 @@ class NftLowering {
         set: (use: SetUse, key: readonly Value[]) => this.set(use, key),
         verdicts: (use: SetUse, key: readonly Value[]) => this.verdicts(use, key, numbers),
         verdict: (verdict: Verdict) => verdictOf(verdict, numbers),
-        elementStates: (set: NftSet) => this.elementStates(set),
+        elementKinds: (set: NftSet) => this.elementKinds(set),
       };
       const natOnly = bases.every(({ base }) => base?.type === 'nat');
       for (const rule of chain.rules) {
@@ -148,23 +158,38 @@ class NftLowering {
   }
 
   private live(set: NftSet, lookup: Lookup) {
-    const states = set.statements.flatMap(initialState);
-    const { bytes, ...program } = lowerLiveSet(lookup, set, states, 0);
+    const kinds = this.elementKinds(set);
+    const stated = kinds.kinds.findIndex(({ by }) => by === undefined);
+    const { bytes, ...program } = lowerLiveSet(lookup, set, elementState(kinds, stated), 0);
     program.live.state = this.take(bytes);
     return program;
   }
 
-  private elementStates(set: NftSet): { statement: Statement; offset: number }[] {
-    const found: { statement: Statement; offset: number }[] = [];
-    let offset = (set.data?.kind === 'values' ? wordsOf(dataLayout(set)) : set.data ? 1 : 0) * 8;
-    for (const statement of set.statements) {
-      if (!['limit', 'quota', 'counter', 'last'].includes(statement.kind)) {
-        refuseAt('RULESET_UNSUPPORTED', `'${statement.kind}' of elements is not supported`, statement.at);
+  /** Kinds of elements: as the set states them, then those of updates with statements of their own. */
+  private elementKinds(set: NftSet): ElementKinds {
+    const updates = this.updates.get(set) ?? [];
+    const sources: { by: SetUpdate | undefined; statements: Statement[] }[] = [
+      { by: undefined, statements: set.statements },
+    ];
+    for (const by of updates) if (by.statements.length > 0) sources.push({ by, statements: by.statements });
+    const word = set.data?.kind === 'values' ? wordsOf(dataLayout(set)) : set.data ? 1 : 0;
+    const kinds: ElementKinds['kinds'] = [];
+    let offset = (word + 1) * 8;
+    for (const { by, statements } of sources) {
+      const stateful: { statement: Statement; offset: number }[] = [];
+      for (const statement of statements) {
+        // Nobody asks what elements that come and go have counted.
+        if (statement.kind === 'counter' || statement.kind === 'last') continue;
+        if (statement.kind !== 'limit' && statement.kind !== 'quota') {
+          unsupported(`'${statement.kind}' of elements`, statement.at);
+        }
+        stateful.push({ statement, offset });
+        offset += initialState(statement).length * 8;
       }
-      found.push({ statement, offset });
-      offset += initialState(statement).length * 8;
+      // Counters alone are a kind, too: an element that has them does not get others later.
+      if (by || stateful.length > 0) kinds.push({ by, statements: stateful });
     }
-    return found;
+    return kinds.some(({ statements }) => statements.length > 0) ? { word, kinds } : { word, kinds: [] };
   }
 
   private counter(lookup: Lookup): number | undefined {

@@ -487,7 +487,7 @@ export class NftReader {
     const word = cursor.peek();
     switch (word.kind === 'word' ? word.text : '') {
       case 'type':
-        this.baseChain(context, chain);
+        this.baseChain(chain);
         return;
       case 'policy': {
         cursor.take();
@@ -510,7 +510,7 @@ export class NftReader {
   }
 
   /** `type filter hook forward priority filter - 5` */
-  private baseChain({ table }: Context, chain: NftChain): void {
+  private baseChain(chain: NftChain): void {
     const { cursor } = this;
     const first = cursor.expect('type');
     const word = cursor.take();
@@ -535,9 +535,6 @@ export class NftReader {
     if (type === 'nat' && priority <= CONNTRACK_PRIORITY) {
       const message = `chains of type nat come behind connection tracking: a priority above ${CONNTRACK_PRIORITY}`;
       refuseAt('RULESET_INVALID', message, priorityAt);
-    }
-    if (type === 'route' && table.family === 'inet') {
-      refuseAt('RULESET_UNSUPPORTED', 'chains of type route in inet tables are not supported', at);
     }
     chain.base = { type, hook, priority, policy: chain.base?.policy ?? 'accept', index: -1, at };
   }
@@ -608,8 +605,5 @@ function ruleText(at: Place, counters: CounterPlace[]): string {
     start = counter.end;
   }
   text += at.text.text.slice(start, at.end);
-  return text
-    .replace(/"[^"]*"|#[^\n]*|\\\r?\n|\s+/g, (found) => (found.startsWith('"') ? found : ' '))
-    .replace(/ {2,}/g, ' ')
-    .trim();
+  return text.replace(/"[^"]*"|(?:\s|\\\r?\n|#[^\n]*)+/g, (found) => (found.startsWith('"') ? found : ' ')).trim();
 }

@@ -126,6 +126,19 @@ export interface Outcome {
 
 export const EXPECTED_INTERFACES = ['', 'lo', 'eth0', 'eth1', 'ppp0', 'wlan0'];
 
+/** The one of these types (bits) that nft's fib expression gives: what routes say comes before what an address is by itself. */
+export function fibType(types: number): AddrType {
+  const ranked = [
+    AddrType.UNREACHABLE,
+    AddrType.ANYCAST,
+    AddrType.LOCAL,
+    AddrType.MULTICAST,
+    AddrType.BROADCAST,
+    AddrType.UNICAST,
+  ];
+  return ranked.find((type) => types & (1 << type)) ?? AddrType.UNSPEC;
+}
+
 /** IPv4: 127/8 and 10.0.0.1 are local, 10.0.0.255 broadcast, 224/4 multicast. IPv6: ::1 and 2001:db8::1 are local. */
 export function routeTypes(l3num: number, address: Uint8Array, iface: number): number {
   const [a = 0, b = 0, c = 0, d = 0] = address;
@@ -191,6 +204,11 @@ export class RuleBench {
         const bytes = bench.bytes.slice(address, address + (l3num === L3.IPV4 ? 4 : 16));
         return routeTypes(l3num, bytes, iface);
       }),
+      rule_fib_type: bench.imported((p, _w, offset, iface) => {
+        const family = bench.view.getUint8(p + PACKET.l3num);
+        const bytes = bench.bytes.slice(p + offset, p + offset + (family === L3.IPV4 ? 4 : 16));
+        return fibType(routeTypes(family, bytes, iface));
+      }),
       trace_rule: bench.imported((_p, _w, rule, matched) => {
         bench.trace.push([rule, matched === 1]);
         return 0;
@@ -208,6 +226,7 @@ export class RuleBench {
     bench.bytes.set(compiled.tables, DISPATCH);
     EXPECTED_INTERFACES.forEach((name, index) => {
       bench.view.setUint16(DISPATCH + index * 2, interfaceClass(compiled.interfacePatterns, name), true);
+      if (compiled.interfaceNames > 0) bench.writeName(DISPATCH + compiled.interfaceNames + index * 16, name);
     });
     for (const index of [0, 1]) bench.initWorld(index, options.start ?? 0n);
     return bench;
@@ -216,6 +235,13 @@ export class RuleBench {
   /** A JavaScript function as an export that another module may import. */
   private imported(call: (a: number, b: number, c: number, d: number) => number): WebAssembly.ExportValue {
     return call as unknown as WebAssembly.ExportValue;
+  }
+
+  /** As rule code compares names: two numbers, the upper half first. */
+  private writeName(at: number, name: string): void {
+    const bytes = Buffer.alloc(16);
+    bytes.write(name);
+    for (const half of [0, 8]) this.view.setBigUint64(at + half, bytes.readBigUInt64BE(half), true);
   }
 
   /** Address of one of two worlds, which share nothing. */
@@ -231,6 +257,7 @@ export class RuleBench {
   private initWorld(index: number, start: bigint): void {
     const w = this.world(index);
     this.view.setUint32(w + WORLD.dispatch, DISPATCH, true);
+    this.view.setBigUint64(w + WORLD.seed, 7n, true);
     this.view.setUint32(w + WORLD.candidates, CANDIDATES + index * CANDIDATES_BYTES, true);
     this.view.setUint32(w + WORLD.counters, COUNTERS + index * COUNTER_BYTES, true);
     const state = STATES + index * STATE_BYTES;

@@ -447,12 +447,18 @@ class RuleLowering extends ValueLowering {
     if (this.around.hooks & (1 << Hook.POSTROUTING)) {
       refuseAt('RULESET_INVALID', 'reject is not valid in postrouting, which this rule is reached from', statement.at);
     }
+    // What a reject implies is tested at the beginning of the rule (nft: stmt_reject_gen_dependency()).
     if (statement.with === 'tcp reset') {
+      const before = this.steps.length;
       this.protocol(Proto.TCP);
+      this.steps.unshift(...this.steps.splice(before));
       this.act({ op: 'reject', with: RejectWith.TCP_RESET });
       return;
     }
-    if ((statement.with === 'icmp' && !v4) || (statement.with === 'icmpv6' && v4)) throw new Never();
+    if ((statement.with === 'icmp' && !v4) || (statement.with === 'icmpv6' && v4)) {
+      this.steps.length = 0;
+      throw new Never();
+    }
     const codes = { icmp: REJECT_ICMP, icmpv6: REJECT_ICMPV6 };
     const found =
       statement.with === 'icmpx' ? REJECT_ICMPX[statement.code]?.[v4 ? 0 : 1] : codes[statement.with][statement.code];

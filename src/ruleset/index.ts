@@ -42,5 +42,5 @@ function parseSource(source: RulesetSource): SourceTree | NftSource {
     return parse(source.file, source.text, source);
   }
   if (format === 'unknown') refuse('RULESET_SYNTAX', 'neither iptables-save nor nft text', position(place));
-  return parseIptables(source.file, lines, source.family ?? detectFamily(lines), source.labels);
+  return parseIptables(source.file, lines, source.family ?? detectFamily(lines), source);
 }

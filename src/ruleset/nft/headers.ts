@@ -88,6 +88,7 @@ export const HEADERS: Readonly<Record<PayloadProtocol, { base: Payload['base']; 
       code: field(8, 8, 'icmpv6_code'),
       checksum: field(16, 16),
       'parameter-problem': field(32, 32),
+      'param-problem': field(32, 32),
       'packet-too-big': field(32, 32),
       mtu: field(32, 32),
       id: field(32, 16),
@@ -155,24 +156,20 @@ export interface Searched {
 const NEXT = { nexthdr: field(0, 8, 'inet_proto'), hdrlength: field(8, 8) };
 const ROUTING = { ...NEXT, type: field(16, 8), 'seg-left': field(24, 8) };
 
-/** Addresses of a routing header: `addr[n]`, `sid[n]`. */
-function addresses(name: string, count: number): Fields {
-  const entries = Array.from({ length: count }, (_, index) => [
-    `${name}[${index + 1}]`,
-    field(64 + 128 * index, 128, 'ipv6_addr'),
-  ]);
-  return Object.fromEntries(entries) as Fields;
+/** Addresses of a routing header, of which nft names two: `addr[1]`, `sid[2]`. */
+function addresses(name: string): Fields {
+  return { [`${name}[1]`]: field(64, 128, 'ipv6_addr'), [`${name}[2]`]: field(192, 128, 'ipv6_addr') };
 }
 
 /** IPv6 extension headers: RFC 8200, 4302, 6275 (mh), 8754 (srh). */
 export const EXTENSION_HEADERS: Readonly<Record<string, Searched>> = {
   hbh: { number: 0, fields: NEXT },
   rt: { number: 43, fields: ROUTING },
-  rt0: { number: 43, fields: addresses('addr', 16) },
+  rt0: { number: 43, fields: addresses('addr') },
   rt2: { number: 43, fields: { addr: field(64, 128, 'ipv6_addr') } },
   srh: {
     number: 43,
-    fields: { 'last-entry': field(32, 8), flags: field(40, 8), tag: field(48, 16), ...addresses('sid', 16) },
+    fields: { 'last-entry': field(32, 8), flags: field(40, 8), tag: field(48, 16), ...addresses('sid') },
   },
   frag: {
     number: 44,
@@ -192,7 +189,7 @@ export const EXTENSION_HEADERS: Readonly<Record<string, Searched>> = {
   },
 };
 
-const OPTION = { kind: field(0, 8), length: field(8, 8) };
+const OPTION = { length: field(8, 8) };
 
 function sack(block: number): Searched {
   return { number: 5, fields: { ...OPTION, left: field(16 + 64 * block, 32), right: field(48 + 64 * block, 32) } };
@@ -200,8 +197,8 @@ function sack(block: number): Searched {
 
 /** RFC 9293, 7323, 2018, 2385, 7413, 8684. */
 export const TCP_OPTIONS: Readonly<Record<string, Searched>> = {
-  eol: { number: 0, fields: { kind: field(0, 8) } },
-  nop: { number: 1, fields: { kind: field(0, 8) } },
+  eol: { number: 0, fields: {} },
+  nop: { number: 1, fields: {} },
   maxseg: { number: 2, fields: { ...OPTION, size: field(16, 16) } },
   window: { number: 3, fields: { ...OPTION, count: field(16, 8) } },
   'sack-perm': { number: 4, fields: OPTION },
@@ -216,7 +213,7 @@ export const TCP_OPTIONS: Readonly<Record<string, Searched>> = {
   fastopen: { number: 34, fields: OPTION },
 };
 
-const ROUTE_OPTION = { type: field(0, 8), length: field(8, 8), ptr: field(16, 8), addr: field(24, 32, 'ipv4_addr') };
+const ROUTE_OPTION = { type: field(0, 8), length: field(8, 8), ptr: field(16, 8), addr: field(24, 32) };
 
 /** RFC 791, 2113. */
 export const IP_OPTIONS: Readonly<Record<string, Searched>> = {

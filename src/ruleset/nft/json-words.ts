@@ -298,6 +298,10 @@ export class JsonWords {
       case 'set':
       case 'map':
         return this.update(members);
+      case 'meter': {
+        const size = members.size === undefined ? '' : ` size ${this.number(members.size)}`;
+        return `meter ${nameWord(members.name, this.refuse)}${size} ${this.updated(members.key, members.stmt)}`;
+      }
       case 'log':
         return this.log(members);
       case 'ct count':
@@ -381,13 +385,16 @@ export class JsonWords {
   }
 
   private update({ op, elem, data, set, map, stmt }: JsonObject): string {
+    return `${this.word(op)} ${this.expression(set ?? map)} ${this.updated(elem, stmt, data)}`;
+  }
+
+  /** What an update adds: the statements that its elements are to get have no numbers of their own. */
+  private updated(elem: unknown, stmt: unknown, data?: unknown): string {
     const before = this.counters.length;
     const key = this.element(elem, [false]);
     const statements = listOf(stmt).map((each) => ` ${this.statement(each)}`);
-    // What elements are to get has no numbers of its own.
     this.counters.length = before;
-    const value = data === undefined ? '' : ` : ${this.expression(data)}`;
-    return `${this.word(op)} ${this.expression(set ?? map)} { ${key}${statements.join('')}${value} }`;
+    return `{ ${key}${statements.join('')}${data === undefined ? '' : ` : ${this.expression(data)}`} }`;
   }
 
   private log(members: JsonObject): string {

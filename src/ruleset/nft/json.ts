@@ -1,6 +1,7 @@
 // Which tables, chains, sets, objects and rules does the JSON of `nft -j list ruleset` hold (libnftables-json(5))?
 import { isObject, JsonFile, type JsonObject } from '../../topology/json.ts';
 import type { CounterPlace, NftSource, NftTable, ObjectKind, Place } from './ast.ts';
+import { readRule } from './chain.ts';
 import { type Context, lookup, tableName } from './context.ts';
 import {
   JsonWords,
@@ -174,7 +175,7 @@ class NftJsonReader {
     const refuse: Refuse = (message) => refuseAt('RULESET_SYNTAX', message, at);
     if (value.comment !== undefined) statements.push(`comment ${quote(value.comment, refuse)}`);
     this.reading(table, at, words, statements.join(' '), (context) => {
-      const rule = this.reader.rule(context);
+      const rule = readRule(context);
       if (typeof value.handle === 'number') rule.handle = value.handle;
       chain.rules.push(rule);
     });

@@ -3,7 +3,7 @@ import { own, PROTOCOLS } from '../iptables/names.ts';
 import type { Counter, CtHelper, CtTimeout, NftObject, ObjectKind, Place } from './ast.ts';
 import type { Context } from './context.ts';
 import { readDuration, readIdentifier } from './sets.ts';
-import { readCounterValues, readLimit, readQuota } from './statements.ts';
+import { readCounterValues, readLimit, readQuota } from './stateful.ts';
 import { refuseAt } from './text.ts';
 
 export interface ObjectName {

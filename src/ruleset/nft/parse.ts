@@ -1,30 +1,12 @@
-// Which tables, chains, sets, objects and rules does an nft text hold?
-//
-// The language is what `nft list ruleset` prints, with or without -a, -n and -s, and what people write for `nft -f`:
-// blocks, `add`, `insert rule`, `flush` and `delete table`, definitions. What changes or deletes single rules, chains
-// and elements is for a running kernel and refused.
-import { Hook } from '../../../assembly/vocabulary.ts';
-import { own } from '../iptables/names.ts';
 import type { LabelNames } from '../source.ts';
-import type {
-  CounterPlace,
-  NftChain,
-  NftFamily,
-  NftRule,
-  NftSet,
-  NftSource,
-  NftTable,
-  ObjectKind,
-  Place,
-} from './ast.ts';
+import type { CounterPlace, NftChain, NftFamily, NftSet, NftSource, NftTable, ObjectKind, Place } from './ast.ts';
+import { readBaseChain, readRule } from './chain.ts';
 import { checkJumps } from './check.ts';
 import { type Context, Links, lookup, objectKey, tableName } from './context.ts';
 import { Cursor } from './cursor.ts';
-import { readNumber } from './expressions.ts';
 import type { Token } from './lex.ts';
 import { readNamedObject, skipBlock } from './objects.ts';
-import { checkElements, readElements, readIdentifier, readSetBlock } from './sets.ts';
-import { readStatement } from './statements.ts';
+import { checkElements, declareSet, readElements, readIdentifier, readSetBlock } from './sets.ts';
 import { NftText, refuseAt } from './text.ts';
 
 export interface NftOptions {
@@ -41,29 +23,6 @@ export function parseNft(file: string, text: string, options: NftOptions = {}): 
 }
 
 const FAMILIES: readonly string[] = ['ip', 'ip6', 'inet', 'arp', 'bridge', 'netdev'];
-
-const CHAIN_TYPES = ['filter', 'nat', 'route'] as const;
-
-const HOOKS: Readonly<Record<string, Hook>> = {
-  prerouting: Hook.PREROUTING,
-  input: Hook.INPUT,
-  forward: Hook.FORWARD,
-  output: Hook.OUTPUT,
-  postrouting: Hook.POSTROUTING,
-};
-
-/** NF_IP_PRI_* */
-const PRIORITIES: Readonly<Record<string, number>> = {
-  raw: -300,
-  mangle: -150,
-  dstnat: -100,
-  filter: 0,
-  security: 50,
-  srcnat: 100,
-};
-
-/** NF_IP_PRI_CONNTRACK: chains of type nat come later. */
-const CONNTRACK_PRIORITY = -200;
 
 /** Objects that stand in a table by name; `ct` ones have a second word. */
 const OBJECTS: readonly string[] = ['counter', 'quota', 'limit', 'synproxy', 'secmark', 'tunnel'];
@@ -421,23 +380,7 @@ export class NftReader {
   set(context: Context, map: boolean): NftSet {
     const { cursor, table } = context;
     const { text: name, at } = readIdentifier(context, 'the name of a set');
-    const { sets } = lookup(table);
-    let set = sets.get(name);
-    if (set === undefined) {
-      set = {
-        family: table.family,
-        table: table.name,
-        name,
-        key: [],
-        flags: { constant: false, interval: false, timeout: false, dynamic: false },
-        autoMerge: false,
-        statements: [],
-        elements: [],
-        at,
-      };
-      sets.set(name, set);
-      table.sets.push(set);
-    }
+    const set = declareSet(table, name, at);
     cursor.expect('{');
     const { handle } = cursor.peek();
     if (handle !== undefined) set.handle = handle;
@@ -487,7 +430,7 @@ export class NftReader {
     const word = cursor.peek();
     switch (word.kind === 'word' ? word.text : '') {
       case 'type':
-        this.baseChain(chain);
+        readBaseChain(context, chain);
         return;
       case 'policy': {
         cursor.take();
@@ -505,52 +448,8 @@ export class NftReader {
         chain.comment = readIdentifier(context, 'a comment').text;
         return;
       default:
-        chain.rules.push(this.rule(context));
+        chain.rules.push(readRule(context));
     }
-  }
-
-  /** `type filter hook forward priority filter - 5` */
-  private baseChain(chain: NftChain): void {
-    const { cursor } = this;
-    const first = cursor.expect('type');
-    const word = cursor.take();
-    const type =
-      CHAIN_TYPES.find((each) => each === word.text) ??
-      refuseAt('RULESET_INVALID', `'${word.text}' is not a type of chains`, word.at);
-    cursor.expect('hook');
-    const hookName = cursor.take();
-    if (hookName.text === 'ingress' || hookName.text === 'egress') {
-      refuseAt('RULESET_UNSUPPORTED', `chains at hook ${hookName.text} are not supported`, hookName.at);
-    }
-    const hook =
-      own(HOOKS, hookName.text) ?? refuseAt('RULESET_INVALID', `'${hookName.text}' is not a hook`, hookName.at);
-    cursor.expect('priority');
-    const start = cursor.peek().at;
-    const priority = this.priority();
-    const priorityAt = cursor.since(start);
-    const at = cursor.since(first.at);
-    if ((type === 'nat' && hook === Hook.FORWARD) || (type === 'route' && hook !== Hook.OUTPUT)) {
-      refuseAt('RULESET_INVALID', `chains of type ${type} are not at hook ${hookName.text}`, at);
-    }
-    if (type === 'nat' && priority <= CONNTRACK_PRIORITY) {
-      const message = `chains of type nat come behind connection tracking: a priority above ${CONNTRACK_PRIORITY}`;
-      refuseAt('RULESET_INVALID', message, priorityAt);
-    }
-    chain.base = { type, hook, priority, policy: chain.base?.policy ?? 'accept', index: -1, at };
-  }
-
-  private priority(): number {
-    const { cursor } = this;
-    const word = cursor.peek();
-    let base = 0;
-    if (word.kind === 'word') {
-      base = own(PRIORITIES, word.text) ?? refuseAt('RULESET_INVALID', `'${word.text}' is not a priority`, word.at);
-      cursor.take();
-      if (!cursor.is('+') && !cursor.is('-')) return base;
-    }
-    const sign = cursor.accept('-') ? -1 : 1;
-    if (sign === 1) cursor.accept('+');
-    return base + sign * readNumber({ cursor } as Context, 0x7fff_ffff);
   }
 
   private addRule(insert: boolean): void {
@@ -565,28 +464,9 @@ export class NftReader {
     if ((cursor.is('handle') || cursor.is('position') || cursor.is('index')) && cursor.peek(1).kind === 'number') {
       this.unsupported(place, `${place.text} ${cursor.peek(1).text}`);
     }
-    const rule = this.rule(context);
+    const rule = readRule(context);
     if (insert) chain.rules.unshift(rule);
     else chain.rules.push(rule);
-  }
-
-  /** The statements of one line. */
-  rule(context: Context): NftRule {
-    const { cursor } = context;
-    const { at } = cursor.peek();
-    const rule: NftRule = { statements: [], text: '', number: 0, index: -1, at };
-    const first = context.counters.length;
-    while (!cursor.atEnd()) {
-      if (rule.comment !== undefined) cursor.unexpected('the end of the rule');
-      if (cursor.accept('comment')) rule.comment = readIdentifier(context, 'a comment').text;
-      else rule.statements.push(readStatement(context));
-    }
-    rule.at = cursor.since(at);
-    if (rule.statements.length === 0) cursor.unexpected('a rule');
-    const { handle } = cursor.peek();
-    if (handle !== undefined) rule.handle = handle;
-    rule.text = ruleText(rule.at, context.counters.slice(first));
-    return rule;
   }
 }
 
@@ -594,16 +474,4 @@ interface TableName {
   family: string;
   name: string;
   at: Place;
-}
-
-/** A rule on one line, without the numbers of its counters. */
-function ruleText(at: Place, counters: CounterPlace[]): string {
-  let text = '';
-  let { start } = at;
-  for (const counter of counters) {
-    text += at.text.text.slice(start, counter.start).trimEnd();
-    start = counter.end;
-  }
-  text += at.text.text.slice(start, at.end);
-  return text.replace(/"[^"]*"|(?:\s|\\\r?\n|#[^\n]*)+/g, (found) => (found.startsWith('"') ? found : ' ')).trim();
 }

@@ -5,6 +5,7 @@ import type {
   Constant,
   Element,
   NftSet,
+  NftTable,
   ObjectKind,
   Place,
   SetUse,
@@ -17,7 +18,8 @@ import { type Context, lookup, nest } from './context.ts';
 import { parseTime, typeByName, typed } from './datatypes.ts';
 import { readExpression, readNumber, typesOf } from './expressions.ts';
 import type { Token } from './lex.ts';
-import { readStateful, readVerdict } from './statements.ts';
+import { readStateful } from './stateful.ts';
+import { readVerdict } from './statements.ts';
 import { refuseAt } from './text.ts';
 
 /** What stands behind the colon of a map's element; `address`: of either family, and perhaps a port. */
@@ -280,6 +282,27 @@ export function checkElements(set: NftSet): void {
       }
     }
   }
+}
+
+/** The set of that name, new if there is none. */
+export function declareSet(table: NftTable, name: string, at: Place): NftSet {
+  const { sets } = lookup(table);
+  const found = sets.get(name);
+  if (found !== undefined) return found;
+  const set: NftSet = {
+    family: table.family,
+    table: table.name,
+    name,
+    key: [],
+    flags: { constant: false, interval: false, timeout: false, dynamic: false },
+    autoMerge: false,
+    statements: [],
+    elements: [],
+    at,
+  };
+  sets.set(name, set);
+  table.sets.push(set);
+  return set;
 }
 
 /** The set that a statement of a rule names with `@`, which must be declared before it. */

@@ -3,6 +3,14 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import type { NftSource } from '../../../../src/ruleset/nft/ast.ts';
+import {
+  EXTENSION_HEADERS,
+  HEADERS,
+  IP_OPTIONS,
+  SCTP_CHUNKS,
+  type Searched,
+  TCP_OPTIONS,
+} from '../../../../src/ruleset/nft/headers.ts';
 import { parseNftJson } from '../../../../src/ruleset/nft/json.ts';
 import { parseNft } from '../../../../src/ruleset/nft/parse.ts';
 import { printNftCounters } from '../../../../src/ruleset/nft/print.ts';
@@ -111,5 +119,45 @@ describe.skipIf(missing)('what nft lists', () => {
       const [again = ''] = inNamespace('nft -f -', printed, 'nft list ruleset');
       expect(stated(parseNft('a', again))).toEqual(expected);
     });
+  });
+});
+
+describe.skipIf(missing)('fields', () => {
+  /** What this version of nft cannot describe. */
+  const UNKNOWN: ReadonlySet<string> = new Set([
+    ...[
+      'icmpv6 parameter-problem',
+      'icmpv6 packet-too-big',
+      'icmpv6 taddr',
+      'icmpv6 daddr',
+      'tcp option md5sig length',
+      'rt2 addr',
+    ],
+  ]);
+  const names = Object.entries(HEADERS).flatMap(([header, { fields }]) =>
+    Object.entries(fields).map(([name, field]) => ({ words: `${header} ${name}`, field })),
+  );
+  const searched = (kind: string, headers: Readonly<Record<string, Searched>>): typeof names =>
+    Object.entries(headers).flatMap(([header, { fields }]) =>
+      Object.entries(fields).map(([name, field]) => ({ words: `${kind}${header} ${name}`, field })),
+    );
+  const all = [
+    ...names,
+    ...searched('', EXTENSION_HEADERS),
+    ...searched('tcp option ', TCP_OPTIONS),
+    ...searched('ip option ', IP_OPTIONS),
+    ...searched('sctp chunk ', SCTP_CHUNKS),
+  ].filter(({ words }) => !UNKNOWN.has(words));
+
+  it('have the types and widths that nft describes', () => {
+    const script = all.map(({ words }) => `echo "$(nft describe '${words}' 2>&1 | head -n 1)"`).join('\n');
+    const described = execFileSync('sh', ['-c', script], { encoding: 'utf8' }).trimEnd().split('\n');
+    const [mine, nfts] = [[], []] as [string[], string[]];
+    for (const [index, { words, field }] of all.entries()) {
+      const [, type, bits] = /datatype (\w+) .*, (\d+) bits$/.exec(described[index] ?? '') ?? [];
+      mine.push(`${words}: ${field.type} ${field.bits}`);
+      nfts.push(`${words}: ${type?.replace('bitmask', 'integer')} ${bits}`);
+    }
+    expect(mine).toEqual(nfts);
   });
 });

@@ -227,6 +227,8 @@ delete @dynamic4 { ip saddr }
 add @dynamic4 { ip saddr limit rate over 10/second burst 5 packets } drop
 add @dynamic-marks { ip saddr : 0x5 }
 update @dynamic-marks { ip saddr : meta mark }
+meter m1 { ip saddr limit rate over 10/second } drop
+meter m2 size 100 { ip saddr . tcp dport timeout 1m limit rate 10/second } accept
 counter name "hits"
 counter name tcp dport map { 80 : "hits", 81 : "hits" }
 counter name tcp dport map @counters

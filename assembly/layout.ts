@@ -11,6 +11,7 @@ export * from "./layout/world";
 export * from "./layout/route";
 export * from "./layout/dispatch";
 export * from "./layout/set";
+export * from "./layout/ip-set";
 export * from "./layout/nat";
 export * from "./layout/help";
 export * from "./layout/h323";

@@ -2,6 +2,8 @@
 // and batches of generated packets in it.
 
 import { Checksums, Sysctl } from '../assembly/vocabulary.ts';
+import { type Carrier, FRAME_MAX } from '../src/bench/frame.ts';
+import { type Traffic, TrafficSource } from '../src/bench/traffic.ts';
 import { InterfaceNames } from '../src/capture/interfaces.ts';
 import { identity, NO_BOUND, RUN, SOURCE } from '../src/capture/walker.ts';
 import {
@@ -18,8 +20,6 @@ import { Allocator, createMemory } from '../src/engine/memory.ts';
 import { INTERFACE_TABLE_BYTES, WorldImage } from '../src/engine/world.ts';
 import { Host } from '../src/host.ts';
 import { compileRuleset, instantiateRuleset, parseRulesets } from '../src/ruleset/index.ts';
-import { type Carrier, FRAME_MAX } from './frame.ts';
-import { type Traffic, TrafficSource } from './generate.ts';
 import { compileParts, type Parts } from './parts.ts';
 
 /** Numbers are the same in every run: nothing here is exposed to traffic of an attacker. */

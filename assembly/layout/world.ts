@@ -127,8 +127,10 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   wheel_swept: u64; // 272
   /** Decides what rules draw by chance in the kernel (--seed). */
   seed: u64; // 280
+  /** Time of the first packet, ns since 1970. */
+  began: u64; // 288
 }
-if (offsetof<World>() != 288) ERROR("World is 288 bytes");
+if (offsetof<World>() != 296) ERROR("World is 296 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

@@ -290,6 +290,7 @@ export class WorldImage {
         const state = this.view.getUint32(world + WORLD.rule_state, true);
         rules.initState(this.bytes.subarray(state, state + rules.stateBytes), first);
       }
+      this.view.setBigUint64(world + WORLD.began, first, true);
       this.view.setBigUint64(world + WORLD.wheel_now, first, true);
       this.view.setBigUint64(world + WORLD.wheel_swept, first, true);
     }

@@ -44,6 +44,7 @@ export class RuleWriter {
   private readonly chains: readonly number[];
   private readonly helpers: Helpers;
   private readonly values: ValueWriter;
+  private readonly ipSets: readonly number[];
 
   constructor(
     private readonly code: Code,
@@ -56,6 +57,7 @@ export class RuleWriter {
     this.chains = functions.chains;
     this.helpers = functions.helpers;
     this.values = new ValueWriter(code, fields, functions.engine, tables.names);
+    this.ipSets = functions.ipSets;
   }
 
   /**
@@ -227,6 +229,17 @@ export class RuleWriter {
           .op('i32.ne')
           .brIf(0);
         return;
+      case 'ip set': {
+        code.i32(0);
+        for (const { set, answer: wanted } of test.sets) {
+          code.get(P).get(W).i32(this.ipSets[set]!).i32(test.sources).i32(test.scratch);
+          this.call('rule_ip_set');
+          code.i32(wanted).op('i32.eq', 'i32.or');
+        }
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
+      }
       case 'ct helper':
         code.get(P).get(W).i32(test.helpers);
         this.call('rule_helper');

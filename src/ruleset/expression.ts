@@ -6,8 +6,9 @@
 //
 // Rules of iptables test first and act then. Those of nft do both in any order, and they compute: a Value is what nft has
 // in a register, as an unsigned number of up to 128 bits, whatever its order of bytes on the wire or in the kernel.
-import type { Carried, CarriedBy, ChunkMatch, Hook, RejectWith } from '../../assembly/vocabulary.ts';
+import type { Carried, CarriedBy, ChunkMatch, Hook, IpSetAnswer, RejectWith } from '../../assembly/vocabulary.ts';
 import type { ChunkTest, LogOptions, NatBinding, TrackingTemplate } from './ast.ts';
+import type { ElementSet } from './ipset/ipset.ts';
 import type { NftChain } from './nft/ast.ts';
 import type { SetProgram } from './set-program.ts';
 import type { Family } from './source.ts';
@@ -136,6 +137,17 @@ export type Test =
    * has no length drops the packet, when inverted only after the rule has done what it does (hotdrop).
    */
   | { op: 'sctp chunks'; match: ChunkMatch; state: number; test: ChunkTest; invert: boolean }
+  /**
+   * One of the sets (indices into Program.ipSets) answers so; `sources`: a bit for each part of the key that is the
+   * packet's source; `scratch`: where the key is put together in World.rule_state, IP_SET_WORDS words.
+   */
+  | {
+      op: 'ip set';
+      sets: { set: number; answer: IpSetAnswer }[];
+      sources: number;
+      scratch: number;
+      invert: boolean;
+    }
   /** The connection was expected by one with one of these helpers (bits by Helper). */
   | { op: 'ct helper'; helpers: number; invert: boolean }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */
@@ -292,6 +304,8 @@ export interface Program {
   limits: { state: number; cap: number; rule: number }[];
   /** What tests of SCTP chunks look up in World.rule_state. */
   chunkTests: { state: number; test: ChunkTest }[];
+  /** IP sets that rules look into, each once. */
+  ipSets: ElementSet[];
   /** What CT rules attach, each once. */
   templates: TrackingTemplate[];
   /** What NAT rules bind to, and the index of each rule. */

@@ -89,6 +89,7 @@ export class Fields {
   cost(test: Test): number | undefined {
     switch (test.op) {
       case 'limit':
+      case 'ip set':
       case 'ct bytes':
       case 'ct label':
       case 'sctp chunks':

@@ -19,6 +19,7 @@ import type { LocalAddress } from './host.ts';
 import type { Question } from './kernel.ts';
 
 export interface HostDirectory extends Pick<Question, 'rules4' | 'rules6' | 'sysctls'> {
+  sets: string[];
   locals: LocalAddress[];
   /** The host's two interfaces; undefined where its files name none. */
   interfaces: readonly [string, string] | undefined;
@@ -36,6 +37,7 @@ export function readHostDirectory(path: string): HostDirectory {
   const host: HostDirectory = {
     rules4: [],
     rules6: [],
+    sets: [],
     sysctls: {},
     nft: [],
     locals: [],
@@ -71,13 +73,13 @@ function take(host: HostDirectory, kind: HostFileKind, file: string, text: strin
     case 'addr':
       takeAddresses(host, new JsonFile(file, text));
       return;
+    case 'ipset':
+      host.sets.push(text);
+      return;
     case 'nft':
       if (iptablesNftTables(text).length > 0) host.notes.push(`${file}: not used, it has tables of iptables-nft`);
       else if (!isEmptyOutput(kind, text)) host.nft.push(text);
       return;
-    case 'ipset':
-      if (isEmptyOutput(kind, text)) return;
-      throw new Error(`${file}: the kernel is not asked about ${kind} yet`);
     case 'conntrack':
       throw new Error(`${file}: the kernel cannot be given a table to start from`);
     case 'link':

@@ -49,6 +49,8 @@ export interface Question {
   nft?: string;
   /** How our side is given it: as the kernel lists it before the first frame. Text without handles unless said. */
   nftForm?: NftForm;
+  /** `ipset save` texts. */
+  sets?: string[];
   /** Sysctls as `net.netfilter.nf_conntrack_tcp_loose` -> `0`. */
   sysctls: Record<string, string>;
   /** Names of the two interfaces: lan, wan. */
@@ -122,6 +124,7 @@ export function missing(): string[] {
     ['conntrack', 'conntrack'],
     ['nft', 'nftables'],
     ['iptables-legacy-restore', 'iptables'],
+    ['ipset', 'ipset'],
     ['ip', 'iproute2'],
     ['python3', 'python3'],
     ['unshare', 'util-linux'],
@@ -477,6 +480,7 @@ export function setUpScript(question: Question, put: (name: string, text: string
     `ip -batch ${put('routes', routes.join(''))}`,
     `nft -f ${put('quiet.nft', quietRules())}`,
     `nft -f ${put('watch.nft', watchRules())}`,
+    ...(question.sets ?? []).map((text, index) => `ipset restore < ${put(`sets.${index}`, text)}`),
     ...restore('iptables-legacy-restore', 'rules4', question.rules4),
     ...restore('ip6tables-legacy-restore', 'rules6', question.rules6),
     ...(question.nft === undefined ? [] : [`nft -f ${put('rules.nft', question.nft)}`]),

@@ -10,6 +10,7 @@
 
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { kindByContent } from '../../src/topology/host-files.ts';
 import { answersOf, type KernelAnswers } from './answers.ts';
 import { framesOf } from './frames.ts';
 import { framesAround, type LocalAddress, plainAddress } from './host.ts';
@@ -17,7 +18,7 @@ import { readHostDirectory } from './host-directory.ts';
 import { compareTraffic } from './judge.ts';
 import { askKernel, missing, type Question } from './kernel.ts';
 import { chanceNote, leftOut, runMatrix } from './matrix.ts';
-import { isNftRules, listedWithCounters, NFT_FORMS } from './nft.ts';
+import { listedWithCounters, NFT_FORMS } from './nft.ts';
 import { commandLine, namesInterfaces } from './ours.ts';
 import { readCapture } from './read-capture.ts';
 import { runSeeds } from './seeds.ts';
@@ -27,7 +28,7 @@ const HELP = `usage: npm run kernel -- [options] CAPTURE...
        npm run kernel -- --seeds FIRST-LAST [options]
   --host HOST           a host as for ctreplay --host: its iptables rules, sysctls and addresses (addr.json)
   --local ADDR/LEN      an address of the router itself (repeatable)
-  --rules FILE          iptables-save, ip6tables-save or nft text (repeatable)
+  --rules FILE          iptables-save, ip6tables-save, nft or ipset save text (repeatable)
   --nft-form FORM       how our side gets nft rules: text (default), handles (nft -a), json (nft -j)
   --sysctl KEY=VALUE    for example net.netfilter.nf_conntrack_tcp_loose=0 (repeatable)
   --lan NAME --wan NAME interfaces of the router (default lan, wan)
@@ -40,6 +41,9 @@ const HELP = `usage: npm run kernel -- [options] CAPTURE...
   --packets N           packets per seed (default 2000)
   --jobs N              groups of ten seeds under way at a time (default 2)
 `;
+
+const isSets = (text: string): boolean => kindByContent(text) === 'ipset';
+const isNft = (text: string): boolean => kindByContent(text) === 'nft';
 
 /** True for ip6tables-save text: by its header, else by what only IPv6 rules hold. */
 function isIpv6Rules(text: string): boolean {
@@ -94,8 +98,9 @@ async function main(): Promise<number> {
   if (values.matrix) return (await runMatrix(positionals, { workers, limit, print })) ? 1 : 0;
   const host = values.host === undefined ? undefined : readHostDirectory(values.host);
   for (const note of host?.notes ?? []) print(note);
-  const texts = values.rules.map((file) => readFileSync(file, 'utf8'));
-  const saved = texts.filter((text) => !isNftRules(text));
+  const given = values.rules.map((file) => readFileSync(file, 'utf8'));
+  const [sets, texts] = [given.filter(isSets), given.filter((text) => !isSets(text))];
+  const saved = texts.filter((text) => !isNft(text));
   const rules4 = [...saved.filter((text) => !isIpv6Rules(text)), ...(host?.rules4 ?? [])];
   const rules6 = [...saved.filter(isIpv6Rules), ...(host?.rules6 ?? [])];
   const locals = [...values.local.map(localAddress), ...(host?.locals ?? [])];
@@ -103,7 +108,7 @@ async function main(): Promise<number> {
     values.lan ?? host?.interfaces?.[0] ?? 'lan',
     values.wan ?? host?.interfaces?.[1] ?? 'wan',
   ] as const;
-  const written = [...texts.filter(isNftRules), ...(host?.nft ?? [])];
+  const written = [...texts.filter(isNft), ...(host?.nft ?? [])];
   const nft = written.length ? await listedWithCounters(written.join('\n'), interfaces) : undefined;
   const rules = [...rules4, ...rules6, ...(nft === undefined ? [] : [nft])];
   const nftForm = NFT_FORMS.find((form) => form === values['nft-form']);
@@ -117,6 +122,7 @@ async function main(): Promise<number> {
       rules4,
       rules6,
       ...(nft !== undefined && { nft, nftForm }),
+      sets: [...sets, ...(host?.sets ?? [])],
       sysctls: { ...host?.sysctls, ...Object.fromEntries(values.sysctl.map(keyAndValue)) },
       interfaces,
       masquerades: rules.some((text) => /masquerade|redirect/i.test(text)),

@@ -1,7 +1,7 @@
 // Are listings of nft read and changed as the comparison needs them? The texts are as nft 1.0.6 prints them.
 
 import { describe, expect, it } from 'vitest';
-import { isNftRules, statesOf, withCounters, withoutOwnTables } from './nft.ts';
+import { statesOf, withCounters, withoutOwnTables } from './nft.ts';
 
 const LISTING = `table inet ctreplay_watch {
 	chain received {
@@ -50,15 +50,6 @@ const JSON_LISTING = JSON.stringify({
 });
 
 describe('listings of nft', () => {
-  it('are told from those of iptables-save', () => {
-    expect(isNftRules(LISTING)).toBe(true);
-    expect(isNftRules(JSON_LISTING)).toBe(true);
-    expect(isNftRules('#!/usr/sbin/nft -f\n\nflush ruleset\n')).toBe(true);
-    expect(
-      isNftRules('*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -m comment --comment "the table is full"\nCOMMIT\n'),
-    ).toBe(false);
-  });
-
   it('lose the tables of the comparison', () => {
     expect(withoutOwnTables(LISTING)).toBe(LISTING.slice(LISTING.indexOf('table ip fw')));
     expect(withoutOwnTables(JSON_LISTING)).not.toContain('ctreplay_watch');

@@ -16,13 +16,6 @@ export const FORM_OPTIONS: Record<NftForm, string[]> = { text: [], handles: ['-a
 /** Tables of the comparison's own begin so. */
 export const OWN_TABLES = 'ctreplay_';
 
-/** Is it a ruleset of nft, and not of iptables? */
-export function isNftRules(text: string): boolean {
-  return (
-    /^\s*\{\s*"nftables"/.test(text) || /^\s*(add\s+|flush\s+ruleset|table\s|define\s|#!\/usr\/sbin\/nft)/m.test(text)
-  );
-}
-
 /** What nft prints, without the tables of the comparison's own. */
 export function withoutOwnTables(listing: string): string {
   if (!listing.startsWith('{')) {

@@ -45,6 +45,7 @@ const REQUIRED = [
   'conntrack',
   'iptables-legacy-restore',
   'ip6tables-legacy-restore',
+  'ipset',
   'python3',
 ];
 
@@ -56,7 +57,7 @@ export function kernelMissing(): string | undefined {
     try {
       execFileSync('sh', ['-c', `command -v ${tool}`], { stdio: 'ignore' });
     } catch {
-      return `${tool} is not installed (apt install iproute2 nftables conntrack iptables python3)`;
+      return `${tool} is not installed (apt install iproute2 nftables conntrack iptables ipset python3)`;
     }
   }
   try {
@@ -138,6 +139,7 @@ export function replayThroughKernel(scenario: Scenario): Promise<KernelResult> {
     sysctls: scenario.sysctls,
     rules4: scenario.rules4,
     rules6: scenario.rules6,
+    sets: scenario.sets,
     nft: scenario.nft,
     counters: scenario.counters.length > 0 || scenario.steps.some((step) => step.packet?.more.rule !== undefined),
     packets: built.map(({ step, source, packet, whole }) => ({

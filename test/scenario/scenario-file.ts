@@ -58,6 +58,8 @@ export interface Scenario {
   rules6?: string;
   /** Text for `nft -f`. */
   nft?: string;
+  /** `ipset save` text. */
+  sets?: string;
   sysctls: Readonly<Record<string, string>>;
   interfaces: readonly Interface[];
   steps: readonly Step[];
@@ -102,6 +104,7 @@ interface Blocks {
   rules4?: string;
   rules6?: string;
   nft?: string;
+  sets?: string;
   sysctls: Record<string, string>;
   interfaces: Interface[];
 }
@@ -153,6 +156,7 @@ function parseBlock(kind: string, body: readonly string[], line: number, blocks:
   if (kind === 'iptables-save') blocks.rules4 = `${body.join('\n')}\n`;
   else if (kind === 'ip6tables-save') blocks.rules6 = `${body.join('\n')}\n`;
   else if (kind === 'nft') blocks.nft = `${body.join('\n')}\n`;
+  else if (kind === 'ipset') blocks.sets = `${body.join('\n')}\n`;
   else if (kind === 'sysctl') {
     for (const [i, text] of body.entries()) {
       const match = /^\s*(\S+)\s*=\s*(\S+)\s*$/.exec(text);

@@ -163,7 +163,7 @@ describe('rulesets', () => {
     });
   });
 
-  test('nft and ipset: empty is fine, sets of ipset are refused by name', () => {
+  test('nft and ipset: empty is fine', () => {
     write({
       nft: '# nothing\n\n',
       ipset: '\n',
@@ -171,11 +171,6 @@ describe('rulesets', () => {
       'nft.json': '{"nftables": [{"metainfo": {"version": "1.0.6"}}]}',
     });
     expect(loadHost({ host: directory }).rulesets).toHaveLength(1);
-    write({ nft: '', ipset: 'create blocked hash:ip family inet\nadd blocked 192.0.2.1\n' });
-    expect(failure({ host: directory })).toEqual({
-      code: 'host-unsupported',
-      message: 'ipset: unsupported: ipset sets',
-    });
   });
 
   test('nft rulesets come behind those of iptables, from the directory and as files', () => {
@@ -188,6 +183,22 @@ describe('rulesets', () => {
     write({ r: '#!/usr/sbin/nft -f\nflush ruleset\ntable inet mine {\n}\n', j: json, c: 'delete table inet mine\n' });
     const rules = ['r', 'j', 'c'].map((file) => join(directory, file));
     expect(loadHost({ rules }).rulesets.map(({ file }) => file)).toEqual(rules);
+  });
+
+  test('sets are those of all files, and rules of all files may look into them', () => {
+    write({
+      ipset: 'create blocked hash:ip family inet\nadd blocked 192.0.2.1\n',
+      'more.ipset': 'create ports bitmap:port range 0-9\n',
+      'iptables-save': RULES4,
+    });
+    write({ r: '*mangle\n-A FORWARD -m set --match-set blocked src -m set --match-set ports dst\nCOMMIT\n' });
+    write({ s: 'create third hash:net\n' });
+    const { rulesets } = loadHost({ host: directory, rules: ['r', 's'].map((file) => join(directory, file)) });
+    expect(rulesets.map(({ sets }) => [...sets!.keys()])).toEqual([
+      ['blocked', 'ports', 'third'],
+      ['blocked', 'ports', 'third'],
+    ]);
+    expect(() => parseRulesets(rulesets)).not.toThrow();
   });
 
   test('tables that iptables-nft keeps in nftables are those of iptables-save', () => {

@@ -7,15 +7,7 @@
 // Rules of iptables test first and act then. Those of nft do both in any order, and they compute: a Value is what nft has
 // in a register, as an unsigned number of up to 128 bits, whatever its order of bytes on the wire or in the kernel.
 import type { Carried, CarriedBy, ChunkMatch, Hook, IpSetAnswer, RejectWith } from '../../assembly/vocabulary.ts';
-import type {
-  ChunkTest,
-  HashlimitTest,
-  LogOptions,
-  Match,
-  NatBinding,
-  RecentTest,
-  TrackingTemplate,
-} from './ast.ts';
+import type { ChunkTest, HashlimitTest, LogOptions, Match, NatBinding, RecentTest, TrackingTemplate } from './ast.ts';
 import type { ElementSet } from './ipset/ipset.ts';
 import type { NftChain } from './nft/ast.ts';
 import type { SetProgram } from './set-program.ts';

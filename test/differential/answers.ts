@@ -69,6 +69,8 @@ export interface KernelAnswers {
   tableDelay: number;
   counters4: string;
   counters6: string;
+  /** What nft lists of the question's tables before the first packet and after the last. */
+  nft?: { before: string; after: string } | undefined;
   /** What `ip -j` printed of the router. */
   host?: HostFiles | undefined;
 }
@@ -153,11 +155,8 @@ export function answersOf(frames: Frame[], record: KernelRecord): KernelAnswers 
   }
   const expectations = record.expectationLines.map((line, index) => ({ n: record.expectations[index] ?? 0, line }));
   const { pending, table, tableDelay, host } = record;
-  return { packets, events, expectations, pending, table, tableDelay, host, ...counters(record) };
-}
-
-function counters({ counters4, counters6 }: KernelRecord): { counters4: string; counters6: string } {
-  return { counters4, counters6 };
+  const { counters4, counters6, nft } = record;
+  return { packets, events, expectations, pending, table, tableDelay, host, counters4, counters6, nft };
 }
 
 /** Errors by which routing says that there is no way for a packet of the host's own. */

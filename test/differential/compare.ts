@@ -16,6 +16,7 @@ import { compareExpectations } from './compare-expectations.ts';
 import type { Departures, SentExcuses } from './compare-sent.ts';
 import type { Announced } from './kernel.ts';
 import { namedRanges, withoutMovedPort } from './moved-ports.ts';
+import { statesOf } from './nft.ts';
 import { sameWhy } from './why.ts';
 
 /** One line of `ctreplay replay --packets`, as far as it is compared. */
@@ -52,6 +53,7 @@ export interface OurAnswers {
   table?: string[];
   counters4?: string;
   counters6?: string;
+  nft?: string;
   /** What left, where that is compared. */
   departures?: Departures;
 }
@@ -146,6 +148,7 @@ export function compare(
   const untied = result.excused.error > 0;
   if (counters4 !== undefined && !untied) compareCounters('iptables', kernel.counters4, counters4, report);
   if (counters6 !== undefined && !untied) compareCounters('ip6tables', kernel.counters6, counters6, report);
+  if (kernel.nft && !untied) compareNft(kernel.nft, ours.nft ?? '', report);
   result.differences.sort((a, b) => (a.n || Number.MAX_SAFE_INTEGER) - (b.n || Number.MAX_SAFE_INTEGER));
   return result;
 }
@@ -403,5 +406,14 @@ function compareCounters(tool: string, theirs: string, own: string, report: Repo
       const rule = isPolicy ? 'policy' : chain.rules[index - (chain.counts.length - chain.rules.length)];
       if (mine?.counts[index] !== count) report(0, `${tool} counter ${name}: ${rule}`, count, mine?.counts[index]);
     });
+  }
+}
+
+/** Rules, objects and elements with their counters; our side does not print elements that packets added. */
+function compareNft(theirs: { before: string; after: string }, own: string, report: Report): void {
+  const [kernel, ours] = [statesOf(theirs.after), statesOf(own)];
+  for (const key of new Set([...statesOf(theirs.before).keys(), ...ours.keys()])) {
+    const [state, mine] = [kernel.get(key), ours.get(key)];
+    if (state !== mine) report(0, `nft ${key}`, state, mine);
   }
 }

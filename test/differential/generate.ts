@@ -10,8 +10,10 @@ import { ModelTracker } from '../model/tracker.ts';
 import { Traffic } from '../model/traffic.ts';
 import { addresses, forwardable } from './frames.ts';
 import { drawNat } from './generate-nat.ts';
+import { drawNft } from './generate-nft.ts';
 import { drawRules } from './generate-rules.ts';
 import { type LocalAddress, plainAddress } from './host.ts';
+import { NFT_FORMS, type NftForm } from './nft.ts';
 import { isIcmpError, wordSum } from './packet.ts';
 import { ruleset } from './sequences.ts';
 
@@ -24,6 +26,8 @@ export interface Settings {
   sysctls: Record<string, string>;
   rules4: string[];
   rules6: string[];
+  nft?: string;
+  nftForm?: NftForm;
   /** Addresses of the router's own: packets to and from it are among the generated ones. */
   locals?: LocalAddress[];
   /** The rules translate: what outside hosts answer goes to OUTSIDE. */
@@ -62,6 +66,8 @@ export function settingsOf(group: number): { settings: Settings; model: ModelSet
   };
   const sysctls = { ...sysctlsOf(model), ...extra };
   const locals = localsOf(group);
+  if (usesNft(group))
+    return { settings: { ...nftOf(group, rules), sysctls, ...(locals.length > 0 && { locals }) }, model };
   if (locals.length > 0) {
     const around = { rules4: rules.rules4.map(aroundHost), rules6: rules.rules6.map(aroundHost) };
     return { settings: { ...around, sysctls, locals, translates: false }, model };
@@ -71,6 +77,22 @@ export function settingsOf(group: number): { settings: Settings; model: ModelSet
     ? { rules4: [...rules.rules4, nat.rules4], rules6: [...rules.rules6, nat.rules6], translates: true }
     : { ...rules, translates: false };
   return { settings: { ...all, sysctls }, model };
+}
+
+/** Seeds from here on all have nft rulesets; of those before every fourth group has. */
+export const NFT_SEEDS = 100_001;
+
+const usesNft = (group: number): boolean => group % 4 === 3 || group >= groupOf(NFT_SEEDS);
+
+/** An nft ruleset, in a third of the groups beside the iptables rules that the group has otherwise. Drawn apart from the rest. */
+function nftOf(
+  group: number,
+  rules: Pick<Settings, 'rules4' | 'rules6'>,
+): Pick<Settings, 'rules4' | 'rules6' | 'nft' | 'nftForm' | 'translates'> {
+  const random = new Random(0x9f7 + group);
+  const beside = random.chance(0.33) ? rules : { rules4: [], rules6: [] };
+  const translates = localsOf(group).length === 0 && random.chance(0.4);
+  return { ...beside, translates, nftForm: random.pick(NFT_FORMS), nft: drawNft(random, translates) };
 }
 
 /** Every third group has hosts of the generator's networks for addresses of the router. Drawn apart from the rest. */

@@ -4,7 +4,13 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { addressBytes } from '../../src/topology/addresses.ts';
-import { type HostFileKind, isEmptyOutput, kindByContent, kindByName } from '../../src/topology/host-files.ts';
+import {
+  type HostFileKind,
+  iptablesNftTables,
+  isEmptyOutput,
+  kindByContent,
+  kindByName,
+} from '../../src/topology/host-files.ts';
 import { parseInterfaces } from '../../src/topology/interfaces.ts';
 import { JsonFile } from '../../src/topology/json.ts';
 import { SYSCTLS } from '../../src/topology/sysctl.ts';
@@ -17,6 +23,8 @@ export interface HostDirectory extends Pick<Question, 'rules4' | 'rules6' | 'sys
   locals: LocalAddress[];
   /** The host's two interfaces; undefined where its files name none. */
   interfaces: readonly [string, string] | undefined;
+  /** Texts for `nft -f`. */
+  nft: string[];
   /** What of the host the kernel is not told. */
   notes: string[];
 }
@@ -31,6 +39,7 @@ export function readHostDirectory(path: string): HostDirectory {
     rules6: [],
     sets: [],
     sysctls: {},
+    nft: [],
     locals: [],
     interfaces: undefined,
     notes: [],
@@ -68,8 +77,9 @@ function take(host: HostDirectory, kind: HostFileKind, file: string, text: strin
       host.sets.push(text);
       return;
     case 'nft':
-      if (isEmptyOutput(kind, text)) return;
-      throw new Error(`${file}: the kernel is not asked about ${kind} yet`);
+      if (iptablesNftTables(text).length > 0) host.notes.push(`${file}: not used, it has tables of iptables-nft`);
+      else if (!isEmptyOutput(kind, text)) host.nft.push(text);
+      return;
     case 'conntrack':
       throw new Error(`${file}: the kernel cannot be given a table to start from`);
     case 'link':

@@ -4,7 +4,7 @@ import { answersOf, type KernelAnswers } from './answers.ts';
 import { type Comparison, compare, type Report } from './compare.ts';
 import { compareSent } from './compare-sent.ts';
 import { isForMany } from './host.ts';
-import { askKernel, type Question } from './kernel.ts';
+import { askKernel, type Question, rulesOf } from './kernel.ts';
 import { compareMoments, kernelExpiries, ourExpiries } from './moments.ts';
 import { namedRanges, withoutMovedPort } from './moved-ports.ts';
 import { OurRun } from './ours.ts';
@@ -31,8 +31,9 @@ export async function compareTraffic(
     question,
     kernel.packets.map((packet) => packet.ts),
     kernel.host,
+    kernel.nft?.before,
   );
-  const rules = [...question.rules4, ...question.rules6];
+  const rules = rulesOf(question);
   const isSilent = (n: number, kind: string): boolean => {
     const frame = question.frames[n - 1]!;
     return isForMany(frame, question.locals) || isSilentReject(frame.packet, kind);

@@ -27,6 +27,7 @@ import {
   NFNL_SUBSYS_CTNETLINK_EXP,
   NLMSG_ERROR,
 } from './netlink.ts';
+import { FORM_OPTIONS, type NftForm, withoutOwnTables } from './nft.ts';
 import { flowOf } from './packet.ts';
 
 const run = promisify(execFile);
@@ -44,6 +45,10 @@ export interface Question {
   rules4: string[];
   /** ip6tables-save texts. */
   rules6: string[];
+  /** Text for `nft -f`, loaded behind those. */
+  nft?: string;
+  /** How our side is given it: as the kernel lists it before the first frame. Text without handles unless said. */
+  nftForm?: NftForm;
   /** `ipset save` texts. */
   sets?: string[];
   /** Sysctls as `net.netfilter.nf_conntrack_tcp_loose` -> `0`. */
@@ -94,6 +99,8 @@ export interface KernelRecord {
   /** `iptables-save -c` and `ip6tables-save -c`. */
   counters4: string;
   counters6: string;
+  /** What nft lists of the question's tables before the first frame and after the last. */
+  nft?: { before: string; after: string } | undefined;
 }
 
 /** Our NFLOG group; 0 is where nf_conntrack_log_invalid writes. */
@@ -136,9 +143,9 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
   let listener: Listener | undefined;
   let expecting: Listener | undefined;
   try {
-    const says = (word: string): boolean =>
-      [...question.rules4, ...question.rules6].some((text) => text.includes(word));
-    writeFileSync(path('frames'), frameFile(question.frames, { calls: says('--helper pptp'), zones: says('--zone') }));
+    const says = (words: RegExp): boolean => rulesOf(question).some((text) => words.test(text));
+    const unasked = { calls: says(/--helper pptp|type "pptp"/), zones: says(/--zone|ct zone set/) };
+    writeFileSync(path('frames'), frameFile(question.frames, unasked));
     const job = {
       frames: path('frames'),
       answers: path('answers'),
@@ -154,6 +161,7 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
     const ip = async (...args: string[]): Promise<string> => (await router!.inside('ip', args)).stdout;
     const links = question.mtus && { 'link.json': await ip('-j', 'link') };
     const host = question.locals ? await hostFiles(ip) : links;
+    const nftBefore = await listNft(router, question);
     listener = await listen(router, path('events'), []);
     expecting = await listen(router, path('expectations'), ['expect']);
     router.say(`go ${listener.child.pid} ${expecting.child.pid}`);
@@ -166,6 +174,7 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
     }
     const counters4 = (await router.inside('iptables-legacy-save', ['-c'])).stdout;
     const counters6 = (await router.inside('ip6tables-legacy-save', ['-c'])).stdout;
+    const nftAfter = await listNft(router, question);
     router.say('end');
     await router.line('done');
     const record = readAnswers(readFileSync(path('answers')), question.frames);
@@ -185,6 +194,7 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
       tableDelay,
       counters4,
       counters6,
+      nft: nftBefore === undefined || nftAfter === undefined ? undefined : { before: nftBefore, after: nftAfter },
     };
   } finally {
     listener?.child.kill();
@@ -192,6 +202,16 @@ export async function askKernel(question: Question): Promise<KernelRecord> {
     router?.kill();
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** All rulesets of the question. */
+export function rulesOf({ rules4, rules6, nft }: Question): string[] {
+  return [...rules4, ...rules6, ...(nft === undefined ? [] : [nft])];
+}
+
+async function listNft(router: Router, { nft, nftForm = 'text' }: Question): Promise<string | undefined> {
+  if (nft === undefined) return undefined;
+  return withoutOwnTables((await router.inside('nft', [...FORM_OPTIONS[nftForm], 'list', 'ruleset'])).stdout);
 }
 
 /** The line without the length of the entry's life, which conntrack prints where it is known: stop stamps say more. */
@@ -463,6 +483,7 @@ export function setUpScript(question: Question, put: (name: string, text: string
     ...(question.sets ?? []).map((text, index) => `ipset restore < ${put(`sets.${index}`, text)}`),
     ...restore('iptables-legacy-restore', 'rules4', question.rules4),
     ...restore('ip6tables-legacy-restore', 'rules6', question.rules6),
+    ...(question.nft === undefined ? [] : [`nft -f ${put('rules.nft', question.nft)}`]),
     '',
   ].join('\n');
 }

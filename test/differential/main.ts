@@ -1,7 +1,7 @@
 // Does the running kernel agree with ctreplay about this capture? The program behind `npm run kernel`.
 //
-//   npm run kernel -- [--host HOST] [--rules FILE]... [--sysctl KEY=VALUE]... [--workers N] [--lan NAME] [--wan NAME]
-//                     [--limit N] [--kernel-only] CAPTURE...
+//   npm run kernel -- [--host HOST] [--rules FILE]... [--nft-form FORM] [--sysctl KEY=VALUE]... [--workers N] [--lan NAME]
+//                     [--wan NAME] [--limit N] [--kernel-only] CAPTURE...
 //   npm run kernel -- --matrix [--workers N] [--limit N] CAPTURE|DIR...
 //   npm run kernel -- --seeds FIRST-LAST [--packets N] [--jobs N] [--limit N]
 //
@@ -18,6 +18,7 @@ import { readHostDirectory } from './host-directory.ts';
 import { compareTraffic } from './judge.ts';
 import { askKernel, missing, type Question } from './kernel.ts';
 import { chanceNote, leftOut, runMatrix } from './matrix.ts';
+import { listedWithCounters, NFT_FORMS } from './nft.ts';
 import { commandLine, namesInterfaces } from './ours.ts';
 import { readCapture } from './read-capture.ts';
 import { runSeeds } from './seeds.ts';
@@ -27,7 +28,8 @@ const HELP = `usage: npm run kernel -- [options] CAPTURE...
        npm run kernel -- --seeds FIRST-LAST [options]
   --host HOST           a host as for ctreplay --host: its iptables rules, sysctls and addresses (addr.json)
   --local ADDR/LEN      an address of the router itself (repeatable)
-  --rules FILE          iptables-save, ip6tables-save or ipset save text (repeatable)
+  --rules FILE          iptables-save, ip6tables-save, nft or ipset save text (repeatable)
+  --nft-form FORM       how our side gets nft rules: text (default), handles (nft -a), json (nft -j)
   --sysctl KEY=VALUE    for example net.netfilter.nf_conntrack_tcp_loose=0 (repeatable)
   --lan NAME --wan NAME interfaces of the router (default lan, wan)
   --workers N           lanes of our side (default 2)
@@ -35,12 +37,13 @@ const HELP = `usage: npm run kernel -- [options] CAPTURE...
   --kernel-only         print the kernel's answers as JSON lines; compare nothing
   --matrix              each capture with a conntrack rule, behind a gateway, with a host in it, without tcp_loose,
                         with tcp_be_liberal
-  --seeds FIRST-LAST    generated traffic, rules and sysctls of these seeds
+  --seeds FIRST-LAST    generated traffic, rules and sysctls of these seeds; from 100001 on all rules are nft's
   --packets N           packets per seed (default 2000)
   --jobs N              groups of ten seeds under way at a time (default 2)
 `;
 
 const isSets = (text: string): boolean => kindByContent(text) === 'ipset';
+const isNft = (text: string): boolean => kindByContent(text) === 'nft';
 
 /** True for ip6tables-save text: by its header, else by what only IPv6 rules hold. */
 function isIpv6Rules(text: string): boolean {
@@ -56,6 +59,7 @@ async function main(): Promise<number> {
       host: { type: 'string' },
       local: { type: 'string', multiple: true, default: [] },
       rules: { type: 'string', multiple: true, default: [] },
+      'nft-form': { type: 'string', default: 'text' },
       sysctl: { type: 'string', multiple: true, default: [] },
       workers: { type: 'string', default: '2' },
       lan: { type: 'string' },
@@ -96,23 +100,32 @@ async function main(): Promise<number> {
   for (const note of host?.notes ?? []) print(note);
   const given = values.rules.map((file) => readFileSync(file, 'utf8'));
   const [sets, texts] = [given.filter(isSets), given.filter((text) => !isSets(text))];
-  const rules4 = [...texts.filter((text) => !isIpv6Rules(text)), ...(host?.rules4 ?? [])];
-  const rules6 = [...texts.filter(isIpv6Rules), ...(host?.rules6 ?? [])];
+  const saved = texts.filter((text) => !isNft(text));
+  const rules4 = [...saved.filter((text) => !isIpv6Rules(text)), ...(host?.rules4 ?? [])];
+  const rules6 = [...saved.filter(isIpv6Rules), ...(host?.rules6 ?? [])];
   const locals = [...values.local.map(localAddress), ...(host?.locals ?? [])];
-  const [lan, wan] = host?.interfaces ?? ['lan', 'wan'];
+  const interfaces = [
+    values.lan ?? host?.interfaces?.[0] ?? 'lan',
+    values.wan ?? host?.interfaces?.[1] ?? 'wan',
+  ] as const;
+  const written = [...texts.filter(isNft), ...(host?.nft ?? [])];
+  const nft = written.length ? await listedWithCounters(written.join('\n'), interfaces) : undefined;
+  const rules = [...rules4, ...rules6, ...(nft === undefined ? [] : [nft])];
+  const nftForm = NFT_FORMS.find((form) => form === values['nft-form']);
+  if (!nftForm) throw new Error(`--nft-form ${values['nft-form']}: not one of ${NFT_FORMS.join(', ')}`);
   let differs = false;
   for (const file of positionals) {
     const capture = readCapture(file);
-    const traffic = locals.length
-      ? framesAround(capture, locals)
-      : framesOf(capture, ![...rules4, ...rules6].some(namesInterfaces));
+    const traffic = locals.length ? framesAround(capture, locals) : framesOf(capture, !rules.some(namesInterfaces));
     const question: Question = {
       ...traffic,
       rules4,
       rules6,
+      ...(nft !== undefined && { nft, nftForm }),
       sets: [...sets, ...(host?.sets ?? [])],
       sysctls: { ...host?.sysctls, ...Object.fromEntries(values.sysctl.map(keyAndValue)) },
-      interfaces: [values.lan ?? lan, values.wan ?? wan],
+      interfaces,
+      masquerades: rules.some((text) => /masquerade|redirect/i.test(text)),
       ...(locals.length > 0 && { locals }),
     };
     if (values['kernel-only']) {

@@ -1,11 +1,11 @@
 // Which port or id did NAT give to a flow, where the kernel begins to look for one at random? Such a number is compared
 // by its range alone: in lines of events and of the table it becomes `~`. So does the id of a PPTP call that nobody chose.
 
-/** Ranges that the rules of `iptables-save` texts name. */
+/** Ranges that rules name, as iptables-save and nft print them. */
 export function namedRanges(rules: readonly string[]): [number, number][] {
   const found: [number, number][] = [];
   for (const text of rules) {
-    for (const [, low, high] of text.matchAll(/(?:--to-ports |--to-source \S*:)(\d+)-(\d+)/g)) {
+    for (const [, low, high] of text.matchAll(/(?:--to-ports |--to-source \S*:| to \S*:)(\d+)-(\d+)/g)) {
       found.push([Number(low), Number(high)]);
     }
   }

@@ -168,7 +168,7 @@ async function tell(seed: number, difference: Difference, options: SeedOptions):
   const { settings } = settingsOf(groupOf(seed));
   await compareTraffic(question(least), { workers, limit: 2, print });
   for (const { packet } of least) print(`  ${packet.toString('hex')}`);
-  for (const text of [...settings.rules4, ...settings.rules6]) print(text);
+  for (const text of [...settings.rules4, ...settings.rules6, settings.nft ?? '']) print(text);
   print(JSON.stringify(settings.sysctls));
 }
 

@@ -20,6 +20,8 @@ export interface Outputs {
   pending: string;
   packets: string;
   table: string;
+  /** `--counters`, if the scenario has rules. */
+  counters: string;
 }
 
 /** A line of `--packets` (DESIGN section 6), as far as scenarios ask for it. */
@@ -61,9 +63,11 @@ export async function replayThroughCtreplay(scenario: Scenario, workers: number)
   const get = (name: string): string => readFileSync(join(folder, name), 'utf8');
   try {
     const options = ['--quiet', '--checksums', 'verify', '--workers', String(workers)];
+    const ruled = scenario.rules4 || scenario.rules6 || scenario.nft;
     for (const name of ['events', 'expectations', 'packets', 'table']) options.push(`--${name}`, join(folder, name));
     if (scenario.rules4) options.push('--rules', put('rules4', withHeader('iptables-save', scenario.rules4)));
     if (scenario.rules6) options.push('--rules', put('rules6', withHeader('ip6tables-save', scenario.rules6)));
+    if (scenario.nft) options.push('--rules', put('rules.nft', scenario.nft));
     if (scenario.sets) options.push('--rules', put('sets', scenario.sets));
     for (const [key, value] of Object.entries(scenario.sysctls)) options.push('--sysctl', `${key}=${value}`);
     for (const { name, networks, addresses, lengths } of scenario.interfaces) {
@@ -73,9 +77,10 @@ export async function replayThroughCtreplay(scenario: Scenario, workers: number)
         options.push('--local', length === undefined ? address : `${address}/${length}`);
       }
     }
+    const counters = ruled ? ['--counters', join(folder, 'counters')] : [];
     const capture = put('conversation.pcap', toPcap(buildSteps(scenario.file, scenario.steps)));
     const env = { ...process.env, CTREPLAY_TEST_WORKERS: 'all' };
-    await run(process.execPath, [PROGRAM, 'replay', ...options, capture], { maxBuffer: 1 << 26, env });
+    await run(process.execPath, [PROGRAM, 'replay', ...options, ...counters, capture], { maxBuffer: 1 << 26, env });
     const list = ['list', '--expected', '--quiet', ...options.slice(options.indexOf('--table') + 2), capture];
     const pending = scenario.pending ? (await run(process.execPath, [PROGRAM, ...list])).stdout : '';
     return {
@@ -84,6 +89,7 @@ export async function replayThroughCtreplay(scenario: Scenario, workers: number)
       pending,
       packets: get('packets'),
       table: get('table'),
+      counters: ruled ? get('counters') : '',
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -9,11 +9,11 @@
 # netlink messages that each packet caused.
 #
 # job:    {"routes": [{"address", "dev"}], "local": [{"address", "length" of its network or none, "dev"}], "sysctls": {key: value},
-#          "rules4": text, "rules6": text, "sets": text, "counters": bool,
+#          "rules4": text, "rules6": text, "sets": text, "nft": text, "counters": bool,
 #          "packets": [{"at": seconds, "from": "lan" | "wan" | "local", "hex": IP packet, "tick": bool,
 #                       "whole": the packet that it is a fragment of}]}
 # result: {"packets": [{"state", "dir", "path", "accepted", "replies": [hex], "events": [line], "expectations": [line],
-#                       "counters": text}],
+#                       "counters": text, "nftCounters": text of `nft -j list ruleset`}],
 #          "expiries": [{"at": seconds, "line"}], "table": [line], "pending": [line]}
 
 import json
@@ -113,6 +113,8 @@ def build_router(job):
         run("iptables-legacy-restore", text=job["rules4"])
     if job.get("rules6"):
         run("ip6tables-legacy-restore", text=job["rules6"])
+    if job.get("nft"):
+        run("nft", "-f", "-", text=job["nft"])
     states = ""
     for state in STATES:
         directions = ("",) if state in ("invalid", "untracked") else ("original", "reply")
@@ -325,7 +327,8 @@ def main():
     expecting = Listener("expect")
     packets, expiries = [], []
     rules = (job.get("rules4") or "") + (job.get("rules6") or "")
-    nat, helped = "*nat" in rules, "--helper" in rules
+    nft = job.get("nft") or ""
+    nat, helped = "*nat" in rules or "type nat" in nft, "--helper" in rules or "ct helper" in nft
     start = time.monotonic()
 
     def wait_until(at):
@@ -362,6 +365,8 @@ def main():
         if job.get("counters"):
             tool = "ip6tables-legacy-save" if packet[0] >> 4 == 6 else "iptables-legacy-save"
             seen["counters"] = run(tool, "-c")
+            if nft:
+                seen["nftCounters"] = run("nft", "-j", "list", "ruleset")
         packets.append(seen)
     table = []
     for name in ("ipv4", "ipv6"):

@@ -21,6 +21,8 @@ export interface KernelPacket {
   expectations?: string[];
   /** `iptables-save -c` after the packet. */
   counters?: string;
+  /** `nft -j list ruleset` after the packet. */
+  nftCounters?: string;
 }
 
 export interface KernelResult {
@@ -138,7 +140,8 @@ export function replayThroughKernel(scenario: Scenario): Promise<KernelResult> {
     rules4: scenario.rules4,
     rules6: scenario.rules6,
     sets: scenario.sets,
-    counters: scenario.steps.some((step) => step.packet?.more.rule !== undefined),
+    nft: scenario.nft,
+    counters: scenario.counters.length > 0 || scenario.steps.some((step) => step.packet?.more.rule !== undefined),
     packets: built.map(({ step, source, packet, whole }) => ({
       at: Number(step.time) / 1e9,
       from: source === undefined ? 'lan' : own.has(source) ? 'local' : legs.get(source),
@@ -184,6 +187,36 @@ export function ruleCounts(text: string): Map<string, number> {
     }
   }
   return counts;
+}
+
+/** Counters of `nft -j list ruleset`, by `family table/chain/number`; undefined: the rule has none. */
+function nftCounters(json: string): Map<string, NftCounter | undefined> {
+  const counts = new Map<string, NftCounter | undefined>();
+  const position = new Map<string, number>();
+  for (const { rule } of (JSON.parse(json) as { nftables: { rule?: NftRule }[] }).nftables) {
+    if (!rule) continue;
+    const chain = `${rule.family} ${rule.table}/${rule.chain}`;
+    position.set(chain, (position.get(chain) ?? 0) + 1);
+    counts.set(`${chain}/${position.get(chain)}`, rule.expr.find((statement) => statement.counter)?.counter);
+  }
+  return counts;
+}
+
+interface NftCounter {
+  packets: number;
+  bytes: number;
+}
+
+interface NftRule {
+  family: string;
+  table: string;
+  chain: string;
+  expr: { counter?: NftCounter }[];
+}
+
+/** Packets by rule of nft. */
+export function nftRuleCounts(json: string): Map<string, number | undefined> {
+  return new Map([...nftCounters(json)].map(([rule, counter]) => [rule, counter?.packets]));
 }
 
 /** The kind of REJECT that an answer of the host is, by iptables' name. */
@@ -233,6 +266,7 @@ export function differences(scenario: Scenario, result: KernelResult): string[] 
   };
   // What the rules of each family had counted before the packet.
   const counted = { ip: new Map<string, number>(), ip6: new Map<string, number>() };
+  let countedByNft = new Map<string, number | undefined>();
   for (const [i, step] of scenario.steps.entries()) {
     const packet = result.packets[i]!;
     const expected = step.events.map((event) => layOut(event.text));
@@ -242,16 +276,26 @@ export function differences(scenario: Scenario, result: KernelResult): string[] 
     }
     compareExpectations(step, packet, say);
     const family = packet.counters?.includes('ip6tables-save') ? 'ip6' : 'ip';
-    const before = counted[family];
+    const before = new Map([...counted[family], ...countedByNft]);
     if (packet.counters !== undefined) counted[family] = ruleCounts(packet.counters);
+    if (packet.nftCounters !== undefined) countedByNft = nftRuleCounts(packet.nftCounters);
+    const counts = new Map([...counted[family], ...countedByNft]);
     const wanted = step.packet;
     // A fragment bears the verdict of a packet that the kernel does not know yet.
     const part = wanted?.more.frag !== undefined && Number(wanted.more.frag) !== step.n;
     if (part && packet.state !== 'NONE') say(wanted.line, 'a fragment that waits', packet.state ?? '');
-    else if (wanted && !part && wanted.verdict !== 'NONE') comparePacket(wanted, packet, before, counted[family], say);
+    else if (wanted && !part && wanted.verdict !== 'NONE') comparePacket(wanted, packet, before, counts, say);
   }
   compareExpiries(scenario, result, say);
   if (scenario.table) compareTable(scenario, result.table, say);
+  const atEnd = scenario.counters.length
+    ? nftCounters(result.packets.at(-1)?.nftCounters ?? '{"nftables":[]}')
+    : undefined;
+  for (const { line, rule, counted } of scenario.counters) {
+    const counter = atEnd?.get(rule);
+    const actual = counter && `packets ${counter.packets} bytes ${counter.bytes}`;
+    if (actual !== counted) say(line, `counter: ${rule} ${counted}`, actual ?? 'no counter');
+  }
   if (scenario.pending && result.pending) comparePending(scenario, result.pending, say);
   return found;
 }
@@ -259,8 +303,8 @@ export function differences(scenario: Scenario, result: KernelResult): string[] 
 function comparePacket(
   wanted: NonNullable<Scenario['steps'][number]['packet']>,
   packet: KernelPacket,
-  before: ReadonlyMap<string, number>,
-  counts: ReadonlyMap<string, number>,
+  before: ReadonlyMap<string, number | undefined>,
+  counts: ReadonlyMap<string, number | undefined>,
   say: (line: number, expected: string, actual: string) => void,
 ): void {
   if (wanted.state && wanted.state !== packet.state) say(wanted.line, wanted.state, packet.state ?? 'NONE');
@@ -271,7 +315,8 @@ function comparePacket(
   }
   const { path, rule, with: answer } = wanted.more;
   if (path && packet.path && path !== packet.path) say(wanted.line, `path=${path}`, packet.path);
-  if (rule && (counts.get(rule) ?? 0) <= (before.get(rule) ?? 0))
+  // The policy of an nft chain has no counter.
+  if (rule && !/^\S+ .*\/policy$/.test(rule) && (counts.get(rule) ?? 0) <= (before.get(rule) ?? 0))
     say(wanted.line, `rule=${rule}`, 'it counted nothing');
   if (answer) {
     const kinds = (packet.replies ?? []).map(answerKind);

@@ -56,6 +56,8 @@ export interface Scenario {
   askable: boolean;
   rules4?: string;
   rules6?: string;
+  /** Text for `nft -f`. */
+  nft?: string;
   /** `ipset save` text. */
   sets?: string;
   sysctls: Readonly<Record<string, string>>;
@@ -69,6 +71,8 @@ export interface Scenario {
   pending?: readonly string[];
   /** Expected table at the end, any order; undefined: not asked for. */
   table?: readonly string[];
+  /** What rules of nft have counted at the end: `packets 3 bytes 84` of `ip filter/forward/1`. */
+  counters: readonly { line: number; rule: string; counted: string }[];
 }
 
 const DEFAULT_GAP = 10_000_000n;
@@ -99,6 +103,7 @@ export function duration(text: string): bigint {
 interface Blocks {
   rules4?: string;
   rules6?: string;
+  nft?: string;
   sets?: string;
   sysctls: Record<string, string>;
   interfaces: Interface[];
@@ -150,6 +155,7 @@ export function parseScenarios(file: string, text: string): Scenario[] {
 function parseBlock(kind: string, body: readonly string[], line: number, blocks: Blocks): void {
   if (kind === 'iptables-save') blocks.rules4 = `${body.join('\n')}\n`;
   else if (kind === 'ip6tables-save') blocks.rules6 = `${body.join('\n')}\n`;
+  else if (kind === 'nft') blocks.nft = `${body.join('\n')}\n`;
   else if (kind === 'ipset') blocks.sets = `${body.join('\n')}\n`;
   else if (kind === 'sysctl') {
     for (const [i, text] of body.entries()) {
@@ -180,11 +186,12 @@ class ConversationParser {
   readonly #expired: ExpectedLine[] = [];
   #pending: string[] | undefined;
   #table: string[] | undefined;
+  readonly #counters: { line: number; rule: string; counted: string }[] = [];
 
   parse(
     body: readonly string[],
     firstLine: number,
-  ): Pick<Scenario, 'virtual' | 'askable' | 'steps' | 'expiries' | 'expired'> & {
+  ): Pick<Scenario, 'virtual' | 'askable' | 'steps' | 'expiries' | 'expired' | 'counters'> & {
     table?: string[];
     pending?: string[];
   } {
@@ -202,6 +209,7 @@ class ConversationParser {
       steps: this.#steps,
       expiries: this.#expiries,
       expired: this.#expired,
+      counters: this.#counters,
       ...(this.#pending && { pending: this.#pending }),
       ...(this.#table && { table: this.#table }),
     };
@@ -225,6 +233,10 @@ class ConversationParser {
     else if (text.startsWith('table: ')) {
       this.#table ??= [];
       if (text !== 'table: empty') this.#table.push(text.slice(7).trim());
+    } else if (text.startsWith('counter: ')) {
+      const [, rule, counted] = /^counter: (.+?) (packets \d+ bytes \d+)$/.exec(text) ?? [];
+      if (!rule || !counted) throw new Error('a counter reads: counter: ip TABLE/CHAIN/1 packets 3 bytes 84');
+      this.#counters.push({ line, rule, counted });
     } else throw new Error(`not understood: ${text}`);
   }
 
@@ -263,9 +275,10 @@ function packetWords(text: string): string[] {
 function parseExpectedPacket(text: string, line: number): ExpectedPacket {
   const more: Record<string, string> = {};
   const expected: ExpectedPacket = { line, more };
-  for (const word of text.trim().split(/\s+/)) {
+  // Names of nft rules have a space in them: rule="ip filter/forward/1".
+  for (const word of text.match(/(?:[^\s"]|"[^"]*")+/g) ?? []) {
     const [key, value] = word.split(/=(.*)/s);
-    if (value !== undefined && PACKET_KEYS.has(key!)) more[key!] = value;
+    if (value !== undefined && PACKET_KEYS.has(key!)) more[key!] = value.replaceAll('"', '');
     else if (STATES.has(word)) expected.state = word;
     else if (VERDICTS.has(word)) expected.verdict = word === 'UNJUDGED' ? 'NONE' : word;
     else if (word === 'original' || word === 'reply') expected.dir = word;

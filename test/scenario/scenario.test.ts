@@ -5,6 +5,7 @@
 // CTREPLAY_KERNEL_SLOW=1     let the kernel live through `time: virtual` scenarios too, those of up to half an hour
 
 import { describe, expect, test } from 'vitest';
+import { statesOf } from '../differential/nft.ts';
 import {
   expectedEvents,
   expectedExpectations,
@@ -54,6 +55,10 @@ describe.skipIf(noProgram !== undefined).concurrent('ctreplay', () => {
       }
       if (scenario.table) {
         expect(outputs.table.split('\n').filter(Boolean).sort()).toEqual(sortedTable(scenario.table));
+      }
+      const rules = statesOf(outputs.counters);
+      for (const { line, rule, counted } of scenario.counters) {
+        expect(rules.get(rule), `${scenario.file}:${line}, counter of ${rule}`).toContain(`counter ${counted}`);
       }
       if (scenario.pending) expect(outputs.pending.split('\n').filter(Boolean)).toEqual(scenario.pending);
       expect(await replayThroughCtreplay(scenario, 2)).toEqual<Outputs>(outputs);

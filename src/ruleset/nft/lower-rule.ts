@@ -451,6 +451,7 @@ class RuleLowering extends ValueLowering {
     if (this.around.hooks & (1 << Hook.POSTROUTING)) {
       refuseAt('RULESET_INVALID', 'reject is not valid in postrouting, which this rule is reached from', statement.at);
     }
+    // What a reject implies is tested at the beginning of the rule (nft: stmt_reject_gen_dependency()).
     if (statement.with === 'tcp reset') {
       this.protocol(Proto.TCP, true);
       this.act({ op: 'reject', with: RejectWith.TCP_RESET });

@@ -12,4 +12,5 @@ export { rule_nat } from "./nat";
 export { rule_route_types } from "./route";
 export { rule_set_mss } from "./set-mss";
 export { rule_sctp_chunks } from "./sctp-chunks";
+export { rule_chance, rule_nth } from "./statistic";
 export { rule_tcp_mss, rule_tcp_option } from "./tcp-option";

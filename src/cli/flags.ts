@@ -105,7 +105,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'seed',
     value: 'N',
     default: '0',
-    short: 'decides what is random in the kernel: the ports that NAT chooses',
+    short: 'decides what is random in the kernel: the ports that NAT chooses, -m statistic',
     long: 'Equal seeds give equal outputs. A number from 0 to 18446744073709551615; docs/nat.md says what it decides.',
     commands: REPLAYING,
   },

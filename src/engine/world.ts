@@ -185,7 +185,7 @@ export class WorldImage {
       const world = allocator.take(WORLD.size);
       const set = (field: number, value: number) => this.view.setUint32(world + field, value, true);
       const state = allocator.take(rules.stateBytes);
-      rules.initState(this.bytes.subarray(state, state + rules.stateBytes), 0n);
+      rules.initState(this.bytes.subarray(state, state + rules.stateBytes), 0n, options.seed ?? 0n);
       set(WORLD.sysctls, sysctls);
       set(WORLD.steps, steps);
       set(WORLD.templates, templates);

@@ -105,7 +105,11 @@ export type MatchTest =
       kind: 'limit' /** XT_LIMIT_SCALE / rate per second, as user space hands it to the kernel. */;
       average: number;
       burst: number;
-    };
+    }
+  /** The packet that finds `last` in the count, which is `start` at first. */
+  | { kind: 'nth'; last: number; start: number; invert: boolean }
+  /** 31 random bits are below `below`. */
+  | { kind: 'chance'; below: number; invert: boolean };
 
 export type Match = MatchTest & { /** Name after -m. */ name: string; at: TextPosition };
 

@@ -5,7 +5,7 @@ import { EngineError } from '../errors.ts';
 import type { Counters, Entry, LogOptions, NatBinding, Ruleset, TableName, TrackingTemplate } from './ast.ts';
 import { HZ } from './check.ts';
 import { emitProgram } from './emit.ts';
-import { type ChainProgram, LIMIT_STATE, type Program, SCTP_TEST } from './expression.ts';
+import { CHANCE_STATE, type ChainProgram, LIMIT_STATE, NTH_STATE, type Program, SCTP_TEST } from './expression.ts';
 import { lowerRuleset } from './lower.ts';
 import type { Family } from './source.ts';
 
@@ -63,8 +63,8 @@ export interface CompiledRuleset {
   candidatesBytes: number;
   /** Bytes of World.rule_state. */
   stateBytes: number;
-  /** Fills World.rule_state for a lane whose clock starts at `startClockNs` (ns since 1970). */
-  initState(bytes: Uint8Array, startClockNs: bigint): void;
+  /** Fills World.rule_state for a lane whose clock starts at `startClockNs` (ns since 1970); `seed` decides what is random. */
+  initState(bytes: Uint8Array, startClockNs: bigint, seed: bigint): void;
   /** undefined: several lanes may track. */
   oneLane: OneLane | undefined;
   /** Rules that give helpers, whose expectations other flows may fulfil. */
@@ -96,6 +96,8 @@ export interface CompileOptions {
 }
 
 const NANOSECONDS_PER_JIFFY = 1_000_000_000n / BigInt(HZ);
+/** What the number of a draw adds to the seed (assembly/chance.ts). */
+const PER_DRAW = 0xd1342543de82ef95n;
 
 /** "filter/FORWARD/2", "filter/FORWARD/policy" */
 export function ruleName(info: Pick<RuleInfo, 'table' | 'chain' | 'number'>): string {
@@ -116,7 +118,7 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     tables,
     candidatesBytes,
     stateBytes: program.stateBytes,
-    initState: (bytes, startClockNs) => initState(program, bytes, startClockNs),
+    initState: (bytes, startClockNs, seed) => initState(program, bytes, startClockNs, seed),
     oneLane: oneLane(program, rules),
     helping: helpingRules(program, rules),
     usesInterfaces: program.patterns.length > 0 || usesInterfaceAddresses(program),
@@ -181,12 +183,17 @@ function baseChain(chain: ChainProgram, slot: number): BaseChain {
   };
 }
 
-function initState(program: Program, bytes: Uint8Array, startClockNs: bigint): void {
+function initState(program: Program, bytes: Uint8Array, startClockNs: bigint, seed: bigint): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (const { state, cap } of program.limits) {
     view.setBigUint64(state + LIMIT_STATE.previous, startClockNs / NANOSECONDS_PER_JIFFY, true);
     view.setUint32(state + LIMIT_STATE.credit, cap, true);
   }
+  for (const { state, start } of program.nths) view.setUint32(state + NTH_STATE.count, start, true);
+  program.chances.forEach((state, index) => {
+    const base = seed + (BigInt(index + 1) << 32n) * PER_DRAW;
+    view.setBigUint64(state + CHANCE_STATE.base, BigInt.asUintN(64, base), true);
+  });
   for (const { state, test } of program.chunkTests) {
     for (const type of test.types) bytes[state + SCTP_TEST.types + (type >> 3)]! |= 1 << (type & 7);
     test.flags.forEach(({ type, value, mask }, index) => {
@@ -196,13 +203,17 @@ function initState(program: Program, bytes: Uint8Array, startClockNs: bigint): v
 }
 
 /**
- * Every limit bucket counts all packets that come to its rule, of whatever flow. What a NAT rule maps a flow to depends on
- * which tuples other flows have; and the answers to the flow have another hash than its own packets.
+ * Every limit bucket, and every count of --mode nth, counts all packets that come to its rule, of whatever flow. What a NAT
+ * rule maps a flow to depends on which tuples other flows have; and the answers to the flow have another hash than its own
+ * packets.
  */
 function oneLane(program: Program, rules: RuleInfo[]): OneLane | undefined {
   const [limit] = program.limits;
   const limiting = limit && rules[limit.rule];
   if (limiting) return { rule: limiting, reason: `${ruleName(limiting)} has -m limit, whose tokens all flows share` };
+  const [nth] = program.nths;
+  const counting = nth && rules[nth.rule];
+  if (counting) return { rule: counting, reason: `${ruleName(counting)} has --mode nth, whose count all flows share` };
   const [nat] = program.nats;
   const translating = nat && rules[nat.rule];
   if (translating) return { rule: translating, reason: `NAT: rule ${ruleName(translating)}` };

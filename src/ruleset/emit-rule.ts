@@ -169,6 +169,18 @@ export class RuleWriter {
         this.call('rule_limit');
         code.op('i32.eqz').brIf(0);
         return;
+      case 'nth':
+        code.get(W).i32(test.state).i32(test.last);
+        this.call('rule_nth');
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
+      case 'chance':
+        code.get(W).i32(test.state).i32(test.below);
+        this.call('rule_chance');
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
       case 'ct label':
         code
           .get(P)

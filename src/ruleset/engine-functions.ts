@@ -16,11 +16,13 @@ function engineType(parameters: number, result: boolean): FunctionType {
 const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_route_types: engineType(4, true),
   rule_connbytes: { parameters: [I32, I32, I32, I32, I64, I64], result: I32 },
+  rule_chance: engineType(3, true),
   rule_connlabel: engineType(4, true),
   rule_helper: engineType(3, true),
   rule_limit: engineType(5, true),
   rule_log: engineType(3, false),
   rule_nat: engineType(3, true),
+  rule_nth: engineType(3, true),
   rule_set_ct_mark: engineType(3, false),
   rule_set_mss: engineType(3, false),
   rule_save_mark: engineType(3, false),
@@ -36,11 +38,13 @@ const TRACE_FUNCTION = engineType(4, false);
 export type EngineFunction =
   | 'rule_route_types'
   | 'rule_connbytes'
+  | 'rule_chance'
   | 'rule_connlabel'
   | 'rule_helper'
   | 'rule_limit'
   | 'rule_log'
   | 'rule_nat'
+  | 'rule_nth'
   | 'rule_set_ct_mark'
   | 'rule_set_mss'
   | 'rule_save_mark'
@@ -57,6 +61,8 @@ const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
   ['ct label', 'rule_connlabel'],
   ['ct helper', 'rule_helper'],
   ['limit', 'rule_limit'],
+  ['nth', 'rule_nth'],
+  ['chance', 'rule_chance'],
   ['sctp chunks', 'rule_sctp_chunks'],
   ['tcp option', 'rule_tcp_option'],
   ['tcp mss', 'rule_tcp_mss'],

@@ -91,6 +91,10 @@ export type Test =
   | { op: 'ct helper'; helpers: number; invert: boolean }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */
   | { op: 'limit'; state: number; cost: number; cap: number }
+  /** The count at `state` in World.rule_state is `last`: it goes from 0 to there and begins anew. */
+  | { op: 'nth'; state: number; last: number; invert: boolean }
+  /** 31 random bits are below `below`; `state` is the place of what they follow from in World.rule_state. */
+  | { op: 'chance'; state: number; below: number; invert: boolean }
   /**
    * What extensions demand of the packet before they look at the transport header: in a later fragment the rule does
    * not match, and with fewer than `need` bytes of transport the packet is dropped (hotdrop). With `evil`, a fragment
@@ -145,6 +149,10 @@ export interface Program {
   /** Bytes of World.rule_state, and the state of each bucket at the start. */
   stateBytes: number;
   limits: { state: number; cap: number; rule: number }[];
+  /** Counts of `nth` tests, and where they begin. */
+  nths: { state: number; start: number; rule: number }[];
+  /** Places of `chance` tests in World.rule_state. */
+  chances: number[];
   /** What tests of SCTP chunks look up in World.rule_state. */
   chunkTests: { state: number; test: ChunkTest }[];
   /** What CT rules attach, each once. */
@@ -155,6 +163,12 @@ export interface Program {
 
 /** Layout of a bucket in World.rule_state: jiffies of the last packet (u64), credits (u32), padding. */
 export const LIMIT_STATE = { size: 16, previous: 0, credit: 8 } as const;
+
+/** Layout of a count of `nth` in World.rule_state: the count (u32), padding. */
+export const NTH_STATE = { size: 8, count: 0 } as const;
+
+/** Layout of a `chance` test in World.rule_state; only `base` is not 0 at the start (assembly/rules/statistic.ts). */
+export const CHANCE_STATE = { size: 24, base: 0 } as const;
 
 /**
  * Layout of a test of SCTP chunks in World.rule_state: a bit per type, then four times type, value and mask of the flags

@@ -86,6 +86,8 @@ export class Fields {
   cost(test: Test): number | undefined {
     switch (test.op) {
       case 'limit':
+      case 'nth':
+      case 'chance':
       case 'ct bytes':
       case 'ct label':
       case 'sctp chunks':

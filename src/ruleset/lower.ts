@@ -19,8 +19,10 @@ import { limitCost } from './check.ts';
 import {
   type Action,
   type AddressField,
+  CHANCE_STATE,
   type ChainProgram,
   LIMIT_STATE,
+  NTH_STATE,
   type NumberField,
   type PacketField,
   type Program,
@@ -69,6 +71,8 @@ class Lowering {
     patterns: [],
     stateBytes: 0,
     limits: [],
+    nths: [],
+    chances: [],
     chunkTests: [],
     templates: [],
     nats: [],
@@ -151,8 +155,7 @@ class Lowering {
         const tests: Test[] = [{ op: 'guard', need: SCTP_HEADER, evil: false }];
         tests.push(...portRange('th sport', match.sport), ...portRange('th dport', match.dport));
         if (match.chunks) {
-          const state = this.program.stateBytes;
-          this.program.stateBytes += SCTP_TEST.size;
+          const state = this.state(SCTP_TEST.size);
           this.program.chunkTests.push({ state, test: match.chunks });
           const { match: how, invert } = match.chunks;
           tests.push({ op: 'sctp chunks', match: how, state, test: match.chunks, invert });
@@ -218,12 +221,29 @@ class Lowering {
         ];
       case 'limit': {
         const limit = limitCost(match.average, match.burst) ?? { cost: 0, cap: 0 };
-        const state = this.program.stateBytes;
-        this.program.stateBytes += LIMIT_STATE.size;
+        const state = this.state(LIMIT_STATE.size);
         this.program.limits.push({ state, cap: limit.cap, rule: rule.index });
         return [{ op: 'limit', state, ...limit }];
       }
+      case 'nth': {
+        const { last, start, invert } = match;
+        const state = this.state(NTH_STATE.size);
+        this.program.nths.push({ state, start, rule: rule.index });
+        return [{ op: 'nth', state, last, invert }];
+      }
+      case 'chance': {
+        const state = this.state(CHANCE_STATE.size);
+        this.program.chances.push(state);
+        return [{ op: 'chance', state, below: match.below, invert: match.invert }];
+      }
     }
+  }
+
+  /** Takes so many bytes of World.rule_state; returns their offset. */
+  private state(size: number): number {
+    const offset = this.program.stateBytes;
+    this.program.stateBytes += size;
+    return offset;
   }
 
   /** The template's index; equal ones share it. */

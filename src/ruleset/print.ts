@@ -211,6 +211,16 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
       ];
     case 'limit':
       return [`limit cost ${test.cost} cap ${test.cap} state ${test.state}`];
+    case 'nth':
+      return [
+        `numgen inc mod ${test.last + 1} => reg 1, state ${test.state}`,
+        `cmp ${equal(test.invert)} reg 1 0x00000000`,
+      ];
+    case 'chance':
+      return [
+        `numgen random mod 2147483648 => reg 1, state ${test.state}`,
+        `cmp ${test.invert ? 'gte' : 'lt'} reg 1 ${hex(test.below)}`,
+      ];
     case 'guard':
       return [`guard transport header ${test.need}b${test.evil ? ', fragment offset not 1' : ''}`];
   }

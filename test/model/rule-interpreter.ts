@@ -35,6 +35,7 @@ export interface Surroundings {
 const JIFFY_NS = 4_000_000n;
 const CREDITS_PER_JIFFY = 128n;
 const U32 = 0xffff_ffffn;
+const U64 = 0xffff_ffff_ffff_ffffn;
 
 /** A rule's packet cannot be examined: the packet is dropped by that rule. */
 class Hotdrop extends Error {}
@@ -255,6 +256,14 @@ export class RuleInterpreter {
         return this.helper(test, p, w) !== test.invert;
       case 'limit':
         return this.limit(test, p, w);
+      case 'nth': {
+        const at = view.getUint32(w + WORLD.rule_state, true) + test.state;
+        const count = view.getUint32(at, true);
+        view.setUint32(at, count === test.last ? 0 : count + 1, true);
+        return (count === test.last) !== test.invert;
+      }
+      case 'chance':
+        return this.chance(test.state, w) < test.below !== test.invert;
     }
   }
 
@@ -369,6 +378,21 @@ export class RuleInterpreter {
     const pending = view.getUint16(flow + FLOW.pending_events, true);
     view.setUint16(flow + FLOW.pending_events, pending | EventBit.LABEL, true);
     return true;
+  }
+
+  /** 31 bits as docs/nat.md says; how often the packet was here is remembered. */
+  private chance(state: number, w: number): number {
+    const at = this.view.getUint32(w + WORLD.rule_state, true) + state;
+    const number = this.view.getBigUint64(w + WORLD.number, true);
+    const again = this.view.getBigUint64(at + 8, true) === number + 1n;
+    const visits = again ? this.view.getUint32(at + 16, true) + 1 : 0;
+    this.view.setBigUint64(at + 8, number + 1n, true);
+    this.view.setUint32(at + 16, visits, true);
+    const base = this.view.getBigUint64(at, true);
+    let z = U64 & (base + number * 0x9e3779b97f4a7c15n + BigInt(visits) * 0xd1342543de82ef95n);
+    z = U64 & ((z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n);
+    z = U64 & ((z ^ (z >> 27n)) * 0x94d049bb133111ebn);
+    return Number(z >> 33n);
   }
 
   private limit(test: Extract<Test, { op: 'limit' }>, p: number, w: number): boolean {

@@ -1,6 +1,7 @@
 // Does the emitted code agree with the plain interpreter on any rules and any packets?
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { WORLD } from '../../src/engine/layout.ts';
 import { parseRulesets } from '../../src/ruleset/index.ts';
 import { lowerRuleset } from '../../src/ruleset/lower.ts';
 import { RuleInterpreter } from '../model/rule-interpreter.ts';
@@ -26,6 +27,7 @@ async function agree(family: 2 | 10, seed: number, traced: boolean): Promise<{ h
   for (let count = 0; count < 24; count++) {
     clock += BigInt(next() % 4_000) * 1_000_000n;
     const packet = generatePacket(family, next, clock);
+    for (const index of [0, 1]) bench.view.setBigUint64(bench.world(index) + WORLD.number, BigInt(count), true);
     for (const chain of program.chains) {
       if (!chain.base) continue;
       const ours = bench.place(packet, 0);

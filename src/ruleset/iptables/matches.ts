@@ -8,6 +8,7 @@ import { helpersLike } from '../helpers.ts';
 import { type Family, refuse } from '../source.ts';
 import { CONNBYTES } from './match-connbytes.ts';
 import { SCTP } from './match-sctp.ts';
+import { STATISTIC } from './match-statistic.ts';
 import { ADDRESS_TYPES, byPrefix, ICMP_TYPES, ICMP6_TYPES, own, PACKET_TYPES, TCP_FLAGS } from './names.ts';
 import { firstValue, type Given, type OptionSpec, type Use } from './options.ts';
 import {
@@ -439,6 +440,7 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
     ],
     build: buildLimit,
   },
+  statistic: STATISTIC,
 };
 
 /** The extension of that name, undefined if it is not supported for the family. */

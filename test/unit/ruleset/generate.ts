@@ -188,6 +188,10 @@ class Generator {
     // iptables-save loses conntrack's masks with holes.
     const networks = all.filter((network) => !/\/.*[.:]/.test(network));
     switch (this.next() % 16) {
+      case 15:
+        return this.one(2)
+          ? `-m statistic --mode random ${this.not()}--probability ${this.pick(['0', '0.5', '1', '.3333', '2e-1'])}`
+          : `-m statistic --mode nth ${this.not()}--every ${this.pick(['1 --packet 0', '3 --packet 2', '0x2 --packet 0'])}`;
       case 14: {
         const range = this.pick(['0:10', '5', '100:1000', '3:3', '0:', '1000000:', '4294967295:4294967297']);
         const mode = this.pick(['packets', 'bytes', 'avgpkt']);

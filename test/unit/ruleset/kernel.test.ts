@@ -176,7 +176,7 @@ function generateText(family: 2 | 10, seed: number): string {
       .replace(/ ?-[jg] .*$/, '')
       .replaceAll(/ +/g, ' ')
       .trim();
-    if (/-m (state|conntrack|connmark|connlabel|connbytes|limit)/.test(rule)) continue;
+    if (/-m (state|conntrack|connmark|connlabel|connbytes|limit|statistic)/.test(rule)) continue;
     rules.push(`-A all ${rule}`);
   }
   const lines = [

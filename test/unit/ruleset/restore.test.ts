@@ -57,6 +57,27 @@ const RULES4 = `
 -A INPUT -m connbytes --connbytes 10: --connbytes-dir reply
 -A INPUT -m connbytes --connbytes 10: --connbytes-dir rep --connbytes-mode avgpkt
 -A INPUT -m connbytes --connbytes-dir reply --connbytes-mode avgpkt
+-A INPUT -m statistic --mode nth --every 3
+-A INPUT -m statistic --mode nth --every 3 --packet 2
+-A INPUT -m statistic --mode nth --every 3 --packet 3
+-A INPUT -m statistic --mode nth ! --every 0x3 --packet 01
+-A INPUT -m statistic --mode nth --every 0 --packet 0
+-A INPUT -m statistic --mode nth --every 4294967295 --packet 4294967294
+-A INPUT -m statistic --mode nth --every 4294967296 --packet 0
+-A INPUT -m statistic --mode nth --packet 1
+-A INPUT -m statistic --mode nth --every 3 --packet 1 --probability 0.5
+-A INPUT -m statistic --mode nth ! --packet 1 --every 3
+-A INPUT -m statistic --mode random
+-A INPUT -m statistic --mode random ! --probability .33332999982
+-A INPUT -m statistic --mode random --probability 5e-1
+-A INPUT -m statistic --mode random --probability 1
+-A INPUT -m statistic --mode random --probability 1.0001
+-A INPUT -m statistic --mode random --probability -0.1
+-A INPUT -m statistic --mode random --probability 0.1x
+-A INPUT -m statistic --mode random --probability 0.9999999999
+-A INPUT -m statistic --mode random --probability 0.5 --packet 3
+-A INPUT -m statistic --mode rand --probability 0.5
+-A INPUT -m statistic --probability 0.5
 -A INPUT -p 6 --dport 5 -j ACCEPT
 -A INPUT -s 10/8 -j ACCEPT
 -A INPUT -s 10.1/16 -j ACCEPT

@@ -32,6 +32,8 @@ const CANDIDATES_BYTES = 0x8000;
 const DISPATCH = 0x200000;
 const LOG_BYTES = 0x4000;
 const COUNTER_BYTES = 0x30000;
+/** What chance follows from. */
+const SEED = 5n;
 const STATE_BYTES = 0x10000;
 
 let rulesModule: Promise<WebAssembly.Module> | undefined;
@@ -235,7 +237,7 @@ export class RuleBench {
     this.view.setUint32(w + WORLD.counters, COUNTERS + index * COUNTER_BYTES, true);
     const state = STATES + index * STATE_BYTES;
     this.view.setUint32(w + WORLD.rule_state, state, true);
-    this.compiled.initState(this.bytes.subarray(state, state + this.compiled.stateBytes), start);
+    this.compiled.initState(this.bytes.subarray(state, state + this.compiled.stateBytes), start, SEED);
     // Accounting is on.
     this.view.setUint32(w + WORLD.sysctls, SYSCTLS, true);
     this.view.setUint32(SYSCTLS + Sysctl.ACCT * 4, 1, true);

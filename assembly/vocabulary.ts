@@ -333,6 +333,12 @@ export enum CarriedBy {
   BOTH = 2,
 }
 
+/** What `-m rpfilter` lets pass besides sources whose route leads back by the way that the packet came (XT_RPFILTER_*). */
+export enum RpfilterFlag {
+  LOOSE = 1,
+  ACCEPT_LOCAL = 4,
+}
+
 /** What REJECT answers with. */
 export enum RejectWith {
   NONE = 0,

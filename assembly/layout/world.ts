@@ -125,8 +125,11 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   pad: u32;
   /** The moment (ns) up to which the timing wheel was swept to the end: `wheel_now`, unless events had no room. */
   wheel_swept: u64; // 272
+  /** ReversePaths, 0 if no rule asks for the way back to a packet's source. */
+  reverse: u32; // 280
+  pad_1: u32;
 }
-if (offsetof<World>() != 280) ERROR("World is 280 bytes");
+if (offsetof<World>() != 288) ERROR("World is 288 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

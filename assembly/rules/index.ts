@@ -10,6 +10,7 @@ export { rule_limit } from "./limit";
 export { rule_log } from "./log";
 export { rule_nat } from "./nat";
 export { rule_route_types } from "./route";
+export { rule_rpfilter } from "./rpfilter";
 export { rule_set_mss } from "./set-mss";
 export { rule_sctp_chunks } from "./sctp-chunks";
 export { rule_chance, rule_nth } from "./statistic";

@@ -35,6 +35,7 @@ import {
 } from './layout.ts';
 import type { Allocator } from './memory.ts';
 import { buildNat, buildNatTable, SOURCE_BUCKET, SOURCE_NODE } from './nat.ts';
+import { buildReversePaths } from './reverse-paths.ts';
 import { layOutRecent } from './sights.ts';
 
 const FAMILIES = [2, 10] as const;
@@ -179,6 +180,7 @@ export class WorldImage {
     const routes4 = routes ? this.copy(allocator, routes.routes4) : 0;
     const networks4 = routes ? this.copy(allocator, routes.networks4) : 0;
     const routes6 = routes ? this.copy(allocator, routes.routes6) : 0;
+    const reverse = buildReversePaths(this.memory, allocator, rules, host.topology, this.names);
     this.dispatch = this.copy(allocator, rules.tables);
     const expected = host.sysctls[Sysctl.EXPECT_MAX]!;
     for (let lane = 0; lane < lanes; lane++) {
@@ -194,6 +196,7 @@ export class WorldImage {
       set(WORLD.routes6, routes6);
       set(WORLD.routes6_count, routes ? routes.routes6.length / ROUTE6.size : 0);
       set(WORLD.topology, routes ? 1 : 0);
+      set(WORLD.reverse, reverse);
       set(WORLD.counters, allocator.take(rules.rules.length * COUNTER.size));
       set(WORLD.rule_state, state);
       set(WORLD.dispatch, this.dispatch);

@@ -106,6 +106,8 @@ export type MatchTest =
       average: number;
       burst: number;
     }
+  /** `flags` are RpfilterFlag bits. */
+  | { kind: 'rpfilter'; flags: number; invert: boolean }
   /** The packet that finds `last` in the count, which is `start` at first. */
   | { kind: 'nth'; last: number; start: number; invert: boolean }
   /** 31 random bits are below `below`. */

@@ -214,6 +214,12 @@ class TableCheck {
         }
         break;
       }
+      case 'rpfilter':
+        if (this.table.name !== 'raw' && this.table.name !== 'mangle') {
+          refuse('RULESET_INVALID', "match 'rpfilter' is valid only in tables 'raw' and 'mangle'", match.at);
+        }
+        this.needHooks("match 'rpfilter'", match.at, hooks, 1 << Hook.PREROUTING);
+        break;
       case 'limit':
         if (limitCost(match.average, match.burst) === undefined) {
           refuse('RULESET_INVALID', 'the kernel refuses this rate with this burst (overflow)', match.at);

@@ -82,6 +82,8 @@ export interface CompiledRuleset {
   highestLabel: number | undefined;
   /** Some rule looks at the addresses or ports of a connection's answers. */
   usesReplyTuples: boolean;
+  /** Rules that ask for the way back to a packet's source. */
+  reversing: readonly RuleInfo[];
   /** Some rule looks at what connections have carried: loading it turns nf_conntrack_acct on. */
   usesAccounting: boolean;
 }
@@ -130,6 +132,7 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     usesReplyTuples: program.chains.some(({ rules: each }) =>
       each.some(({ tests }) => tests.some((test) => 'field' in test && test.field.startsWith('ct reply '))),
     ),
+    reversing: reversingRules(program, rules),
     usesAccounting: ruleset.entries.some(({ rule }) => rule?.matches.some(({ kind }) => kind === 'connbytes')),
   };
 }
@@ -239,6 +242,12 @@ function helpingRules({ chains, templates }: Program, infos: RuleInfo[]): { rule
         return helper === undefined ? [] : [{ rule: infos[index]!, helper }];
       }),
     ),
+  );
+}
+
+function reversingRules({ chains }: Program, infos: RuleInfo[]): RuleInfo[] {
+  return chains.flatMap(({ rules }) =>
+    rules.flatMap(({ index, tests }) => (tests.some(({ op }) => op === 'rpfilter') ? [infos[index]!] : [])),
   );
 }
 

@@ -169,6 +169,12 @@ export class RuleWriter {
         this.call('rule_limit');
         code.op('i32.eqz').brIf(0);
         return;
+      case 'rpfilter':
+        code.get(P).get(W).i32(test.flags);
+        this.call('rule_rpfilter');
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
       case 'nth':
         code.get(W).i32(test.state).i32(test.last);
         this.call('rule_nth');

@@ -23,6 +23,7 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_log: engineType(3, false),
   rule_nat: engineType(3, true),
   rule_nth: engineType(3, true),
+  rule_rpfilter: engineType(3, true),
   rule_set_ct_mark: engineType(3, false),
   rule_set_mss: engineType(3, false),
   rule_save_mark: engineType(3, false),
@@ -45,6 +46,7 @@ export type EngineFunction =
   | 'rule_log'
   | 'rule_nat'
   | 'rule_nth'
+  | 'rule_rpfilter'
   | 'rule_set_ct_mark'
   | 'rule_set_mss'
   | 'rule_save_mark'
@@ -61,6 +63,7 @@ const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
   ['ct label', 'rule_connlabel'],
   ['ct helper', 'rule_helper'],
   ['limit', 'rule_limit'],
+  ['rpfilter', 'rule_rpfilter'],
   ['nth', 'rule_nth'],
   ['chance', 'rule_chance'],
   ['sctp chunks', 'rule_sctp_chunks'],

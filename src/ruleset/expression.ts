@@ -91,6 +91,8 @@ export type Test =
   | { op: 'ct helper'; helpers: number; invert: boolean }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */
   | { op: 'limit'; state: number; cost: number; cap: number }
+  /** The route back to the source leaves by the interface that the packet came by; `flags` are RpfilterFlag bits. */
+  | { op: 'rpfilter'; flags: number; invert: boolean }
   /** The count at `state` in World.rule_state is `last`: it goes from 0 to there and begins anew. */
   | { op: 'nth'; state: number; last: number; invert: boolean }
   /** 31 random bits are below `below`; `state` is the place of what they follow from in World.rule_state. */

@@ -225,6 +225,8 @@ class Lowering {
         this.program.limits.push({ state, cap: limit.cap, rule: rule.index });
         return [{ op: 'limit', state, ...limit }];
       }
+      case 'rpfilter':
+        return [{ op: 'rpfilter', flags: match.flags, invert: match.invert }];
       case 'nth': {
         const { last, start, invert } = match;
         const state = this.state(NTH_STATE.size);

@@ -9,6 +9,7 @@ import {
   L3,
   NatKind,
   RejectWith,
+  RpfilterFlag,
   TemplateFlag,
 } from '../../assembly/vocabulary.ts';
 import type { Chain, Counters, Item, NatBinding, Ruleset, SourceTree, Table, TrackingTemplate } from './ast.ts';
@@ -211,6 +212,11 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
       ];
     case 'limit':
       return [`limit cost ${test.cost} cap ${test.cap} state ${test.state}`];
+    case 'rpfilter': {
+      const on = test.flags & RpfilterFlag.LOOSE ? '' : ' . iif';
+      const local = test.flags & RpfilterFlag.ACCEPT_LOCAL ? ', local too' : '';
+      return [`fib saddr${on} oif${local} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
+    }
     case 'nth':
       return [
         `numgen inc mod ${test.last + 1} => reg 1, state ${test.state}`,

@@ -30,6 +30,8 @@ export interface Surroundings {
   interfaceName(index: number): string;
   /** Types of an address as bits by AddrType (assembly/rules/route.ts). */
   routeTypes(l3num: number, address: Uint8Array, iface: number): number;
+  /** What `-m rpfilter` finds, `flags` as RpfilterFlag bits (assembly/rules/rpfilter.ts). */
+  leadsBack(address: Uint8Array, iface: number, flags: number): boolean;
 }
 
 const JIFFY_NS = 4_000_000n;
@@ -256,6 +258,11 @@ export class RuleInterpreter {
         return this.helper(test, p, w) !== test.invert;
       case 'limit':
         return this.limit(test, p, w);
+      case 'rpfilter': {
+        const iface = view.getUint16(p + PACKET.iif, true);
+        const length = chain.family === L3.IPV4 ? 4 : 16;
+        return this.surroundings.leadsBack(this.address('saddr', length, p), iface, test.flags) !== test.invert;
+      }
       case 'nth': {
         const at = view.getUint32(w + WORLD.rule_state, true) + test.state;
         const count = view.getUint32(at, true);

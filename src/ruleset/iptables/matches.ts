@@ -7,6 +7,7 @@ import type { AddressTest, ConntrackTest, InvertedRange, MatchTest, Range } from
 import { helpersLike } from '../helpers.ts';
 import { type Family, refuse } from '../source.ts';
 import { CONNBYTES } from './match-connbytes.ts';
+import { RPFILTER } from './match-rpfilter.ts';
 import { SCTP } from './match-sctp.ts';
 import { STATISTIC } from './match-statistic.ts';
 import { ADDRESS_TYPES, byPrefix, ICMP_TYPES, ICMP6_TYPES, own, PACKET_TYPES, TCP_FLAGS } from './names.ts';
@@ -440,6 +441,7 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
     ],
     build: buildLimit,
   },
+  rpfilter: RPFILTER,
   statistic: STATISTIC,
 };
 

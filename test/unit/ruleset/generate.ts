@@ -107,6 +107,10 @@ class Generator {
     const named = chain.toLowerCase() === chain || chain === 'FORWARD';
     if (this.one(4)) parts.push(`${this.not()}-i ${this.pick(INTERFACES)}`);
     if (this.one(5) && named) parts.push(`${this.not()}-o ${this.pick(INTERFACES)}`);
+    if (table === 'raw' && this.one(4)) {
+      const options = ['--loose', '--validmark', '--accept-local', '--invert'].filter(() => this.one(2));
+      parts.push(`-m rpfilter ${options.join(' ')}`);
+    }
     const { text, protocol } = this.protocol();
     parts.push(text);
     const count = this.pick([0, 1, 1, 1, 2]);

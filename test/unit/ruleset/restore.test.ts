@@ -57,6 +57,7 @@ const RULES4 = `
 -A INPUT -m connbytes --connbytes 10: --connbytes-dir reply
 -A INPUT -m connbytes --connbytes 10: --connbytes-dir rep --connbytes-mode avgpkt
 -A INPUT -m connbytes --connbytes-dir reply --connbytes-mode avgpkt
+-A INPUT -m rpfilter
 -A INPUT -m statistic --mode nth --every 3
 -A INPUT -m statistic --mode nth --every 3 --packet 2
 -A INPUT -m statistic --mode nth --every 3 --packet 3

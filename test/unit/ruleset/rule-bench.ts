@@ -3,7 +3,16 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
-import { AddrType, type ChainVerdict, CtState, L3, PacketFlag, Proto, Sysctl } from '../../../assembly/vocabulary.ts';
+import {
+  AddrType,
+  type ChainVerdict,
+  CtState,
+  L3,
+  PacketFlag,
+  Proto,
+  RpfilterFlag,
+  Sysctl,
+} from '../../../assembly/vocabulary.ts';
 import { ACCOUNT, COUNTER, FLOW, INTERFACES_MAX, LOG_RECORD, PACKET, WORLD } from '../../../src/engine/layout.ts';
 import {
   type CompiledRuleset,
@@ -146,6 +155,11 @@ export function routeTypes(l3num: number, address: Uint8Array, iface: number): n
   return a === 0xfd ? (1 << AddrType.UNICAST) | (1 << AddrType.UNREACHABLE) : 1 << AddrType.UNICAST;
 }
 
+/** A route to every source, by the interface whose number its last byte tells. */
+export function leadsBack(address: Uint8Array, iface: number, flags: number): boolean {
+  return (flags & RpfilterFlag.LOOSE) !== 0 || (address.at(-1) ?? 0) % 4 === iface;
+}
+
 export class RuleBench {
   readonly view: DataView;
   readonly bytes: Uint8Array;
@@ -192,6 +206,11 @@ export class RuleBench {
       rule_route_types: bench.imported((_w, l3num, address, iface) => {
         const bytes = bench.bytes.slice(address, address + (l3num === L3.IPV4 ? 4 : 16));
         return routeTypes(l3num, bytes, iface);
+      }),
+      rule_rpfilter: bench.imported((p, _w, flags) => {
+        const length = bench.bytes[p + PACKET.l3num] === L3.IPV4 ? 4 : 16;
+        const address = bench.bytes.slice(p + PACKET.src_lo, p + PACKET.src_lo + length);
+        return leadsBack(address, bench.view.getUint16(p + PACKET.iif, true), flags) ? 1 : 0;
       }),
       trace_rule: bench.imported((_p, _w, rule, matched) => {
         bench.trace.push([rule, matched === 1]);

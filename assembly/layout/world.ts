@@ -127,9 +127,16 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   wheel_swept: u64; // 272
   /** ReversePaths, 0 if no rule asks for the way back to a packet's source. */
   reverse: u32; // 280
+  /** 1 if it is known who sends the host's own packets, user and group. */
+  owned: u32;
+  uid: u32; // 288
+  gid: u32;
+  /** Number of the first packet, plus one, whose unknown sender a rule asked for, and that rule; 0 if there was none. */
+  unowned: u64; // 296
+  unowned_rule: u32; // 304
   pad_1: u32;
 }
-if (offsetof<World>() != 288) ERROR("World is 288 bytes");
+if (offsetof<World>() != 312) ERROR("World is 312 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

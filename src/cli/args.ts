@@ -24,6 +24,7 @@ export interface Options {
   sysctl: string[];
   local: string[];
   iface: string[];
+  owner?: string;
   checksums: 'auto' | 'verify' | 'ignore';
   at?: Moment;
   packet?: { file: number; n: number };

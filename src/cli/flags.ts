@@ -91,6 +91,13 @@ export const FLAGS: readonly Flag[] = [
     commands: ALL,
   },
   {
+    name: 'owner',
+    value: 'UID:GID',
+    short: "who sends the host's own packets, for rules with -m owner",
+    long: 'Packets that the kernel sends by itself are known without. docs/matches.md says more.',
+    commands: ALL,
+  },
+  {
     name: 'checksums',
     value: 'MODE',
     choices: ['auto', 'verify', 'ignore'],

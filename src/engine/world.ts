@@ -197,6 +197,9 @@ export class WorldImage {
       set(WORLD.routes6_count, routes ? routes.routes6.length / ROUTE6.size : 0);
       set(WORLD.topology, routes ? 1 : 0);
       set(WORLD.reverse, reverse);
+      set(WORLD.owned, host.owner ? 1 : 0);
+      set(WORLD.uid, host.owner?.uid ?? 0);
+      set(WORLD.gid, host.owner?.gid ?? 0);
       set(WORLD.counters, allocator.take(rules.rules.length * COUNTER.size));
       set(WORLD.rule_state, state);
       set(WORLD.dispatch, this.dispatch);

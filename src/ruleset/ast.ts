@@ -106,6 +106,8 @@ export type MatchTest =
       average: number;
       burst: number;
     }
+  /** What is asked for, and which of that is inverted, are OwnerFlag bits. */
+  | { kind: 'owner'; asked: number; inverted: number; uid: Range; gid: Range }
   /** `flags` are RpfilterFlag bits. */
   | { kind: 'rpfilter'; flags: number; invert: boolean }
   /** The packet that finds `last` in the count, which is `start` at first. */

@@ -214,6 +214,9 @@ class TableCheck {
         }
         break;
       }
+      case 'owner':
+        this.needHooks("match 'owner'", match.at, hooks, (1 << Hook.OUTPUT) | (1 << Hook.POSTROUTING));
+        break;
       case 'rpfilter':
         if (this.table.name !== 'raw' && this.table.name !== 'mangle') {
           refuse('RULESET_INVALID', "match 'rpfilter' is valid only in tables 'raw' and 'mangle'", match.at);

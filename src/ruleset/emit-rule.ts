@@ -169,6 +169,14 @@ export class RuleWriter {
         this.call('rule_limit');
         code.op('i32.eqz').brIf(0);
         return;
+      case 'owner': {
+        const { asked, inverted, uid, gid } = test;
+        code.get(P).get(W).i32(rule).i32(asked).i32(inverted);
+        code.i32(uid.low).i32(uid.high).i32(gid.low).i32(gid.high);
+        this.call('rule_owner');
+        code.op('i32.eqz').brIf(0);
+        return;
+      }
       case 'rpfilter':
         code.get(P).get(W).i32(test.flags);
         this.call('rule_rpfilter');

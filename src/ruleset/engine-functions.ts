@@ -23,6 +23,7 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_log: engineType(3, false),
   rule_nat: engineType(3, true),
   rule_nth: engineType(3, true),
+  rule_owner: engineType(9, true),
   rule_rpfilter: engineType(3, true),
   rule_set_ct_mark: engineType(3, false),
   rule_set_mss: engineType(3, false),
@@ -46,6 +47,7 @@ export type EngineFunction =
   | 'rule_log'
   | 'rule_nat'
   | 'rule_nth'
+  | 'rule_owner'
   | 'rule_rpfilter'
   | 'rule_set_ct_mark'
   | 'rule_set_mss'
@@ -63,6 +65,7 @@ const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
   ['ct label', 'rule_connlabel'],
   ['ct helper', 'rule_helper'],
   ['limit', 'rule_limit'],
+  ['owner', 'rule_owner'],
   ['rpfilter', 'rule_rpfilter'],
   ['nth', 'rule_nth'],
   ['chance', 'rule_chance'],

@@ -4,7 +4,7 @@
 // printed by print.ts as `nft --debug=netlink` prints its own, run in production by the WebAssembly that emit.ts makes
 // of them, and interpreted by test/model/rule-interpreter.ts to check that.
 import type { Carried, CarriedBy, ChunkMatch, Hook, RejectWith } from '../../assembly/vocabulary.ts';
-import type { ChunkTest, LogOptions, NatBinding, TableName, TrackingTemplate } from './ast.ts';
+import type { ChunkTest, LogOptions, NatBinding, Range, TableName, TrackingTemplate } from './ast.ts';
 import type { Family } from './source.ts';
 
 /** Numbers of up to 32 bits that a packet or its connection has. Ports, ids and lengths are in host order. */
@@ -91,6 +91,8 @@ export type Test =
   | { op: 'ct helper'; helpers: number; invert: boolean }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */
   | { op: 'limit'; state: number; cost: number; cap: number }
+  /** Who sent the packet; what is asked for, and which of that is inverted, are OwnerFlag bits. */
+  | { op: 'owner'; asked: number; inverted: number; uid: Range; gid: Range }
   /** The route back to the source leaves by the interface that the packet came by; `flags` are RpfilterFlag bits. */
   | { op: 'rpfilter'; flags: number; invert: boolean }
   /** The count at `state` in World.rule_state is `last`: it goes from 0 to there and begins anew. */

@@ -86,6 +86,7 @@ export class Fields {
   cost(test: Test): number | undefined {
     switch (test.op) {
       case 'limit':
+      case 'owner':
       case 'rpfilter':
       case 'nth':
       case 'chance':

@@ -225,6 +225,10 @@ class Lowering {
         this.program.limits.push({ state, cap: limit.cap, rule: rule.index });
         return [{ op: 'limit', state, ...limit }];
       }
+      case 'owner': {
+        const { asked, inverted, uid, gid } = match;
+        return [{ op: 'owner', asked, inverted, uid, gid }];
+      }
       case 'rpfilter':
         return [{ op: 'rpfilter', flags: match.flags, invert: match.invert }];
       case 'nth': {

@@ -8,6 +8,7 @@ import {
   Helper,
   L3,
   NatKind,
+  OwnerFlag,
   RejectWith,
   RpfilterFlag,
   TemplateFlag,
@@ -212,6 +213,22 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
       ];
     case 'limit':
       return [`limit cost ${test.cost} cap ${test.cap} state ${test.state}`];
+    case 'owner': {
+      const asked = (flag: OwnerFlag): boolean => (test.asked & flag) !== 0;
+      const not = (flag: OwnerFlag): string => equal((test.inverted & flag) !== 0);
+      const groups = asked(OwnerFlag.SUPPL_GROUPS) ? ' or its groups' : '';
+      const lines: string[] = [];
+      if (asked(OwnerFlag.SOCKET))
+        lines.push('socket load exists => reg 1', `cmp ${not(OwnerFlag.SOCKET)} reg 1 0x00000001`);
+      for (const [name, flag, range] of [
+        ['skuid', OwnerFlag.UID, test.uid],
+        [`skgid${groups}`, OwnerFlag.GID, test.gid],
+      ] as const) {
+        if (asked(flag))
+          lines.push(`meta load ${name} => reg 1`, `range ${not(flag)} reg 1 ${hex(range.low)} ${hex(range.high)}`);
+      }
+      return lines;
+    }
     case 'rpfilter': {
       const on = test.flags & RpfilterFlag.LOOSE ? '' : ' . iif';
       const local = test.flags & RpfilterFlag.ACCEPT_LOCAL ? ', local too' : '';

@@ -13,6 +13,7 @@ import {
   Sysctl,
 } from '../../assembly/vocabulary.ts';
 import { ACCOUNT, COUNTER, FLOW, HELP, HELPING, LOG_RECORD, PACKET, WORLD } from '../../src/engine/layout.ts';
+import type { Range } from '../../src/ruleset/ast.ts';
 import {
   type Action,
   type AddressField,
@@ -30,6 +31,8 @@ export interface Surroundings {
   interfaceName(index: number): string;
   /** Types of an address as bits by AddrType (assembly/rules/route.ts). */
   routeTypes(l3num: number, address: Uint8Array, iface: number): number;
+  /** What `-m owner` finds, by OwnerFlag bits (assembly/rules/owner.ts). */
+  sentBy(asked: number, inverted: number, uid: Range, gid: Range): boolean;
   /** What `-m rpfilter` finds, `flags` as RpfilterFlag bits (assembly/rules/rpfilter.ts). */
   leadsBack(address: Uint8Array, iface: number, flags: number): boolean;
 }
@@ -258,6 +261,8 @@ export class RuleInterpreter {
         return this.helper(test, p, w) !== test.invert;
       case 'limit':
         return this.limit(test, p, w);
+      case 'owner':
+        return this.surroundings.sentBy(test.asked, test.inverted, test.uid, test.gid);
       case 'rpfilter': {
         const iface = view.getUint16(p + PACKET.iif, true);
         const length = chain.family === L3.IPV4 ? 4 : 16;

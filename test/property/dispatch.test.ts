@@ -8,7 +8,7 @@ import { RuleInterpreter } from '../model/rule-interpreter.ts';
 import { generatePacket } from '../unit/ruleset/generate-packet.ts';
 import { generateLongRuleset } from '../unit/ruleset/generate-run.ts';
 import { numbers } from '../unit/ruleset/random.ts';
-import { EXPECTED_INTERFACES, leadsBack, RuleBench, routeTypes } from '../unit/ruleset/rule-bench.ts';
+import { EXPECTED_INTERFACES, leadsBack, RuleBench, routeTypes, sentBy } from '../unit/ruleset/rule-bench.ts';
 
 const START = 1_700_000_000n * 1_000_000_000n;
 
@@ -27,6 +27,7 @@ async function agree(family: 2 | 10, seed: number, rules: number, packets: numbe
     interfaceName: (index) => EXPECTED_INTERFACES[index] ?? '',
     routeTypes,
     leadsBack,
+    sentBy,
   });
   let clock = START;
   let decided = 0;

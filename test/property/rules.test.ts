@@ -8,7 +8,7 @@ import { RuleInterpreter } from '../model/rule-interpreter.ts';
 import { generateRuleset } from '../unit/ruleset/generate.ts';
 import { generatePacket } from '../unit/ruleset/generate-packet.ts';
 import { numbers } from '../unit/ruleset/random.ts';
-import { EXPECTED_INTERFACES, leadsBack, RuleBench, routeTypes } from '../unit/ruleset/rule-bench.ts';
+import { EXPECTED_INTERFACES, leadsBack, RuleBench, routeTypes, sentBy } from '../unit/ruleset/rule-bench.ts';
 
 const START = 1_700_000_000n * 1_000_000_000n;
 
@@ -22,6 +22,7 @@ async function agree(family: 2 | 10, seed: number, traced: boolean): Promise<{ h
     interfaceName: (index) => EXPECTED_INTERFACES[index] ?? '',
     routeTypes,
     leadsBack,
+    sentBy,
   });
   let clock = START;
   let logs = 0;

@@ -64,6 +64,8 @@ export async function replayThroughCtreplay(scenario: Scenario, workers: number)
     for (const name of ['events', 'expectations', 'packets', 'table']) options.push(`--${name}`, join(folder, name));
     if (scenario.rules4) options.push('--rules', put('rules4', withHeader('iptables-save', scenario.rules4)));
     if (scenario.rules6) options.push('--rules', put('rules6', withHeader('ip6tables-save', scenario.rules6)));
+    // kernel-replay.py sends them.
+    options.push('--owner', '0:0');
     for (const [key, value] of Object.entries(scenario.sysctls)) options.push('--sysctl', `${key}=${value}`);
     for (const { name, networks, addresses, lengths } of scenario.interfaces) {
       options.push('--iface', `${name}=${networks.join(',')}`);

@@ -7,6 +7,7 @@ import type { AddressTest, ConntrackTest, InvertedRange, MatchTest, Range } from
 import { helpersLike } from '../helpers.ts';
 import { type Family, refuse } from '../source.ts';
 import { CONNBYTES } from './match-connbytes.ts';
+import { OWNER } from './match-owner.ts';
 import { RPFILTER } from './match-rpfilter.ts';
 import { SCTP } from './match-sctp.ts';
 import { STATISTIC } from './match-statistic.ts';
@@ -441,6 +442,7 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
     ],
     build: buildLimit,
   },
+  owner: OWNER,
   rpfilter: RPFILTER,
   statistic: STATISTIC,
 };

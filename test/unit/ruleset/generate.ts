@@ -79,7 +79,8 @@ class Generator {
       [this.pick(['raw', 'mangle', 'security']), []],
     ];
     for (const [table, listed] of tables) {
-      const bases = listed.length > 0 ? listed : [table === 'raw' ? 'PREROUTING' : 'FORWARD'];
+      const only = { raw: 'PREROUTING', security: 'OUTPUT' }[table] ?? 'FORWARD';
+      const bases = listed.length > 0 ? listed : [only];
       lines.push(`*${table}`);
       for (const base of bases) lines.push(`:${base} ${this.pick(['ACCEPT', 'DROP'])} [0:0]`);
       const users = ['one', 'two', 'three'].slice(0, this.next() % 4);
@@ -104,8 +105,8 @@ class Generator {
     const networks = (this.family === 2 ? V4 : V6).networks;
     if (this.one(3)) parts.push(`${this.not()}-s ${this.pick(networks)}`);
     if (this.one(3)) parts.push(`${this.not()}-d ${this.pick(networks)}`);
-    const named = chain.toLowerCase() === chain || chain === 'FORWARD';
-    if (this.one(4)) parts.push(`${this.not()}-i ${this.pick(INTERFACES)}`);
+    const named = chain.toLowerCase() === chain || chain === 'FORWARD' || chain === 'OUTPUT';
+    if (this.one(4) && chain !== 'OUTPUT') parts.push(`${this.not()}-i ${this.pick(INTERFACES)}`);
     if (this.one(5) && named) parts.push(`${this.not()}-o ${this.pick(INTERFACES)}`);
     if (table === 'raw' && this.one(4)) {
       const options = ['--loose', '--validmark', '--accept-local', '--invert'].filter(() => this.one(2));
@@ -114,7 +115,11 @@ class Generator {
     const { text, protocol } = this.protocol();
     parts.push(text);
     const count = this.pick([0, 1, 1, 1, 2]);
-    for (let each = 0; each < count; each++) parts.push(this.match());
+    for (let each = 0; each < count; each++) {
+      const match = this.match();
+      // Of that table only OUTPUT is generated, where packets have no sender's address, and a sender.
+      parts.push(table === 'security' && match.startsWith('-m mac') ? this.owner() : match);
+    }
     parts.push(this.target(table, protocol, users));
     return parts.filter(Boolean).join(' ');
   }
@@ -257,6 +262,17 @@ class Generator {
       default:
         return `-m limit --limit ${this.pick(['1/s', '10/min', '3/hour', '1000/second'])} --limit-burst ${this.pick([1, 3, 5])}`;
     }
+  }
+
+  private owner(): string {
+    const tests = [
+      `${this.not()}--uid-owner ${this.pick(['0', '0-5', '1000', '0x10-4294967294'])}`,
+      `${this.not()}--gid-owner ${this.pick(['0', '5-8'])}`,
+      `--gid-owner 7 --suppl-groups`,
+      `${this.not()}--socket-exists`,
+      `${this.not()}--socket-exists ${this.not()}--uid-owner 3 ${this.not()}--gid-owner 7`,
+    ];
+    return `-m owner ${this.pick(tests)}`;
   }
 
   private target(table: string, protocol: string, users: readonly string[]): string {

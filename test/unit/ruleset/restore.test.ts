@@ -58,6 +58,21 @@ const RULES4 = `
 -A INPUT -m connbytes --connbytes 10: --connbytes-dir rep --connbytes-mode avgpkt
 -A INPUT -m connbytes --connbytes-dir reply --connbytes-mode avgpkt
 -A INPUT -m rpfilter
+-A INPUT -m owner --uid-owner 0
+-A OUTPUT -m owner --uid-owner 0
+-A A1 -m owner --uid-owner 0-5 ! --gid-owner 0x10
+-A OUTPUT -m owner --uid-owner 5-0
+-A OUTPUT -m owner --uid-owner 5-
+-A OUTPUT -m owner --uid-owner -5
+-A OUTPUT -m owner --uid-owner 5x
+-A OUTPUT -m owner --uid-owner 4294967294
+-A OUTPUT -m owner --gid-owner 4294967295
+-A OUTPUT -m owner ! --uid-owner 010-0x20
+-A OUTPUT -m owner --gid-owner 5 --suppl-groups
+-A OUTPUT -m owner --uid-owner 5 --suppl-groups
+-A OUTPUT -m owner ! --socket-exists
+-A OUTPUT -m owner --socket-exists --uid-owner 3
+-A OUTPUT -m owner
 -A INPUT -m statistic --mode nth --every 3
 -A INPUT -m statistic --mode nth --every 3 --packet 2
 -A INPUT -m statistic --mode nth --every 3 --packet 3

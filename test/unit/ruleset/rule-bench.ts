@@ -14,6 +14,7 @@ import {
   Sysctl,
 } from '../../../assembly/vocabulary.ts';
 import { ACCOUNT, COUNTER, FLOW, INTERFACES_MAX, LOG_RECORD, PACKET, WORLD } from '../../../src/engine/layout.ts';
+import type { Range } from '../../../src/ruleset/ast.ts';
 import {
   type CompiledRuleset,
   compileRuleset,
@@ -155,6 +156,11 @@ export function routeTypes(l3num: number, address: Uint8Array, iface: number): n
   return a === 0xfd ? (1 << AddrType.UNICAST) | (1 << AddrType.UNREACHABLE) : 1 << AddrType.UNICAST;
 }
 
+/** Whoever sent it: a number that all of the test goes into. */
+export function sentBy(asked: number, inverted: number, uid: Range, gid: Range): boolean {
+  return (asked * 3 + inverted * 5 + uid.low + uid.high * 7 + gid.low + gid.high * 3) % 2 === 0;
+}
+
 /** A route to every source, by the interface whose number its last byte tells. */
 export function leadsBack(address: Uint8Array, iface: number, flags: number): boolean {
   return (flags & RpfilterFlag.LOOSE) !== 0 || (address.at(-1) ?? 0) % 4 === iface;
@@ -207,6 +213,10 @@ export class RuleBench {
         const bytes = bench.bytes.slice(address, address + (l3num === L3.IPV4 ? 4 : 16));
         return routeTypes(l3num, bytes, iface);
       }),
+      rule_owner: ((_p: number, _w: number, _rule: number, asked: number, inverted: number, ...ids: number[]) => {
+        const [uidLow = 0, uidHigh = 0, gidLow = 0, gidHigh = 0] = ids.map((id) => id >>> 0);
+        return sentBy(asked, inverted, { low: uidLow, high: uidHigh }, { low: gidLow, high: gidHigh }) ? 1 : 0;
+      }) as unknown as WebAssembly.ExportValue,
       rule_rpfilter: bench.imported((p, _w, flags) => {
         const length = bench.bytes[p + PACKET.l3num] === L3.IPV4 ? 4 : 16;
         const address = bench.bytes.slice(p + PACKET.src_lo, p + PACKET.src_lo + length);

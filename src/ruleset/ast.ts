@@ -73,6 +73,9 @@ export interface ChunkTest {
   invert: boolean;
 }
 
+/** Options of `-m physdev`, without their beginning. */
+export type PhysdevQuestion = 'in' | 'out' | 'is-in' | 'is-out' | 'is-bridged';
+
 export type MatchTest =
   | {
       kind: 'tcp';
@@ -108,6 +111,7 @@ export type MatchTest =
     }
   /** What is asked for, and which of that is inverted, are OwnerFlag bits. */
   | { kind: 'owner'; asked: number; inverted: number; uid: Range; gid: Range }
+  | { kind: 'physdev'; asked: { what: PhysdevQuestion; invert: boolean }[] }
   /** `flags` are RpfilterFlag bits. */
   | { kind: 'rpfilter'; flags: number; invert: boolean }
   /** The packet that finds `last` in the count, which is `start` at first. */

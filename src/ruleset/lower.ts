@@ -225,6 +225,10 @@ class Lowering {
         this.program.limits.push({ state, cap: limit.cap, rule: rule.index });
         return [{ op: 'limit', state, ...limit }];
       }
+      case 'physdev':
+        // No packet comes by a port of a bridge: what is asked for is not so.
+        if (match.asked.every(({ invert }) => invert)) return [];
+        return range('length', { low: 1, high: 0, invert: false });
       case 'owner': {
         const { asked, inverted, uid, gid } = match;
         return [{ op: 'owner', asked, inverted, uid, gid }];

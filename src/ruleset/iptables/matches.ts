@@ -8,6 +8,7 @@ import { helpersLike } from '../helpers.ts';
 import { type Family, refuse } from '../source.ts';
 import { CONNBYTES } from './match-connbytes.ts';
 import { OWNER } from './match-owner.ts';
+import { PHYSDEV } from './match-physdev.ts';
 import { RPFILTER } from './match-rpfilter.ts';
 import { SCTP } from './match-sctp.ts';
 import { STATISTIC } from './match-statistic.ts';
@@ -443,6 +444,7 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
     build: buildLimit,
   },
   owner: OWNER,
+  physdev: PHYSDEV,
   rpfilter: RPFILTER,
   statistic: STATISTIC,
 };

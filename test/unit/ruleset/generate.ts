@@ -198,6 +198,7 @@ class Generator {
     const networks = all.filter((network) => !/\/.*[.:]/.test(network));
     switch (this.next() % 16) {
       case 15:
+        if (this.one(3)) return `-m physdev ${this.not()}--physdev-in br+ ${this.pick(['', '! --physdev-is-bridged'])}`;
         return this.one(2)
           ? `-m statistic --mode random ${this.not()}--probability ${this.pick(['0', '0.5', '1', '.3333', '2e-1'])}`
           : `-m statistic --mode nth ${this.not()}--every ${this.pick(['1 --packet 0', '3 --packet 2', '0x2 --packet 0'])}`;

@@ -58,6 +58,17 @@ const RULES4 = `
 -A INPUT -m connbytes --connbytes 10: --connbytes-dir rep --connbytes-mode avgpkt
 -A INPUT -m connbytes --connbytes-dir reply --connbytes-mode avgpkt
 -A INPUT -m rpfilter
+-A INPUT -m physdev
+-A INPUT -m physdev --physdev-in eth0 ! --physdev-out eth+
+-A INPUT -m physdev ! --physdev-is-in ! --physdev-is-out ! --physdev-is-bridged
+-A INPUT -m physdev --physdev-in abcdefghijklmno
+-A INPUT -m physdev --physdev-in abcdefghijklmnop
+-A OUTPUT -m physdev --physdev-in eth0
+-A OUTPUT -m physdev --physdev-out eth0
+-A OUTPUT -m physdev ! --physdev-is-out
+-A OUTPUT -m physdev --physdev-out eth0 --physdev-is-bridged
+-A OUTPUT -m physdev --physdev-out eth0 ! --physdev-is-bridged
+-A A1 -m physdev --physdev-is-out
 -A INPUT -m owner --uid-owner 0
 -A OUTPUT -m owner --uid-owner 0
 -A A1 -m owner --uid-owner 0-5 ! --gid-owner 0x10

@@ -10,6 +10,7 @@ export { rule_limit } from "./limit";
 export { rule_log } from "./log";
 export { rule_nat } from "./nat";
 export { rule_owner } from "./owner";
+export { rule_quota } from "./quota";
 export { rule_route_types } from "./route";
 export { rule_rpfilter } from "./rpfilter";
 export { rule_set_mss } from "./set-mss";

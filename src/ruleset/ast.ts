@@ -111,6 +111,9 @@ export type MatchTest =
     }
   /** What is asked for, and which of that is inverted, are OwnerFlag bits. */
   | { kind: 'owner'; asked: number; inverted: number; uid: Range; gid: Range }
+  /** Type of service or traffic class: (tos & mask) == value. */
+  | { kind: 'tos'; value: number; mask: number; invert: boolean }
+  | { kind: 'quota'; bytes: bigint; invert: boolean }
   | { kind: 'physdev'; asked: { what: PhysdevQuestion; invert: boolean }[] }
   /** `flags` are RpfilterFlag bits. */
   | { kind: 'rpfilter'; flags: number; invert: boolean }

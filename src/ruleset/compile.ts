@@ -5,7 +5,15 @@ import { EngineError } from '../errors.ts';
 import type { Counters, Entry, LogOptions, NatBinding, Ruleset, TableName, TrackingTemplate } from './ast.ts';
 import { HZ } from './check.ts';
 import { emitProgram } from './emit.ts';
-import { CHANCE_STATE, type ChainProgram, LIMIT_STATE, NTH_STATE, type Program, SCTP_TEST } from './expression.ts';
+import {
+  CHANCE_STATE,
+  type ChainProgram,
+  LIMIT_STATE,
+  NTH_STATE,
+  type Program,
+  QUOTA_STATE,
+  SCTP_TEST,
+} from './expression.ts';
 import { lowerRuleset } from './lower.ts';
 import type { Family } from './source.ts';
 
@@ -193,6 +201,7 @@ function initState(program: Program, bytes: Uint8Array, startClockNs: bigint, se
     view.setUint32(state + LIMIT_STATE.credit, cap, true);
   }
   for (const { state, start } of program.nths) view.setUint32(state + NTH_STATE.count, start, true);
+  for (const { state, bytes: left } of program.quotas) view.setBigUint64(state + QUOTA_STATE.left, left, true);
   program.chances.forEach((state, index) => {
     const base = seed + (BigInt(index + 1) << 32n) * PER_DRAW;
     view.setBigUint64(state + CHANCE_STATE.base, BigInt.asUintN(64, base), true);
@@ -206,7 +215,7 @@ function initState(program: Program, bytes: Uint8Array, startClockNs: bigint, se
 }
 
 /**
- * Every limit bucket, and every count of --mode nth, counts all packets that come to its rule, of whatever flow. What a NAT
+ * Every limit bucket, quota and count of --mode nth counts all packets that come to its rule, of whatever flow. What a NAT
  * rule maps a flow to depends on which tuples other flows have; and the answers to the flow have another hash than its own
  * packets.
  */
@@ -217,6 +226,9 @@ function oneLane(program: Program, rules: RuleInfo[]): OneLane | undefined {
   const [nth] = program.nths;
   const counting = nth && rules[nth.rule];
   if (counting) return { rule: counting, reason: `${ruleName(counting)} has --mode nth, whose count all flows share` };
+  const [quota] = program.quotas;
+  const rationing = quota && rules[quota.rule];
+  if (rationing) return { rule: rationing, reason: `${ruleName(rationing)} has -m quota, which all flows use up` };
   const [nat] = program.nats;
   const translating = nat && rules[nat.rule];
   if (translating) return { rule: translating, reason: `NAT: rule ${ruleName(translating)}` };

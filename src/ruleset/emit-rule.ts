@@ -189,6 +189,12 @@ export class RuleWriter {
         if (!test.invert) code.op('i32.eqz');
         code.brIf(0);
         return;
+      case 'quota':
+        code.get(P).get(W).i32(test.state);
+        this.call('rule_quota');
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
       case 'chance':
         code.get(W).i32(test.state).i32(test.below);
         this.call('rule_chance');

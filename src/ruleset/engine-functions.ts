@@ -24,6 +24,7 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_nat: engineType(3, true),
   rule_nth: engineType(3, true),
   rule_owner: engineType(9, true),
+  rule_quota: engineType(3, true),
   rule_rpfilter: engineType(3, true),
   rule_set_ct_mark: engineType(3, false),
   rule_set_mss: engineType(3, false),
@@ -48,6 +49,7 @@ export type EngineFunction =
   | 'rule_nat'
   | 'rule_nth'
   | 'rule_owner'
+  | 'rule_quota'
   | 'rule_rpfilter'
   | 'rule_set_ct_mark'
   | 'rule_set_mss'
@@ -66,6 +68,7 @@ const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
   ['ct helper', 'rule_helper'],
   ['limit', 'rule_limit'],
   ['owner', 'rule_owner'],
+  ['quota', 'rule_quota'],
   ['rpfilter', 'rule_rpfilter'],
   ['nth', 'rule_nth'],
   ['chance', 'rule_chance'],

@@ -26,6 +26,8 @@ export type PacketField =
   | 'length'
   /** TTL or hop limit. */
   | 'ttl'
+  /** Type of service or traffic class. */
+  | 'tos'
   | 'pkttype'
   | 'mark'
   /** 1 in a later fragment, else 0. */
@@ -97,6 +99,8 @@ export type Test =
   | { op: 'rpfilter'; flags: number; invert: boolean }
   /** The count at `state` in World.rule_state is `last`: it goes from 0 to there and begins anew. */
   | { op: 'nth'; state: number; last: number; invert: boolean }
+  /** As many bytes as the packet has are left at `state` in World.rule_state, and taken; else nothing is left. */
+  | { op: 'quota'; state: number; invert: boolean }
   /** 31 random bits are below `below`; `state` is the place of what they follow from in World.rule_state. */
   | { op: 'chance'; state: number; below: number; invert: boolean }
   /**
@@ -155,6 +159,8 @@ export interface Program {
   limits: { state: number; cap: number; rule: number }[];
   /** Counts of `nth` tests, and where they begin. */
   nths: { state: number; start: number; rule: number }[];
+  /** Where the bytes that are left of quotas lie. */
+  quotas: { state: number; bytes: bigint; rule: number }[];
   /** Places of `chance` tests in World.rule_state. */
   chances: number[];
   /** What tests of SCTP chunks look up in World.rule_state. */
@@ -170,6 +176,9 @@ export const LIMIT_STATE = { size: 16, previous: 0, credit: 8 } as const;
 
 /** Layout of a count of `nth` in World.rule_state: the count (u32), padding. */
 export const NTH_STATE = { size: 8, count: 0 } as const;
+
+/** Layout of a quota in World.rule_state: bytes left (u64). */
+export const QUOTA_STATE = { size: 8, left: 0 } as const;
 
 /** Layout of a `chance` test in World.rule_state; only `base` is not 0 at the start (assembly/rules/statistic.ts). */
 export const CHANCE_STATE = { size: 24, base: 0 } as const;

@@ -86,6 +86,7 @@ export class Fields {
   cost(test: Test): number | undefined {
     switch (test.op) {
       case 'limit':
+      case 'quota':
       case 'owner':
       case 'rpfilter':
       case 'nth':
@@ -237,6 +238,9 @@ export class Fields {
         return;
       case 'ttl':
         code.get(this.field(field, PACKET.ttl, 'i32.load8_u'));
+        return;
+      case 'tos':
+        code.get(this.field(field, PACKET.tos, 'i32.load8_u'));
         return;
       case 'pkttype':
         code.get(this.field(field, PACKET.pkttype, 'i32.load8_u'));
@@ -403,6 +407,7 @@ const BYTES: ReadonlySet<NumberField> = new Set<NumberField>([
   'l4proto',
   'tcp flags',
   'ttl',
+  'tos',
   'pkttype',
   'later fragment',
   'ct direction',

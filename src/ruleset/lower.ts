@@ -26,6 +26,7 @@ import {
   type NumberField,
   type PacketField,
   type Program,
+  QUOTA_STATE,
   type RuleProgram,
   SCTP_TEST,
   type Test,
@@ -72,6 +73,7 @@ class Lowering {
     stateBytes: 0,
     limits: [],
     nths: [],
+    quotas: [],
     chances: [],
     chunkTests: [],
     templates: [],
@@ -210,6 +212,8 @@ class Lowering {
         return [{ op: 'ether saddr', value: match.address, invert: match.invert }];
       case 'pkttype':
         return [{ op: 'cmp', field: 'pkttype', mask: 0xff, value: match.type, invert: match.invert }];
+      case 'tos':
+        return [{ op: 'cmp', field: 'tos', mask: match.mask, value: match.value, invert: match.invert }];
       case 'length':
         return range('length', match.range);
       case 'ttl':
@@ -240,6 +244,11 @@ class Lowering {
         const state = this.state(NTH_STATE.size);
         this.program.nths.push({ state, start, rule: rule.index });
         return [{ op: 'nth', state, last, invert }];
+      }
+      case 'quota': {
+        const state = this.state(QUOTA_STATE.size);
+        this.program.quotas.push({ state, bytes: match.bytes, rule: rule.index });
+        return [{ op: 'quota', state, invert: match.invert }];
       }
       case 'chance': {
         const state = this.state(CHANCE_STATE.size);

@@ -97,6 +97,7 @@ const LOADS: Readonly<Record<string, readonly [string, string]>> = {
   'icmp type and code': ['payload load 2b @ transport header + 0', 'payload load 2b @ transport header + 0'],
   length: ['meta load len', 'meta load len'],
   ttl: ['payload load 1b @ network header + 8', 'payload load 1b @ network header + 7'],
+  tos: ['payload load 1b @ network header + 1', 'payload load 1b @ network header + 0, traffic class'],
   pkttype: ['meta load pkttype', 'meta load pkttype'],
   mark: ['meta load mark', 'meta load mark'],
   'later fragment': ['payload load 2b @ network header + 6, offset > 0', 'exthdr load frag-off, > 0'],
@@ -239,6 +240,8 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
         `numgen inc mod ${test.last + 1} => reg 1, state ${test.state}`,
         `cmp ${equal(test.invert)} reg 1 0x00000000`,
       ];
+    case 'quota':
+      return [`quota left => reg 1, state ${test.state}`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
     case 'chance':
       return [
         `numgen random mod 2147483648 => reg 1, state ${test.state}`,

@@ -142,6 +142,8 @@ export class RuleInterpreter {
         return view.getUint8(l4) * 256 + view.getUint8(l4 + 1);
       case 'length':
         return view.getUint32(p + PACKET.ip_len, true);
+      case 'tos':
+        return view.getUint8(p + PACKET.tos);
       case 'ttl':
         return view.getUint8(p + PACKET.ttl);
       case 'pkttype':
@@ -273,6 +275,12 @@ export class RuleInterpreter {
         const count = view.getUint32(at, true);
         view.setUint32(at, count === test.last ? 0 : count + 1, true);
         return (count === test.last) !== test.invert;
+      }
+      case 'quota': {
+        const at = view.getUint32(w + WORLD.rule_state, true) + test.state;
+        const left = view.getBigUint64(at, true) - BigInt(view.getUint32(p + PACKET.ip_len, true));
+        view.setBigUint64(at, left < 0n ? 0n : left, true);
+        return left >= 0n !== test.invert;
       }
       case 'chance':
         return this.chance(test.state, w) < test.below !== test.invert;

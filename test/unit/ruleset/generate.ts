@@ -199,6 +199,7 @@ class Generator {
     switch (this.next() % 16) {
       case 15:
         if (this.one(3)) return `-m physdev ${this.not()}--physdev-in br+ ${this.pick(['', '! --physdev-is-bridged'])}`;
+        if (this.one(4)) return `-m quota ${this.not()}--quota ${this.pick(['0', '1000', '0x2000'])}`;
         return this.one(2)
           ? `-m statistic --mode random ${this.not()}--probability ${this.pick(['0', '0.5', '1', '.3333', '2e-1'])}`
           : `-m statistic --mode nth ${this.not()}--every ${this.pick(['1 --packet 0', '3 --packet 2', '0x2 --packet 0'])}`;
@@ -252,6 +253,7 @@ class Generator {
       case 8:
         return `-m mac ${this.not()}--mac-source 02:00:00:00:00:0${this.next() % 3}`;
       case 9:
+        if (this.one(2)) return this.service();
         return `-m pkttype ${this.not()}--pkt-type ${this.pick(['unicast', 'broadcast', 'multicast', 'otherhost'])}`;
       case 10:
         return `-m length ${this.not()}--length ${this.pick(['40', '0:576', '577:', '1500'])}`;
@@ -262,6 +264,18 @@ class Generator {
       }
       default:
         return `-m limit --limit ${this.pick(['1/s', '10/min', '3/hour', '1000/second'])} --limit-burst ${this.pick([1, 3, 5])}`;
+    }
+  }
+
+  private service(): string {
+    const not = this.not();
+    switch (this.next() % 3) {
+      case 0:
+        return `-m tos ${not}--tos ${this.pick(['0x10/0x3f', '0xb8', 'Normal-Service', '0x11/0x10', '0/0', '1/0x3'])}`;
+      case 1:
+        return `-m dscp ${not}--${this.pick(['dscp 0x2e', 'dscp 4', 'dscp-class CS1', 'dscp-class ef', 'dscp-class BE'])}`;
+      default:
+        return `-m ecn ${not}--ecn-ip-ect ${this.next() % 4}`;
     }
   }
 

@@ -57,6 +57,29 @@ const RULES4 = `
 -A INPUT -m connbytes --connbytes 10: --connbytes-dir reply
 -A INPUT -m connbytes --connbytes 10: --connbytes-dir rep --connbytes-mode avgpkt
 -A INPUT -m connbytes --connbytes-dir reply --connbytes-mode avgpkt
+-A INPUT -m tos --tos 0x10
+-A INPUT -m tos ! --tos 16/0x3f
+-A INPUT -m tos --tos minimize-delay
+-A INPUT -m tos --tos Minimize
+-A INPUT -m tos --tos Minimize-Delay/0xff
+-A INPUT -m tos --tos 256
+-A INPUT -m tos --tos 0x10/256
+-A INPUT -m tos --tos 0x10/
+-A INPUT -m tos
+-A INPUT -m dscp --dscp 63
+-A INPUT -m dscp ! --dscp 64
+-A INPUT -m dscp --dscp-class af41
+-A INPUT -m dscp ! --dscp-class AF44
+-A INPUT -m dscp --dscp-class LE
+-A INPUT -m dscp --dscp 1 --dscp-class EF
+-A INPUT -m dscp
+-A INPUT -m ecn ! --ecn-ip-ect 3
+-A INPUT -m ecn --ecn-ip-ect 4
+-A INPUT -m ecn
+-A INPUT -m quota --quota 18446744073709551615
+-A INPUT -m quota ! --quota 18446744073709551616
+-A INPUT -m quota --quota -1
+-A INPUT -m quota
 -A INPUT -m rpfilter
 -A INPUT -m physdev
 -A INPUT -m physdev --physdev-in eth0 ! --physdev-out eth+

@@ -98,6 +98,7 @@ export interface TestPacket {
   iif?: number;
   oif?: number;
   ttl?: number;
+  tos?: number;
   pkttype?: number;
   /** ns since 1970 */
   clock?: bigint;
@@ -315,6 +316,7 @@ export class RuleBench {
     view.setUint16(p + PACKET.iif, packet.iif ?? 0, true);
     view.setUint16(p + PACKET.oif, packet.oif ?? 0, true);
     view.setUint8(p + PACKET.ttl, packet.ttl ?? 64);
+    view.setUint8(p + PACKET.tos, packet.tos ?? 0);
     view.setUint8(p + PACKET.pkttype, packet.pkttype ?? 0);
     if (packet.protocol === Proto.TCP && offset === 0) view.setUint8(p + PACKET.tcp_flags, transport[13] ?? 0);
     view.setUint32(p + PACKET.rule, 0xffffffff, true);

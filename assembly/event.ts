@@ -3,12 +3,12 @@
 // by (time, klass, order, sequence) afterwards.
 
 import { account_of } from "./account";
-import { flow_tuple } from "./flow-pool";
+import { copy_reply } from "./flow-pool";
 import { has_help, help_of, helper_of } from "./help";
-import { ACCOUNT_LABELS, Event, Expectation, Flow, Help, Packet, World } from "./layout";
+import { ACCOUNT_LABELS, Event, Expectation, Flow, Help, Packet, Tuple, World } from "./layout";
 import { sysctl } from "./sysctl";
 import { is_announced } from "./template";
-import { Dir, EventBit, EventKind, Proto, Status, Sysctl } from "./vocabulary";
+import { EventBit, EventKind, Proto, Status, Sysctl } from "./vocabulary";
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -61,10 +61,7 @@ export function fill_event(w: World, event: Event, flow: Flow, now: u64): void {
   v128.store(target + offsetof<Event>("original_0"), v128.load(source));
   v128.store(target + offsetof<Event>("original_2"), v128.load(source, 16));
   event.original_4 = load<u64>(source, 32);
-  const reply = changetype<usize>(flow_tuple(w, flow, Dir.REPLY));
-  v128.store(target + offsetof<Event>("reply_0"), v128.load(reply));
-  v128.store(target + offsetof<Event>("reply_2"), v128.load(reply, 16));
-  event.reply_4 = load<u64>(reply, 32);
+  copy_reply(w, flow, changetype<Tuple>(target + offsetof<Event>("reply_0")));
   event.id = flow.id;
   if (flow.protonum == Proto.SCTP) {
     event.vtag_original = flow.sctp().vtag_original;

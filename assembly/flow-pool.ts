@@ -25,6 +25,19 @@ export function flow_tuple(w: World, flow: Flow, dir: u32): Tuple {
   return reply;
 }
 
+/** Writes the tuple of an entry's replies to `target`. */
+export function copy_reply(w: World, flow: Flow, target: Tuple): void {
+  const source = changetype<usize>(flow);
+  if (w.flow_bytes == FLOW_SHORT) {
+    tuple_invert(target, changetype<Tuple>(source));
+    return;
+  }
+  const at = changetype<usize>(target);
+  v128.store(at, v128.load(source, offsetof<Flow>("reply_src_lo")));
+  v128.store(at, v128.load(source, offsetof<Flow>("reply_dst_lo")), 16);
+  store<u64>(at, load<u64>(source, offsetof<Flow>("reply_sport")), 32);
+}
+
 /** Room for a flow, which may hold anything; 0 if the reservation is used up. */
 export function allocate_flow(w: World): usize {
   let flow: usize = w.flows_free;

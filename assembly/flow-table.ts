@@ -61,7 +61,7 @@ let dir_found: u32 = 0;
 
 /** Has NAT changed the entry, so that its reply tuple is not the inverse of the original one? */
 // @ts-ignore: decorator
-@inline function has_two_slots(flow: Flow): bool {
+@inline export function has_two_slots(flow: Flow): bool {
   return (flow.status & (Status.SRC_NAT | Status.DST_NAT)) != 0;
 }
 
@@ -214,7 +214,7 @@ export function insert_flow(w: World, flow: Flow, hash: u32): bool {
   return tuple_hash(changetype<Tuple>(changetype<usize>(flow)));
 }
 
-function reply_hash(flow: Flow): u32 {
+export function reply_hash(flow: Flow): u32 {
   return tuple_hash(changetype<Tuple>(changetype<usize>(flow) + offsetof<Flow>("reply_src_lo")));
 }
 

@@ -10,6 +10,7 @@ export * from "./layout/event";
 export * from "./layout/world";
 export * from "./layout/route";
 export * from "./layout/dispatch";
+export * from "./layout/ip-set";
 export * from "./layout/nat";
 export * from "./layout/help";
 export * from "./layout/h323";

@@ -74,6 +74,16 @@ export function limit_remove(w: World, flow: Flow): void {
   }
 }
 
+/** Reads what limit_remove() will write. Returns something that depends on all of it. */
+export function limit_touch(w: World, flow: Flow): u64 {
+  let seen: u64 = 0;
+  for (let dir: u32 = 0; dir < 2; dir++) {
+    const node = node_of(w, flow, dir);
+    seen ^= load<u32>(node.from) ^ load<u32>(node.next);
+  }
+  return seen;
+}
+
 /** Makes room for the entry that a packet is about to begin. False if the packet has to be dropped. */
 export function early_drop(w: World, begun: Flow, p: Packet): bool {
   if (!table_is_full(w)) return true;

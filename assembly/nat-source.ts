@@ -47,6 +47,13 @@ export function source_remove(w: World, flow: Flow): void {
   if (node.next) changetype<BucketNode>(<usize>node.next).from = node.from;
 }
 
+/** Reads what source_remove() will write. Returns something that depends on all of it. */
+export function source_touch(w: World, flow: Flow): u64 {
+  if (!(flow.status & Status.SRC_NAT_DONE)) return 0;
+  const node = node_of(w, nat_of(w), flow);
+  return load<u32>(node.from) ^ load<u32>(node.next);
+}
+
 /** Is an entry's zone one of the original direction alone? Those are not filed with the others of the zone (hash_by_src()). */
 function is_halved(flow: Flow): bool {
   return flow.zone != 0 && flow.reply_zone != flow.zone;

@@ -19,7 +19,7 @@ import { deals_pairs, lane_of, set_quoted_scratch } from "./shard";
 import { look, may_tell } from "./sight";
 import { set_error_scratch } from "./conntrack";
 import { tally } from "./tally";
-import { sweep } from "./timer";
+import { set_group_scratch, sweep } from "./timer";
 import { set_peer_scratch } from "./track/tcp";
 import { seed_hash } from "./tuple";
 import { Reason, Status } from "./vocabulary";
@@ -33,7 +33,7 @@ const RECORD: usize = offsetof<Record>();
  */
 const EXPECTATION_EVENTS: usize = EXPECTATIONS_PER_FLOW + 4 * FINDS_MAX + 3 * PAIRS_MAX;
 
-/** Prepares this instance: 576 bytes of scratch memory of its own, and the run's hash seed. */
+/** Prepares this instance: 1344 bytes of scratch memory of its own, and the run's hash seed. */
 export function init_instance(scratch: usize, seed_lo: u32, seed_hi: u32): void {
   set_inner_scratch(scratch);
   set_error_scratch(scratch + 64);
@@ -41,6 +41,7 @@ export function init_instance(scratch: usize, seed_lo: u32, seed_hi: u32): void 
   set_reply_scratch(scratch + 192);
   set_fetch_scratch(scratch + 256);
   set_quoted_scratch(scratch + 512);
+  set_group_scratch(scratch + 576);
   seed_hash(((<u64>seed_hi) << 32) | seed_lo);
 }
 

@@ -23,10 +23,12 @@
 // is swept is known before it is read.
 
 import { expire_flow } from "./conntrack";
-import { bucket_of } from "./flow-index";
-import { Flow, TimerChunk, Tuple, World } from "./layout";
+import { bucket_of, overflow_of } from "./flow-index";
+import { has_two_slots, original_hash, reply_hash } from "./flow-table";
+import { Flow, FLOW_SHORT, TimerChunk, World } from "./layout";
+import { limit_touch } from "./limit";
+import { source_touch } from "./nat-source";
 import { timeout_ns } from "./sysctl";
-import { tuple_hash } from "./tuple";
 import { Sysctl } from "./vocabulary";
 
 const SECOND: u64 = 1_000_000_000;
@@ -236,28 +238,102 @@ function empty(w: World, head: usize, now: u64): bool {
 /** Lets expire or arms again what is being swept. */
 function settle(w: World, now: u64): bool {
   const head = swept_head(w);
-  let fetched: usize = 0;
   while (true) {
     const top: usize = load<u32>(head);
     if (top == 0) return true;
-    const chunk = (top - 4) & ~(CHUNK - 1);
-    if (chunk != fetched) fetch_flows(w, chunk + PLACES, top, now);
-    fetched = chunk;
-    const flow = changetype<Flow>(<usize>load<u32>(top - 4));
-    if (flow.expires > now) {
-      disarm(w, flow);
-      arm(w, flow, next_look(w, flow, now));
-    } else if (!expire_flow(w, flow)) return false;
+    if (!settle_group(w, head, fetch_group(w, top, now), now)) return false;
   }
 }
 
-/** Touches the flows of a chunk and what finds those that are due, so that their cache misses overlap. */
-function fetch_flows(w: World, from: usize, end: usize, now: u64): void {
-  let seen: u64 = 0;
-  for (let at = from; at < end; at += 4) seen ^= changetype<Flow>(<usize>load<u32>(at)).expires;
-  for (let at = from; at < end; at += 4) {
-    const flow: usize = load<u32>(at);
-    if (changetype<Flow>(flow).expires <= now) seen ^= load<u64>(bucket_of(w, tuple_hash(changetype<Tuple>(flow))));
+/** The same for the topmost `count` entries of the pile, or all if they are fewer: who ends may take along what it looked after. */
+function settle_group(w: World, head: usize, count: usize, now: u64): bool {
+  for (; count; count--) {
+    const top: usize = load<u32>(head);
+    if (top == 0) return true;
+    const flow = changetype<Flow>(<usize>load<u32>(top - 4));
+    flow.timer = 0;
+    store<u32>(head, drop(w, top - 4));
+    if (flow.expires > now) {
+      arm(w, flow, next_look(w, flow, now));
+    } else if (!expire_flow(w, flow)) {
+      push(w, flow, head);
+      return false;
+    }
   }
-  w.fetched = seen;
+  return true;
+}
+
+/** Entries that are fetched together. */
+const GROUP: usize = 64;
+
+/** u32[GROUP]: addresses of entries; then u32[2 * GROUP]: of buckets of the index. This instance's own. */
+let group_scratch: usize = 0;
+
+export function set_group_scratch(at: usize): void {
+  group_scratch = at;
+}
+
+/**
+ * Touches the topmost entries of a pile, at most GROUP, and what the end of those that are due will touch, so that cache misses
+ * overlap instead of following each other: addresses first, then loads, as in fetch_lines(). Returns how many entries there are.
+ */
+function fetch_group(w: World, top: usize, now: u64): usize {
+  const flows = group_scratch;
+  const end = list_group(flows, top);
+  const last: usize = w.flow_bytes > FLOW_SHORT ? offsetof<Flow>("reply_src_lo") : 0;
+  const second: usize = w.events ? offsetof<Flow>("id") : 0;
+  let seen: u64 = 0;
+  for (let at = flows; at < end; at += 4) {
+    const flow: usize = load<u32>(at);
+    seen ^= load<u64>(flow) ^ load<u64>(flow + second) ^ load<u64>(flow + last);
+  }
+  w.fetched = seen ^ touch_ends(w, flows, keep_due(flows, end, now));
+  return (end - flows) >> 2;
+}
+
+/** Writes the addresses of the topmost entries of a pile, at most GROUP, to `to`. Returns where they end. */
+function list_group(to: usize, top: usize): usize {
+  const end = to + GROUP * 4;
+  while (to < end) {
+    top -= 4;
+    store<u32>(to, load<u32>(top));
+    to += 4;
+    if ((top & (CHUNK - 1)) == PLACES) {
+      const before: usize = changetype<TimerChunk>(top - PLACES).before;
+      if (before == 0) break;
+      top = before + CHUNK;
+    }
+  }
+  return to;
+}
+
+/** Keeps the addresses of entries that are due. Returns where they end. */
+function keep_due(flows: usize, end: usize, now: u64): usize {
+  let to = flows;
+  for (let at = flows; at < end; at += 4) {
+    const flow = load<u32>(at);
+    store<u32>(to, flow);
+    to += select<usize>(4, 0, changetype<Flow>(<usize>flow).expires <= now);
+  }
+  return to;
+}
+
+/** Reads what the end of these entries will write beside them. Returns something that depends on all of it. */
+function touch_ends(w: World, flows: usize, end: usize): u64 {
+  const buckets = flows + GROUP * 4;
+  let to = buckets;
+  for (let at = flows; at < end; at += 4) {
+    const flow = changetype<Flow>(<usize>load<u32>(at));
+    store<u32>(to, <u32>bucket_of(w, original_hash(flow)));
+    to += 4;
+    if (!has_two_slots(flow)) continue;
+    store<u32>(to, <u32>bucket_of(w, reply_hash(flow)));
+    to += 4;
+  }
+  let seen: u64 = 0;
+  // A hole in a bucket is filled from its overflow bucket; without one that is address 0, which is readable.
+  for (let at = buckets; at < to; at += 4) seen ^= load<u64>(overflow_of(<usize>load<u32>(at)));
+  if (w.limits) for (let at = flows; at < end; at += 4) seen ^= limit_touch(w, changetype<Flow>(<usize>load<u32>(at)));
+  if (w.nat) for (let at = flows; at < end; at += 4) seen ^= source_touch(w, changetype<Flow>(<usize>load<u32>(at)));
+  return seen;
 }

@@ -259,6 +259,22 @@ export enum PacketFlag {
   PLAIN_ACK = 32768,
 }
 
+/** What a part of an IP set's key is (assembly/layout/ip-set.ts). */
+export enum IpSetPart {
+  ADDRESS = 1,
+  PORT = 2,
+  MAC = 3,
+  MARK = 4,
+}
+
+/** What an IP set says of a packet. */
+export enum IpSetAnswer {
+  ABSENT = 0,
+  FOUND = 1,
+  /** The element that is nearest says that it does not match. */
+  NOMATCH = 2,
+}
+
 /** Targets of the nat table. */
 export enum NatKind {
   SNAT = 1,

@@ -3,8 +3,9 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync, readSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { median, spreadOf } from '../src/bench/statistics.ts';
 import type { CaptureFile } from './captures.ts';
-import { type Measure, median, spreadOf } from './measure.ts';
+import type { Measure } from './measure.ts';
 import { runProcess } from './process.ts';
 
 const WINDOW = 64 << 20;

@@ -3,7 +3,7 @@
 import { mkdirSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { GENERATOR_VERSION, MODES, type Mode, writeCapture } from './generate.ts';
+import { GENERATOR_VERSION, MODES, type Mode, scaled, writeCapture } from '../src/bench/traffic.ts';
 
 export interface CaptureFile {
   mode: Mode;
@@ -18,8 +18,7 @@ export interface CaptureFile {
  * only once it is whole, so one that is there is right.
  */
 export async function captureFile(mode: Mode, divisor: number): Promise<CaptureFile> {
-  const full = MODES[mode];
-  const traffic = { ...full, packets: full.packets / divisor, flows: full.flows / divisor };
+  const traffic = scaled(mode, MODES[mode].packets / divisor);
   const folder = join(tmpdir(), 'ctreplay-bench');
   const path = join(folder, `${mode}-${traffic.packets}-${traffic.flows}-${traffic.seed}-v${GENERATOR_VERSION}.pcap`);
   mkdirSync(folder, { recursive: true });

@@ -1,6 +1,6 @@
 // What does the Internet checksum cost by length?
 
-import { COMMON } from './generate.ts';
+import { COMMON } from '../src/bench/traffic.ts';
 import { Lab, Stream } from './lab.ts';
 import { type Effort, type Measure, measure } from './measure.ts';
 

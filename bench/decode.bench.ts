@@ -1,9 +1,9 @@
 // What does a packet cost from its record to its decoded form, by kind of packet, with and without checksums?
 
 import { Checksums } from '../assembly/vocabulary.ts';
+import type { Carrier } from '../src/bench/frame.ts';
+import { COMMON } from '../src/bench/traffic.ts';
 import { BATCH_PACKETS } from '../src/engine/layout.ts';
-import type { Carrier } from './frame.ts';
-import { COMMON } from './generate.ts';
 import { Lab, Stream } from './lab.ts';
 import { type Effort, type Measure, measure, type Task } from './measure.ts';
 

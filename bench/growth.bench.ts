@@ -1,10 +1,11 @@
 // What does a packet cost while the table grows from a thousand entries to ten million, and is there a moment at which it
 // stands still?
 
+import { median, spreadOf } from '../src/bench/statistics.ts';
+import { COMMON, MODES } from '../src/bench/traffic.ts';
 import { BATCH_PACKETS } from '../src/engine/layout.ts';
-import { COMMON, MODES } from './generate.ts';
 import { Lab, Stream, tableBytes } from './lab.ts';
-import { type Measure, median, spreadOf } from './measure.ts';
+import type { Measure } from './measure.ts';
 
 const SIZES = [
   { name: '1 k', flows: 1000 },

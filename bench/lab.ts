@@ -2,6 +2,8 @@
 // and batches of generated packets in it.
 
 import { Checksums, Sysctl } from '../assembly/vocabulary.ts';
+import { type Carrier, FRAME_MAX } from '../src/bench/frame.ts';
+import { type Traffic, TrafficSource } from '../src/bench/traffic.ts';
 import { InterfaceNames } from '../src/capture/interfaces.ts';
 import { identity, NO_BOUND, RUN, SOURCE } from '../src/capture/walker.ts';
 import {
@@ -17,9 +19,8 @@ import { BATCH_PACKETS, FLOW, INDEX_BUCKET, PACKET, RECORD, TIMER_CHUNK, WORLD }
 import { Allocator, createMemory } from '../src/engine/memory.ts';
 import { INTERFACE_TABLE_BYTES, WorldImage } from '../src/engine/world.ts';
 import { Host } from '../src/host.ts';
+import { EVENT_AREA } from '../src/pool/ring.ts';
 import { compileRuleset, instantiateRuleset, parseRulesets } from '../src/ruleset/index.ts';
-import { type Carrier, FRAME_MAX } from './frame.ts';
-import { type Traffic, TrafficSource } from './generate.ts';
 import { compileParts, type Parts } from './parts.ts';
 
 /** Numbers are the same in every run: nothing here is exposed to traffic of an attacker. */
@@ -120,7 +121,7 @@ export class Lab {
       const usage = process.cpuUsage();
       const begin = performance.now();
       this.track(world, this.passing, 0);
-      this.sweep(world, this.passing, 0);
+      this.expire(world, this.clock);
       const clock = (performance.now() - begin) * 1e6;
       const { user, system } = process.cpuUsage(usage);
       tracked?.(Math.min(clock, (user + system) * 1e3) / BATCH_PACKETS);
@@ -196,12 +197,24 @@ export class Lab {
     if (done !== count) throw new Error('the table is too small for this benchmark');
   }
 
-  /** Lets expire what is due at the end of a batch. */
-  private sweep(world: number, batches: Batches, batch: number): void {
-    const last = batches.packets + ((batch + 1) * BATCH_PACKETS - 1) * PACKET.size;
-    const low = this.view.getUint32(last + PACKET.clock, true);
-    const high = this.view.getUint32(last + PACKET.clock + 4, true);
-    if (!this.engine.sweep_world(world, low, high)) throw new Error('this benchmark has no room for events');
+  /** The time of the last packet of `passing`, ns. */
+  get clock(): bigint {
+    return this.view.getBigUint64(this.passing.packets + (BATCH_PACKETS - 1) * PACKET.size + PACKET.clock, true);
+  }
+
+  /**
+   * Lets expire what is due at `time` (ns). Events of who ends go to `area`, EVENT_AREA bytes, again and again as it fills;
+   * 0: nobody wants them.
+   */
+  expire(world: number, time: bigint, area = 0): void {
+    const low = Number(time & 0xffff_ffffn);
+    const high = Number(time >> 32n);
+    do {
+      this.view.setUint32(world + WORLD.events, area, true);
+      this.view.setUint32(world + WORLD.events_top, area, true);
+      this.view.setUint32(world + WORLD.events_end, area && area + EVENT_AREA, true);
+    } while (!this.engine.sweep_world(world, low, high));
+    this.view.setUint32(world + WORLD.events, 0, true);
   }
 
   /** Entries of a firewall's table. */

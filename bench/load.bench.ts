@@ -1,8 +1,9 @@
 // How long does a ruleset take to load, by size and form: its text read and checked, compiled, and V8's part? In place of
 // packets, rules are counted.
 
+import { median, spreadOf } from '../src/bench/statistics.ts';
 import { compileRuleset, parseRulesets } from '../src/ruleset/index.ts';
-import { type Measure, median, spreadOf } from './measure.ts';
+import type { Measure } from './measure.ts';
 import { FORMS, ruleset } from './rulesets.ts';
 
 const COUNTS = [10_000, 100_000];

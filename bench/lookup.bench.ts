@@ -1,7 +1,7 @@
 // What does finding, missing and inserting an entry cost, by size of the table?
 
+import { COMMON, type Traffic } from '../src/bench/traffic.ts';
 import { BATCH_PACKETS, PACKET } from '../src/engine/layout.ts';
-import { COMMON, type Traffic } from './generate.ts';
 import { Lab, Stream, tableBytes } from './lab.ts';
 import { type Effort, type Measure, measure, type Task } from './measure.ts';
 

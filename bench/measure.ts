@@ -1,6 +1,7 @@
 // How is one thing timed, and what is said about it?
 
 import { Bench } from 'tinybench';
+import { spreadOf } from '../src/bench/statistics.ts';
 
 /** One line of the report. */
 export interface Measure {
@@ -80,18 +81,4 @@ function settle({ run, before }: Task, effort: Effort): void {
     }
     if (end - since > effort.settle || end - begin > SETTLE_MAX) return;
   }
-}
-
-/** Distance of the quartiles in percent of the median. */
-export function spreadOf(samples: readonly number[]): number {
-  const sorted = [...samples].sort((a, b) => a - b);
-  const at = (part: number) => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
-  return at(0.5) === 0 ? 0 : ((at(0.75) - at(0.25)) / at(0.5)) * 100;
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  if (sorted.length === 0) return Number.NaN;
-  return sorted.length & 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }

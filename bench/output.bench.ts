@@ -1,11 +1,11 @@
 // What does a line of output cost: a packet's JSON, an event as conntrack prints it?
 
 import { EventBit, EventKind, Status, TcpConntrack } from '../assembly/vocabulary.ts';
+import { MODES } from '../src/bench/traffic.ts';
 import { InterfaceNames } from '../src/capture/interfaces.ts';
 import { BATCH_PACKETS, EVENT, PACKET, RECORD } from '../src/engine/layout.ts';
 import { ConntrackLines } from '../src/report/conntrack-text.ts';
 import { PacketLines } from '../src/report/packets.ts';
-import { MODES } from './generate.ts';
 import { type Batches, Lab, Stream, tableBytes } from './lab.ts';
 import { type Effort, type Measure, measure } from './measure.ts';
 

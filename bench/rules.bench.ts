@@ -1,6 +1,6 @@
 // What do rules cost a packet that passes all of them until the last, by number and form?
 
-import { COMMON, type Traffic } from './generate.ts';
+import { COMMON, type Traffic } from '../src/bench/traffic.ts';
 import { Lab, Stream, tableBytes } from './lab.ts';
 import { type Effort, type Measure, measure } from './measure.ts';
 import { FORMS, ruleset } from './rulesets.ts';

@@ -4,11 +4,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { MODES, type Mode } from '../src/bench/traffic.ts';
 import { memoryCopy, processBaseline } from './baselines.ts';
 import { captureFile } from './captures.ts';
 import { benchChecksum } from './checksum.bench.ts';
 import { benchDecode } from './decode.bench.ts';
-import { MODES, type Mode } from './generate.ts';
+import { benchExpiry } from './expiry.bench.ts';
 import { benchGrowth } from './growth.bench.ts';
 import { kernelBaseline } from './kernel.ts';
 import { benchLoad } from './load.bench.ts';
@@ -26,8 +27,8 @@ import { wholeRun } from './whole.ts';
 
 const HELP = `usage: npm run bench -- [options]
   --quick          ten times fewer packets, three runs instead of five, less time per stage
-  --only TEXT      groups whose name contains TEXT: checksum walk decode lookup tcp growth rules output load ruleset
-                   stage replay
+  --only TEXT      groups whose name contains TEXT: checksum walk decode lookup tcp expiry growth rules output load
+                   ruleset stage replay
   --json FILE      also write the numbers to a file
   --against FILE   show the change against such a file
 `;
@@ -55,6 +56,7 @@ function groups(quick: boolean): Group[] {
     { name: 'decode', run: () => benchDecode(effort) },
     { name: 'lookup', run: () => benchLookup(effort) },
     { name: 'tcp', run: () => benchTcp(effort) },
+    { name: 'expiry', run: () => benchExpiry(1_000_000 / divisor, repeats * 3) },
     { name: 'growth', run: () => benchGrowth(10_000_000 / divisor) },
     { name: 'rules', run: () => benchRules(effort) },
     { name: 'output', run: () => benchOutput(effort) },

@@ -2,10 +2,11 @@
 
 import { open } from 'node:fs/promises';
 import { Checksums } from '../assembly/vocabulary.ts';
+import { median, spreadOf } from '../src/bench/statistics.ts';
 import { BATCH_PACKETS } from '../src/engine/layout.ts';
 import type { CaptureFile } from './captures.ts';
 import { Lab, tableBytes } from './lab.ts';
-import { type Measure, median, spreadOf } from './measure.ts';
+import type { Measure } from './measure.ts';
 
 const FILE_HEADER = 24;
 const STAGES = ['read', 'walk', 'decode', 'track'] as const;

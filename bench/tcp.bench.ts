@@ -1,7 +1,7 @@
 // What does tracking a TCP packet cost: all hooks, no rules, by direction and by size of the table?
 
+import { COMMON, MODES, type Traffic } from '../src/bench/traffic.ts';
 import { BATCH_PACKETS } from '../src/engine/layout.ts';
-import { COMMON, MODES, type Traffic } from './generate.ts';
 import { type Batches, Lab, Stream, tableBytes } from './lab.ts';
 import { type Effort, type Measure, measure, type Task } from './measure.ts';
 

@@ -1,7 +1,7 @@
 // What does finding the packets of a capture in memory cost?
 
+import { COMMON } from '../src/bench/traffic.ts';
 import { BATCH_PACKETS } from '../src/engine/layout.ts';
-import { COMMON } from './generate.ts';
 import { Lab, Stream } from './lab.ts';
 import { type Effort, type Measure, measure } from './measure.ts';
 

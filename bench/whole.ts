@@ -1,9 +1,10 @@
 // How long does `ctreplay replay` take for a whole capture, as its own process, from its start to its end?
 
 import { fileURLToPath } from 'node:url';
+import { median } from '../src/bench/statistics.ts';
 import { asMeasure } from './baselines.ts';
 import type { CaptureFile } from './captures.ts';
-import { type Measure, median } from './measure.ts';
+import type { Measure } from './measure.ts';
 import { ROOT } from './parts.ts';
 import { runProcess } from './process.ts';
 

@@ -3,6 +3,8 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Sysctl } from '../assembly/vocabulary.ts';
 import { HostError, UsageError } from './errors.ts';
+import type { IpSets } from './ruleset/ipset/ipset.ts';
+import { parseIpSets } from './ruleset/ipset/parse.ts';
 import type { LabelNames, RulesetSource } from './ruleset/source.ts';
 import { type Family, IPV4, IPV6, parseAddressWithLength, parsePrefix } from './topology/addresses.ts';
 import { type ConntrackEntry, parseConntrackTable } from './topology/conntrack-table.ts';
@@ -74,6 +76,7 @@ class HostLoader {
   private readonly host = new Host();
   private readonly sysctls = new Sysctls();
   private labels: LabelNames | undefined;
+  private sets: IpSets | undefined;
   private interfaces: Interface[] | undefined;
   private links: Interface[] | undefined;
   private groups: JoinedGroup[] | undefined;
@@ -85,7 +88,7 @@ class HostLoader {
     rules6: (file, text) => this.host.rulesets.push({ file, text, family: IPV6 }),
     nft: (file, text) => this.readNft(file, text),
     ipset: (file, text) => {
-      if (!isEmptyOutput('ipset', text)) refuseHost('host-unsupported', 'unsupported: ipset sets', file);
+      this.sets = parseIpSets(file, text, this.sets);
     },
     sysctl: (file, text) => this.sysctls.read(file, text),
     addr: (file, text) => {
@@ -111,7 +114,10 @@ class HostLoader {
     if (options.host !== undefined) this.readHost(options.host);
     for (const file of options.rules ?? []) this.readRules(file);
     if (this.labels) this.host.labels = this.labels;
-    if (this.labels) for (const source of this.host.rulesets) source.labels = this.labels;
+    for (const source of this.host.rulesets) {
+      if (this.labels) source.labels = this.labels;
+      if (this.sets) source.sets = this.sets;
+    }
     for (const setting of options.sysctls ?? []) {
       if (setting.includes('=')) this.sysctls.set(setting);
       else this.sysctls.read(setting, readText(setting));
@@ -178,10 +184,14 @@ class HostLoader {
       this.readNft(file, text);
       return;
     }
+    if (kind === 'ipset') {
+      this.readers.ipset(file, text);
+      return;
+    }
     if (kind !== undefined && kind !== 'rules4' && kind !== 'rules6') {
       refuseHost(
         'host-syntax',
-        'not a ruleset: expected the output of iptables-save, ip6tables-save or nft list ruleset',
+        'not a ruleset: expected the output of iptables-save, ip6tables-save, nft list ruleset or ipset save',
         file,
       );
     }

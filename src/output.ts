@@ -60,7 +60,8 @@ function endBySignal(signal: NodeJS.Signals): void {
 
 const SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
-function watch(path: string): void {
+/** A file that is to be gone when the process ends for whatever reason, unless unwatch() is told that it is gone. */
+export function watch(path: string): void {
   unfinished.add(path);
   if (watching) return;
   watching = true;
@@ -68,7 +69,7 @@ function watch(path: string): void {
   for (const signal of SIGNALS) process.on(signal, endBySignal);
 }
 
-function unwatch(path: string): void {
+export function unwatch(path: string): void {
   unfinished.delete(path);
   if (unfinished.size > 0 || !watching) return;
   watching = false;

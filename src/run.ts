@@ -14,7 +14,7 @@ import type { WorldImage } from './engine/world.ts';
 import { CaptureError, EngineError } from './errors.ts';
 import type { Host } from './host.ts';
 import { LimitReached } from './plan/shard.ts';
-import type { Chunk, LanePlan } from './pool/lane.ts';
+import type { Chunk, LanePlan, Work } from './pool/lane.ts';
 import { Lanes } from './pool/pool.ts';
 import { BATCH, type BatchPlace, CONTROL, LEFT } from './pool/ring.ts';
 import { type Prepared, prepare } from './prepare.ts';
@@ -54,7 +54,12 @@ export interface RunOptions {
   trace?: { file: number; n: number } | undefined;
   signal?: AbortSignal | undefined;
   onProgress?: ((progress: Progress) => void) | undefined;
+  /** What the main thread was at since it began or was last told, s: with one thread all there is to do. */
+  onLap?: ((stage: Stage, seconds: number) => void) | undefined;
 }
+
+/** `read`: waiting for the next batch, and walking it. */
+export type Stage = 'prepare' | 'read' | Work | 'report';
 
 /** A moment of replay time, ns since 1970, or a time after the first packet, ns. */
 export type Moment = { at: bigint } | { afterFirst: bigint };
@@ -160,6 +165,7 @@ class Replay {
   private last: bigint | undefined;
   private until: bigint | undefined;
   private clock = 0n;
+  private lapped = 0;
   private ended = false;
   private error: CaptureError | undefined;
   private readonly hold: FragmentHold | undefined;
@@ -182,6 +188,8 @@ class Replay {
   async play(begin: number): Promise<RunResult> {
     const lanes = await Lanes.start(this.plan);
     this.lanes = lanes;
+    this.lapped = begin;
+    this.lap('prepare');
     const places = this.plan.ring.places.length;
     while (true) {
       this.options.signal?.throwIfAborted();
@@ -195,7 +203,12 @@ class Replay {
       }
       if (this.reported < this.filled && lanes.isTracked(this.reported)) {
         await this.report(lanes);
-      } else if (lanes.help()) {
+        this.lap('report');
+        continue;
+      }
+      const work = lanes.help();
+      if (work) {
+        this.lap(work);
         // Others need what was read meanwhile.
         if (this.plan.threads > 1 && this.filling) await new Promise((resolve) => setImmediate(resolve));
       } else {
@@ -204,6 +217,7 @@ class Replay {
         if (this.reported < this.filled) awaited.push(lanes.progressFrom(progress));
         if (awaited.length === 0) break;
         await Promise.race(awaited);
+        this.lap('read');
       }
     }
     await this.hold?.end();
@@ -227,6 +241,14 @@ class Replay {
     await this.filling;
     await this.lanes?.close();
     await this.feed.close();
+  }
+
+  private lap(stage: Stage): void {
+    const { onLap } = this.options;
+    if (!onLap) return;
+    const now = process.uptime();
+    onLap(stage, now - this.lapped);
+    this.lapped = now;
   }
 
   private place(batch: number): BatchPlace {

@@ -125,18 +125,20 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   pad: u32;
   /** The moment (ns) up to which the timing wheel was swept to the end: `wheel_now`, unless events had no room. */
   wheel_swept: u64; // 272
+  /** Time of the first packet, ns since 1970. */
+  began: u64; // 280
   /** ReversePaths, 0 if no rule asks for the way back to a packet's source. */
-  reverse: u32; // 280
+  reverse: u32; // 288
   /** 1 if it is known who sends the host's own packets, user and group. */
   owned: u32;
-  uid: u32; // 288
+  uid: u32; // 296
   gid: u32;
   /** Number of the first packet, plus one, whose unknown sender a rule asked for, and that rule; 0 if there was none. */
-  unowned: u64; // 296
-  unowned_rule: u32; // 304
+  unowned: u64; // 304
+  unowned_rule: u32; // 312
   pad_1: u32;
 }
-if (offsetof<World>() != 312) ERROR("World is 312 bytes");
+if (offsetof<World>() != 320) ERROR("World is 320 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

@@ -6,6 +6,7 @@ export { rule_connlabel } from "./connlabel";
 export { rule_restore_mark, rule_save_mark, rule_set_ct_mark } from "./connmark";
 export { rule_candidates, rule_more_candidates } from "./dispatch";
 export { rule_helper } from "./helper";
+export { rule_ip_set } from "./ip-set";
 export { rule_limit } from "./limit";
 export { rule_log } from "./log";
 export { rule_nat } from "./nat";

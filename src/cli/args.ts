@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs';
 import { Argument, Command, CommanderError, Option } from 'commander';
 import { Verdict } from '../../assembly/vocabulary.ts';
+import type { Mode } from '../bench/traffic.ts';
 import type { CaptureSpec } from '../capture/reader.ts';
 import { LANES_MAX } from '../engine/layout.ts';
 import { UsageError } from '../errors.ts';
@@ -11,7 +12,16 @@ import type { FlowLogFormat } from '../report/flow-log.ts';
 import type { Moment } from '../run.ts';
 import { camelCase, type FilterValues, isNatTarget } from './filter.ts';
 import { FILTER_FLAGS } from './filter-flags.ts';
-import { CAPTURES_HELP, COMMAND_HELP, COMMANDS, type CommandName, EXIT_HELP, FLAGS, type Flag } from './flags.ts';
+import {
+  CAPTURES_HELP,
+  COMMAND_HELP,
+  COMMANDS,
+  type CommandName,
+  EXIT_HELP,
+  FLAGS,
+  type Flag,
+  TRAFFIC_MODES,
+} from './flags.ts';
 import { parseMoment } from './moment.ts';
 import { type EventFormat, parseOutput } from './outputs.ts';
 
@@ -51,12 +61,18 @@ export interface Options {
   quiet: boolean;
   workers?: number;
   seed: bigint;
+  /** What bench generates. */
+  traffic: { mode: Mode; packets: number };
+  runs: number;
 }
 
 /** A command to run, or text that was asked for (help, version). */
 export type Parsed =
   | { kind: 'command'; command: CommandName; options: Options; captures: CaptureSpec[] }
   | { kind: 'text'; text: string };
+
+/** Packets that are generated if no number is given. */
+const TRAFFIC_PACKETS = 1_000_000;
 
 function usage(message: string): UsageError {
   return new UsageError('usage', message);
@@ -173,6 +189,22 @@ function parseSeed(text: string): bigint {
   return seed;
 }
 
+function parseTraffic(text: string): Options['traffic'] {
+  const [, mode, number] = /^([a-z]+)(?::(\d{1,10}))?$/.exec(text) ?? [];
+  const known = TRAFFIC_MODES.find((name) => name === mode);
+  const packets = Number(number ?? TRAFFIC_PACKETS);
+  if (known === undefined)
+    throw usage(`--traffic: '${text}' is not MODE or MODE:PACKETS, with ${TRAFFIC_MODES.join(', ')}`);
+  if (packets < 1 || packets > 0xffffffff) throw usage(`--traffic: ${number} packets cannot be generated`);
+  return { mode: known, packets };
+}
+
+function parseRuns(text: string): number {
+  const runs = /^\d{1,4}$/.test(text) ? Number(text) : 0;
+  if (runs < 1) throw usage(`--runs: '${text}' is not a number from 1 to 9999`);
+  return runs;
+}
+
 /** The verdicts of --write-verdict. */
 function parseVerdicts(text: string): ReadonlySet<Verdict> {
   const names = Object.keys(Verdict).filter((name) => Number.isNaN(Number(name)));
@@ -226,6 +258,8 @@ function interpret(raw: Raw, command: CommandName, captures: readonly CaptureSpe
     checksums: raw.checksums ?? 'auto',
     eventsFormat: raw.eventsFormat ?? 'text',
     seed: parseSeed((raw.seed as string | undefined) ?? '0'),
+    traffic: parseTraffic((raw.traffic as string | undefined) ?? 'small'),
+    runs: parseRuns((raw.runs as string | undefined) ?? '5'),
     flowLogFormat: raw.flowLogFormat ?? 'conntrackd',
     filters: filterValues(raw),
     count: raw.count === true,
@@ -271,7 +305,7 @@ export function parseArguments(argv: readonly string[], version: string): Parsed
       .command(name)
       .description(COMMAND_HELP[name])
       .helpOption('--help', 'print this help')
-      .addArgument(new Argument(name === 'plan' ? '[capture...]' : '<capture...>', CAPTURES_HELP))
+      .addArgument(new Argument(name === 'plan' || name === 'bench' ? '[capture...]' : '<capture...>', CAPTURES_HELP))
       .exitOverride()
       .configureOutput(collect)
       .addHelpText('after', details(name))

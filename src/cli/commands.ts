@@ -15,5 +15,6 @@ export const COMMAND_FUNCTIONS: Record<CommandName, () => Promise<CommandFunctio
   list: async () => (await import('./stream.ts')).listCommand,
   trace: async () => (await import('./trace.ts')).traceCommand,
   diff: async () => (await import('./diff.ts')).diffCommand,
+  bench: async () => (await import('./bench.ts')).benchCommand,
   plan: async () => (await import('./plan.ts')).planCommand,
 };

@@ -1,11 +1,15 @@
 // Which options are there? One entry per flag; the parser, the help and the documentation come from this list.
 
+import type { Mode } from '../bench/traffic.ts';
 import { FLOW_LOG_FORMATS } from '../report/flow-log.ts';
 import { FILTER_FLAGS } from './filter-flags.ts';
 import { EVENT_FORMATS } from './outputs.ts';
 
-export const COMMANDS = ['replay', 'events', 'list', 'trace', 'diff', 'plan'] as const;
+export const COMMANDS = ['replay', 'events', 'list', 'trace', 'diff', 'bench', 'plan'] as const;
 export type CommandName = (typeof COMMANDS)[number];
+
+/** Traffic that bench can generate (src/bench/traffic.ts). */
+export const TRAFFIC_MODES: readonly Mode[] = ['small', 'large', 'imix', 'synflood'];
 
 export interface Flag {
   /** Name without dashes; its camel case is the property of the parsed options. */
@@ -32,9 +36,9 @@ export interface Flag {
 }
 
 const ALL = COMMANDS;
-const ONE_HOST: readonly CommandName[] = ['replay', 'events', 'list', 'trace', 'plan'];
+const ONE_HOST: readonly CommandName[] = ['replay', 'events', 'list', 'trace', 'bench', 'plan'];
 /** Those that replay captures. */
-const REPLAYING: readonly CommandName[] = ['replay', 'events', 'list', 'trace', 'diff'];
+const REPLAYING: readonly CommandName[] = ['replay', 'events', 'list', 'trace', 'diff', 'bench'];
 
 export const FLAGS: readonly Flag[] = [
   {
@@ -43,7 +47,7 @@ export const FLAGS: readonly Flag[] = [
     short: 'the firewall: a folder of files that a host prints, or one file',
     long:
       'Files of the folder, each optional: iptables-save, ip6tables-save (also *.v4, *.v6, with or without counters), ' +
-      'sysctl (lines of sysctl -a), addr.json, link.json, route.json, rule.json (ip -j ...), conntrack (the table to start from). ' +
+      'ipset (ipset save), sysctl (lines of sysctl -a), addr.json, link.json, route.json, rule.json (ip -j ...), conntrack (the table to start from). ' +
       'Without a host there are no rules and every packet is forwarded.',
     commands: ONE_HOST,
   },
@@ -65,7 +69,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'rules',
     value: 'FILE',
     repeat: true,
-    short: 'a ruleset: output of iptables-save or ip6tables-save (repeatable)',
+    short: 'a ruleset: output of iptables-save, ip6tables-save or ipset save (repeatable)',
     commands: ONE_HOST,
   },
   {
@@ -253,6 +257,24 @@ export const FLAGS: readonly Flag[] = [
     commands: ['replay'],
   },
   {
+    name: 'traffic',
+    value: 'MODE[:PACKETS]',
+    default: 'small',
+    short: 'what is generated where no capture is given: small, large, imix, synflood',
+    long:
+      'TCP connections whose sequence numbers and checksums are right. small: 97 bytes, 400 packets a connection; large: 92 ' +
+      'bytes, 8 packets a connection; imix: 410 bytes, 20 packets a connection; synflood: each packet opens one. One million ' +
+      'packets if no number is given.',
+    commands: ['bench'],
+  },
+  {
+    name: 'runs',
+    value: 'N',
+    default: '5',
+    short: 'how many runs are measured',
+    commands: ['bench'],
+  },
+  {
     name: 'json',
     short: 'print for programs: JSON instead of text',
     commands: ALL,
@@ -276,6 +298,7 @@ export const COMMAND_HELP: Record<CommandName, string> = {
   list: 'print the connection table, as conntrack -L',
   trace: 'follow one packet through hooks and rules, with the TCP window arithmetic',
   diff: 'replay captures through two firewalls and list the flows they treat differently',
+  bench: 'measure replays of captures, or of generated traffic, on this machine',
   plan: 'say how packets are dealt to lanes, and which rule forced it; captures play no part',
 };
 

@@ -36,7 +36,7 @@ export interface EngineExports extends WebAssembly.Exports {
 export const SHARDS = 4096;
 export const SHARD_TABLE_BYTES = SHARDS + 1;
 /** Bytes of scratch memory that init_instance() wants. */
-export const SCRATCH_BYTES = 576;
+export const SCRATCH_BYTES = 1344;
 /** Buckets and bytes of a timing wheel (assembly/timer.ts). */
 export const WHEEL_BUCKETS = 83_200;
 export const WHEEL_BYTES = WHEEL_BUCKETS * 4 + 64;

@@ -285,6 +285,7 @@ export class WorldImage {
   /** Time begins (ns since 1970): nothing was due before. */
   begin(first: bigint): void {
     for (const world of this.lanes) {
+      this.view.setBigUint64(world + WORLD.began, first, true);
       this.view.setBigUint64(world + WORLD.wheel_now, first, true);
       this.view.setBigUint64(world + WORLD.wheel_swept, first, true);
     }

@@ -34,6 +34,9 @@ export interface LanePlan {
   sights: number;
 }
 
+/** What a thread does in one step. */
+export type Work = 'decode' | 'reassemble' | 'track';
+
 /** Bytes of one lane's queue in a batch. */
 const QUEUE_BYTES = BATCH_PACKETS * 2;
 
@@ -73,15 +76,17 @@ export class LaneThread {
     for (const module of plan.rules) instantiateRuleset(module, plan.memory, this.engine);
   }
 
-  /** Does one thing that can be done now. False if there is nothing to do. */
-  step(): boolean {
+  /** Does one thing that can be done now and says what. Undefined if there is nothing to do. */
+  step(): Work | undefined {
     const { number } = this;
     const { lanes } = this.plan;
-    if ((number < lanes && this.trackNext(number)) || this.reassemble() || this.decodeNext()) return true;
+    if (number < lanes && this.trackNext(number)) return 'track';
+    if (this.reassemble()) return 'reassemble';
+    if (this.decodeNext()) return 'decode';
     for (let other = 1; other <= lanes; other++) {
-      if (this.trackNext((number + other) % lanes)) return true;
+      if (this.trackNext((number + other) % lanes)) return 'track';
     }
-    return false;
+    return undefined;
   }
 
   /** Works until the run ends or is aborted. */

@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os';
 import { EngineError } from '../errors.ts';
 import { FirstTouch } from './first-touch.ts';
-import { type Chunk, type LanePlan, LaneThread } from './lane.ts';
+import { type Chunk, type LanePlan, LaneThread, type Work } from './lane.ts';
 import { CONTROL } from './ring.ts';
 import type { WorkerPool } from './worker-pool.ts';
 
@@ -79,21 +79,22 @@ export class Lanes {
   }
 
   /**
-   * Does one thing that workers could do as well. False if there is nothing to do. What was reported before an error depends on
+   * Does one thing that workers could do as well and says what. Undefined if there is nothing to do. What was reported before an error depends on
    * who came how far.
    * @throws EngineError if a worker failed, or the table is full
    */
-  help(): boolean {
+  help(): Work | undefined {
     if (this.failure) throw this.failure;
-    if (this.leaves || !this.firstTouch.leavesRoom()) return false;
+    if (this.leaves || !this.firstTouch.leavesRoom()) return undefined;
+    let work: Work | undefined;
     try {
-      if (!this.thread.step()) return false;
+      work = this.thread.step();
     } catch (error) {
       if (error instanceof EngineError) throw error;
       throw new EngineError('worker-failed', `a lane failed: ${String(error)}`, { cause: error });
     }
-    this.firstTouch.goAhead();
-    return true;
+    if (work) this.firstTouch.goAhead();
+    return work;
   }
 
   /** How much was tracked, to be asked before anything that is waited for. */

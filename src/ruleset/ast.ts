@@ -1,6 +1,7 @@
 // The tree of a ruleset: tables, chains, rules, matches and targets, typed, each with its place in the text.
 import type { Carried, CarriedBy, ChunkMatch, Hook, NatKind, RejectWith } from '../../assembly/vocabulary.ts';
 import type { TextPosition } from '../errors.ts';
+import type { ElementSet } from './ipset/ipset.ts';
 import type { Family, Line } from './source.ts';
 
 export type TableName = 'raw' | 'mangle' | 'nat' | 'filter' | 'security';
@@ -94,6 +95,8 @@ export type MatchTest =
   | { kind: 'connmark'; value: number; mask: number; invert: boolean }
   | { kind: 'connlabel'; bit: number; set: boolean; invert: boolean }
   | { kind: 'connbytes'; carried: Carried; by: CarriedBy; low: bigint; high: bigint; invert: boolean }
+  /** One of the sets has what the packet shows; with `nomatch` those of networks, an element that is an exception. */
+  | { kind: 'set'; sets: ElementSet[]; sources: number; nomatch: boolean; invert: boolean }
   /** Which helper expected the connection: bits by Helper. */
   | { kind: 'helper'; helpers: number; invert: boolean }
   | { kind: 'comment'; comment: string }

@@ -17,6 +17,8 @@ import {
 import type { Run } from './dispatch.ts';
 import { type Allowed, after, greatest, type Value } from './dispatch-fields.ts';
 import type { Program } from './expression.ts';
+import { compileIpSet } from './ipset/compile.ts';
+import type { ElementSet } from './ipset/ipset.ts';
 
 /** Halves of the words of a bit map: 32 rules each. */
 const HALVES = DISPATCH_WORDS * 2;
@@ -31,19 +33,21 @@ type Tests = readonly (Allowed | undefined)[];
 const SPREAD = 0x9e3779b97f4a7c15n;
 const U64 = 0xffff_ffff_ffff_ffffn;
 
+/** The classes of interfaces, which come first. */
+const NOTHING = INTERFACES_MAX * 2;
+
 /** Collects the tables of all runs of a program. Offsets count from their beginning (World.dispatch). */
 export class DispatchTables {
   private bytes = new Uint8Array(1 << 16);
   private view = new DataView(this.bytes.buffer);
-  /** The classes of interfaces come first. */
-  private top = INTERFACES_MAX * 2;
+  private top = NOTHING;
   private runs = 0;
 
   constructor(private readonly program: Program) {}
 
-  /** All tables; empty without a run. */
+  /** All tables; empty if there are none. */
   get content(): Uint8Array {
-    return this.runs === 0 ? new Uint8Array(0) : this.bytes.subarray(0, this.top);
+    return this.top === NOTHING ? new Uint8Array(0) : this.bytes.subarray(0, this.top);
   }
 
   /** Bytes of Candidates that a lane needs. */
@@ -73,6 +77,14 @@ export class DispatchTables {
       this.u32(at + DIMENSION.base, base);
     }
     return { dispatch, candidates };
+  }
+
+  /** Writes an IP set. Returns its offset. */
+  addIpSet(set: ElementSet): number {
+    const at = this.take(0);
+    const bytes = compileIpSet(set, at);
+    this.bytes.set(bytes, this.take(bytes.length));
+    return at;
   }
 
   private dimension(field: DispatchField, tests: Tests) {

@@ -25,6 +25,7 @@ export class RuleWriter {
   private readonly engine: ReadonlyMap<string, number>;
   private readonly chains: readonly number[];
   private readonly helpers: Helpers;
+  private readonly ipSets: readonly number[];
 
   constructor(
     private readonly code: Code,
@@ -35,6 +36,7 @@ export class RuleWriter {
     this.engine = functions.engine;
     this.chains = functions.chains;
     this.helpers = functions.helpers;
+    this.ipSets = functions.ipSets;
   }
 
   /**
@@ -219,6 +221,17 @@ export class RuleWriter {
           .op('i32.ne')
           .brIf(0);
         return;
+      case 'ip set': {
+        code.i32(0);
+        for (const { set, answer: wanted } of test.sets) {
+          code.get(P).get(W).i32(this.ipSets[set]!).i32(test.sources).i32(test.scratch);
+          this.call('rule_ip_set');
+          code.i32(wanted).op('i32.eq', 'i32.or');
+        }
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
+      }
       case 'ct helper':
         code.get(P).get(W).i32(test.helpers);
         this.call('rule_helper');

@@ -53,6 +53,7 @@ class Emitter {
     private readonly options: EmitOptions,
   ) {
     this.planner = new DispatchPlanner(program);
+    this.tables = new DispatchTables(program);
     const long = !options.trace && program.chains.some(isLong);
     this.functions = {
       engine: importFunctions(this.module, program, [
@@ -61,8 +62,8 @@ class Emitter {
       ]),
       helpers: defineHelpers(this.module),
       chains: program.chains.map(() => this.module.reserve()),
+      ipSets: program.ipSets.map((set) => this.tables.addIpSet(set)),
     };
-    this.tables = new DispatchTables(program);
     this.runs = new RunEmitter(this.module, this.functions, options.interfaceTable);
   }
 

@@ -19,6 +19,7 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_chance: engineType(3, true),
   rule_connlabel: engineType(4, true),
   rule_helper: engineType(3, true),
+  rule_ip_set: engineType(5, true),
   rule_limit: engineType(5, true),
   rule_log: engineType(3, false),
   rule_nat: engineType(3, true),
@@ -44,6 +45,7 @@ export type EngineFunction =
   | 'rule_chance'
   | 'rule_connlabel'
   | 'rule_helper'
+  | 'rule_ip_set'
   | 'rule_limit'
   | 'rule_log'
   | 'rule_nat'
@@ -66,6 +68,7 @@ const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
   ['ct bytes', 'rule_connbytes'],
   ['ct label', 'rule_connlabel'],
   ['ct helper', 'rule_helper'],
+  ['ip set', 'rule_ip_set'],
   ['limit', 'rule_limit'],
   ['owner', 'rule_owner'],
   ['quota', 'rule_quota'],
@@ -157,4 +160,6 @@ export interface RuleFunctions {
   helpers: Helpers;
   /** By index into Program.chains. */
   chains: readonly number[];
+  /** Offsets of IP sets from World.dispatch, by index into Program.ipSets. */
+  ipSets: readonly number[];
 }

@@ -3,8 +3,9 @@
 // A rule is a list of expressions that is read from the left; the first test that is false ends the rule. Lists are
 // printed by print.ts as `nft --debug=netlink` prints its own, run in production by the WebAssembly that emit.ts makes
 // of them, and interpreted by test/model/rule-interpreter.ts to check that.
-import type { Carried, CarriedBy, ChunkMatch, Hook, RejectWith } from '../../assembly/vocabulary.ts';
+import type { Carried, CarriedBy, ChunkMatch, Hook, IpSetAnswer, RejectWith } from '../../assembly/vocabulary.ts';
 import type { ChunkTest, LogOptions, NatBinding, Range, TableName, TrackingTemplate } from './ast.ts';
+import type { ElementSet } from './ipset/ipset.ts';
 import type { Family } from './source.ts';
 
 /** Numbers of up to 32 bits that a packet or its connection has. Ports, ids and lengths are in host order. */
@@ -89,6 +90,17 @@ export type Test =
    * has no length drops the packet, when inverted only after the rule has done what it does (hotdrop).
    */
   | { op: 'sctp chunks'; match: ChunkMatch; state: number; test: ChunkTest; invert: boolean }
+  /**
+   * One of the sets (indices into Program.ipSets) answers so; `sources`: a bit for each part of the key that is the
+   * packet's source; `scratch`: where the key is put together in World.rule_state, IP_SET_WORDS words.
+   */
+  | {
+      op: 'ip set';
+      sets: { set: number; answer: IpSetAnswer }[];
+      sources: number;
+      scratch: number;
+      invert: boolean;
+    }
   /** The connection was expected by one with one of these helpers (bits by Helper). */
   | { op: 'ct helper'; helpers: number; invert: boolean }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */
@@ -165,6 +177,8 @@ export interface Program {
   chances: number[];
   /** What tests of SCTP chunks look up in World.rule_state. */
   chunkTests: { state: number; test: ChunkTest }[];
+  /** IP sets that rules look into, each once. */
+  ipSets: ElementSet[];
   /** What CT rules attach, each once. */
   templates: TrackingTemplate[];
   /** What NAT rules bind to, and the index of each rule. */

@@ -91,6 +91,7 @@ export class Fields {
       case 'rpfilter':
       case 'nth':
       case 'chance':
+      case 'ip set':
       case 'ct bytes':
       case 'ct label':
       case 'sctp chunks':

@@ -35,5 +35,5 @@ function parseSource(source: RulesetSource): SourceTree {
   const place = line ?? { file: source.file, number: 1, text: '' };
   if (format === 'nft') refuse('RULESET_UNSUPPORTED', 'nft rulesets are not supported yet', position(place));
   if (format === 'unknown') refuse('RULESET_SYNTAX', 'neither iptables-save nor nft text', position(place));
-  return parseIptables(source.file, lines, source.family ?? detectFamily(lines), source.labels);
+  return parseIptables(source.file, lines, source.family ?? detectFamily(lines), source);
 }

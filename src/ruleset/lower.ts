@@ -2,7 +2,8 @@
 //
 // The order of tests is the kernel's: the header of the rule first (ip_packet_match: source, destination, interfaces,
 // protocol, fragment), then the extensions in the order of the rule. It matters where a test drops or keeps state.
-import { Hook, Proto } from '../../assembly/vocabulary.ts';
+import { Hook, IpSetAnswer, Proto } from '../../assembly/vocabulary.ts';
+import { IP_SET_WORDS } from '../engine/layout.ts';
 import type {
   AddressTest,
   Chain,
@@ -55,6 +56,8 @@ const ICMP_HEADER = 8;
 const SCTP_HEADER = 12;
 const PORTS = 4;
 const PORT_MAX = 65535;
+/** Room for a key of an IP set, in eights. */
+const KEY_BYTES = Math.ceil(IP_SET_WORDS / 2) * 8;
 /** Packet.template is a byte, 0 for none. */
 const TEMPLATES_MAX = 255;
 
@@ -76,10 +79,13 @@ class Lowering {
     quotas: [],
     chances: [],
     chunkTests: [],
+    ipSets: [],
     templates: [],
     nats: [],
   };
   private readonly patterns = new Map<string, number>();
+  /** Where keys of IP sets are put together, in World.rule_state. */
+  private keyScratch: number | undefined;
 
   table(table: Table): void {
     const reached = table.chains.filter((chain) => chain.hooks !== 0);
@@ -192,6 +198,8 @@ class Lowering {
         const { carried, by, low, high, invert } = match;
         return [{ op: 'ct bytes', carried, by, low, high, invert }];
       }
+      case 'set':
+        return [this.ipSet(match)];
       case 'helper':
         return [{ op: 'ct helper', helpers: match.helpers, invert: match.invert }];
       case 'addrtype': {
@@ -263,6 +271,21 @@ class Lowering {
     const offset = this.program.stateBytes;
     this.program.stateBytes += size;
     return offset;
+  }
+
+  private ipSet({ sets, sources, nomatch, invert }: Extract<Match, { kind: 'set' }>): Test {
+    const { program } = this;
+    this.keyScratch ??= this.state(KEY_BYTES);
+    const asked = sets.map((set) => {
+      const known = program.ipSets.indexOf(set);
+      // --return-nomatch says nothing about sets that can have no exceptions (ip_set_test(), IPSET_TYPE_NOMATCH).
+      const exceptions = nomatch && set.parts.includes('net');
+      return {
+        set: known >= 0 ? known : program.ipSets.push(set) - 1,
+        answer: exceptions ? IpSetAnswer.NOMATCH : IpSetAnswer.FOUND,
+      };
+    });
+    return { op: 'ip set', sets: asked, sources, scratch: this.keyScratch, invert };
   }
 
   /** The template's index; equal ones share it. */

@@ -6,6 +6,7 @@ import {
   ChunkMatch,
   CtState,
   Helper,
+  IpSetAnswer,
   L3,
   NatKind,
   OwnerFlag,
@@ -206,6 +207,15 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
       const types = test.test.types.length === 256 ? 'every type' : test.test.types.join(', ');
       const found = `${ChunkMatch[test.match].toLowerCase()} { ${types} }${flags.join('')}`;
       return [`exthdr load sctp chunks ${found} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
+    }
+    case 'ip set': {
+      const count = Math.max(0, ...test.sets.map(({ set }) => program.ipSets[set]!.parts.length));
+      const parts = Array.from({ length: count }, (_, part) => (test.sources & (1 << part) ? 'src' : 'dst')).join(',');
+      const asked = test.sets.map(({ set, answer }) => {
+        const { name } = program.ipSets[set]!;
+        return answer === IpSetAnswer.NOMATCH ? `exceptions of ${name}` : name;
+      });
+      return [`match set { ${asked.join(', ')} } ${parts} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
     }
     case 'ct helper':
       return [

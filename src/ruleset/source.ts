@@ -1,15 +1,22 @@
 // Where ruleset text comes from, and how a place in it is named in an error.
 import { RulesetError, type TextPosition } from '../errors.ts';
+import type { IpSets } from './ipset/ipset.ts';
 
 /** Layer 3 family of a ruleset: NFPROTO_IPV4 or NFPROTO_IPV6. */
 export type Family = 2 | 10;
 
+/** What rules call by names that other files of the host explain. */
+export interface HostNames {
+  labels?: LabelNames;
+  /** IP sets; undefined if no file says what they hold. */
+  sets?: IpSets;
+}
+
 /** One file of rules as production prints it. `family` states what content alone cannot always tell. */
-export interface RulesetSource {
+export interface RulesetSource extends HostNames {
   file: string;
   text: string;
   family?: Family;
-  labels?: LabelNames;
 }
 
 /** Bits of connection labels by name (connlabel.conf). */

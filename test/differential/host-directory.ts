@@ -13,6 +13,7 @@ import type { LocalAddress } from './host.ts';
 import type { Question } from './kernel.ts';
 
 export interface HostDirectory extends Pick<Question, 'rules4' | 'rules6' | 'sysctls'> {
+  sets: string[];
   locals: LocalAddress[];
   /** The host's two interfaces; undefined where its files name none. */
   interfaces: readonly [string, string] | undefined;
@@ -25,7 +26,15 @@ const OF_THE_MACHINE = /nf_conntrack_(max|buckets|expect_max)$/;
 
 /** Reads a host's directory, or one file. Throws Error about what the comparison cannot ask the kernel. */
 export function readHostDirectory(path: string): HostDirectory {
-  const host: HostDirectory = { rules4: [], rules6: [], sysctls: {}, locals: [], interfaces: undefined, notes: [] };
+  const host: HostDirectory = {
+    rules4: [],
+    rules6: [],
+    sets: [],
+    sysctls: {},
+    locals: [],
+    interfaces: undefined,
+    notes: [],
+  };
   const files = statSync(path).isDirectory()
     ? readdirSync(path)
         .sort()
@@ -55,8 +64,10 @@ function take(host: HostDirectory, kind: HostFileKind, file: string, text: strin
     case 'addr':
       takeAddresses(host, new JsonFile(file, text));
       return;
-    case 'nft':
     case 'ipset':
+      host.sets.push(text);
+      return;
+    case 'nft':
       if (isEmptyOutput(kind, text)) return;
       throw new Error(`${file}: the kernel is not asked about ${kind} yet`);
     case 'conntrack':

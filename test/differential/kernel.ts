@@ -44,6 +44,8 @@ export interface Question {
   rules4: string[];
   /** ip6tables-save texts. */
   rules6: string[];
+  /** `ipset save` texts. */
+  sets?: string[];
   /** Sysctls as `net.netfilter.nf_conntrack_tcp_loose` -> `0`. */
   sysctls: Record<string, string>;
   /** Names of the two interfaces: lan, wan. */
@@ -115,6 +117,7 @@ export function missing(): string[] {
     ['conntrack', 'conntrack'],
     ['nft', 'nftables'],
     ['iptables-legacy-restore', 'iptables'],
+    ['ipset', 'ipset'],
     ['ip', 'iproute2'],
     ['python3', 'python3'],
     ['unshare', 'util-linux'],
@@ -457,6 +460,7 @@ export function setUpScript(question: Question, put: (name: string, text: string
     `ip -batch ${put('routes', routes.join(''))}`,
     `nft -f ${put('quiet.nft', quietRules())}`,
     `nft -f ${put('watch.nft', watchRules())}`,
+    ...(question.sets ?? []).map((text, index) => `ipset restore < ${put(`sets.${index}`, text)}`),
     ...restore('iptables-legacy-restore', 'rules4', question.rules4),
     ...restore('ip6tables-legacy-restore', 'rules6', question.rules6),
     '',

@@ -10,6 +10,7 @@
 
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { kindByContent } from '../../src/topology/host-files.ts';
 import { answersOf, type KernelAnswers } from './answers.ts';
 import { framesOf } from './frames.ts';
 import { framesAround, type LocalAddress, plainAddress } from './host.ts';
@@ -26,7 +27,7 @@ const HELP = `usage: npm run kernel -- [options] CAPTURE...
        npm run kernel -- --seeds FIRST-LAST [options]
   --host HOST           a host as for ctreplay --host: its iptables rules, sysctls and addresses (addr.json)
   --local ADDR/LEN      an address of the router itself (repeatable)
-  --rules FILE          iptables-save or ip6tables-save text (repeatable)
+  --rules FILE          iptables-save, ip6tables-save or ipset save text (repeatable)
   --sysctl KEY=VALUE    for example net.netfilter.nf_conntrack_tcp_loose=0 (repeatable)
   --lan NAME --wan NAME interfaces of the router (default lan, wan)
   --workers N           lanes of our side (default 2)
@@ -38,6 +39,8 @@ const HELP = `usage: npm run kernel -- [options] CAPTURE...
   --packets N           packets per seed (default 2000)
   --jobs N              groups of ten seeds under way at a time (default 2)
 `;
+
+const isSets = (text: string): boolean => kindByContent(text) === 'ipset';
 
 /** True for ip6tables-save text: by its header, else by what only IPv6 rules hold. */
 function isIpv6Rules(text: string): boolean {
@@ -91,7 +94,8 @@ async function main(): Promise<number> {
   if (values.matrix) return (await runMatrix(positionals, { workers, limit, print })) ? 1 : 0;
   const host = values.host === undefined ? undefined : readHostDirectory(values.host);
   for (const note of host?.notes ?? []) print(note);
-  const texts = values.rules.map((file) => readFileSync(file, 'utf8'));
+  const given = values.rules.map((file) => readFileSync(file, 'utf8'));
+  const [sets, texts] = [given.filter(isSets), given.filter((text) => !isSets(text))];
   const rules4 = [...texts.filter((text) => !isIpv6Rules(text)), ...(host?.rules4 ?? [])];
   const rules6 = [...texts.filter(isIpv6Rules), ...(host?.rules6 ?? [])];
   const locals = [...values.local.map(localAddress), ...(host?.locals ?? [])];
@@ -106,6 +110,7 @@ async function main(): Promise<number> {
       ...traffic,
       rules4,
       rules6,
+      sets: [...sets, ...(host?.sets ?? [])],
       sysctls: { ...host?.sysctls, ...Object.fromEntries(values.sysctl.map(keyAndValue)) },
       interfaces: [values.lan ?? lan, values.wan ?? wan],
       ...(locals.length > 0 && { locals }),

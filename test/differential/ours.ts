@@ -51,6 +51,10 @@ export class OurRun {
       writeFileSync(file, withHeader(tool!, text!));
       this.#options.push('--rules', file);
     });
+    for (const [index, text] of (question.sets ?? []).entries()) {
+      writeFileSync(this.#path(`${index}.ipset`), text);
+      this.#options.push('--rules', this.#path(`${index}.ipset`));
+    }
     for (const [key, value] of Object.entries(question.sysctls)) {
       // The kernel wants it lowered before the upper threshold, and does nothing else with it.
       if (key.endsWith('_low_thresh')) continue;

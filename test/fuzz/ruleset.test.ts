@@ -4,11 +4,13 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { RulesetError } from '../../src/errors.ts';
 import { compileRuleset, parseRulesets } from '../../src/ruleset/index.ts';
-import { generateRuleset } from '../unit/ruleset/generate.ts';
+import { parseIpSets } from '../../src/ruleset/ipset/parse.ts';
+import { GENERATED_SETS, generateRuleset } from '../unit/ruleset/generate.ts';
 import { numbers } from '../unit/ruleset/random.ts';
 
 const RULESETS = fileURLToPath(new URL('../../../shared/rulesets/', import.meta.url));
 const RUNS = 1500;
+const SETS = parseIpSets('sets', GENERATED_SETS);
 
 /** Pieces that parsers stumble over. */
 const SCRAPS = [
@@ -87,19 +89,24 @@ function mutate(text: string, next: () => number): string {
 /** Whether the text was taken. Throws for any error but one that names a place in the text. */
 function swallow(text: string, family?: 2 | 10): boolean {
   try {
-    const ruleset = parseRulesets([{ file: 'fuzz', text, ...(family && { family }) }]);
+    const ruleset = parseRulesets([{ file: 'fuzz', text, sets: SETS, ...(family && { family }) }]);
     const compiled = compileRuleset(ruleset, { interfaceTable: 65536, tableBase: 1 });
     expect(WebAssembly.validate(compiled.wasm as BufferSource)).toBe(true);
     return true;
   } catch (error) {
-    if (!(error instanceof RulesetError)) throw error;
-    const lines = text.split('\n');
-    expect(error.at.line).toBeGreaterThan(0);
-    expect(error.at.line).toBeLessThanOrEqual(Math.max(1, lines.length));
-    expect(error.at.column).toBeGreaterThan(0);
-    expect(error.at.column).toBeLessThanOrEqual((lines[error.at.line - 1] ?? '').length + 1);
+    expectPlace(error, text);
     return false;
   }
+}
+
+/** An error that names a place in the text; any other is thrown on. */
+function expectPlace(error: unknown, text: string): void {
+  if (!(error instanceof RulesetError)) throw error;
+  const lines = text.split('\n');
+  expect(error.at.line).toBeGreaterThan(0);
+  expect(error.at.line).toBeLessThanOrEqual(Math.max(1, lines.length));
+  expect(error.at.column).toBeGreaterThan(0);
+  expect(error.at.column).toBeLessThanOrEqual((lines[error.at.line - 1] ?? '').length + 1);
 }
 
 describe('ruleset parser', () => {
@@ -116,6 +123,30 @@ describe('ruleset parser', () => {
       }
     }
     // Both outcomes happen, or the changes are too small or too large.
+    expect(taken).toBeGreaterThan(RUNS / 100);
+    expect(taken).toBeLessThan(RUNS * 0.9);
+  });
+
+  it(`survives ${RUNS} changed sets`, () => {
+    const rules = generateRuleset(2, numbers(1)) + generateRuleset(2, numbers(2));
+    let taken = 0;
+    for (let seed = 1; seed <= RUNS; seed++) {
+      const next = numbers(seed);
+      const text = mutate(GENERATED_SETS, next);
+      try {
+        const sets = parseIpSets('fuzz', text);
+        taken++;
+        // A set that rules look into may be gone.
+        if (sets.size !== SETS.size) continue;
+        compileRuleset(parseRulesets([{ file: 'rules', text: rules, family: 2, sets }]), {
+          interfaceTable: 0,
+          tableBase: 1,
+        });
+      } catch (error) {
+        if (error instanceof RulesetError && error.at.file === 'rules') continue;
+        expectPlace(error, text);
+      }
+    }
     expect(taken).toBeGreaterThan(RUNS / 100);
     expect(taken).toBeLessThan(RUNS * 0.9);
   });

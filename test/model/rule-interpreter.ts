@@ -25,6 +25,7 @@ import {
   type Test,
 } from '../../src/ruleset/expression.ts';
 import { matchesInterface } from '../../src/ruleset/interface-pattern.ts';
+import { askIpSet } from './ip-set.ts';
 
 export interface Surroundings {
   /** Name of an interface by index; index 0 has none. */
@@ -259,6 +260,12 @@ export class RuleInterpreter {
         return this.carried(test, p, w);
       case 'sctp chunks':
         return this.chunks(test, p);
+      case 'ip set': {
+        const { ipSets } = this.program;
+        const asked = ({ set, answer }: (typeof test.sets)[number]) =>
+          askIpSet(this.bytes, ipSets[set]!, test.sources, p, w) === answer;
+        return test.sets.some(asked) !== test.invert;
+      }
       case 'ct helper':
         return this.helper(test, p, w) !== test.invert;
       case 'limit':

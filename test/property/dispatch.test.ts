@@ -3,20 +3,23 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DispatchPlanner } from '../../src/ruleset/dispatch.ts';
 import { parseRulesets } from '../../src/ruleset/index.ts';
+import { parseIpSets } from '../../src/ruleset/ipset/parse.ts';
 import { lowerRuleset } from '../../src/ruleset/lower.ts';
 import { RuleInterpreter } from '../model/rule-interpreter.ts';
+import { GENERATED_SETS } from '../unit/ruleset/generate.ts';
 import { generatePacket } from '../unit/ruleset/generate-packet.ts';
 import { generateLongRuleset } from '../unit/ruleset/generate-run.ts';
 import { numbers } from '../unit/ruleset/random.ts';
 import { EXPECTED_INTERFACES, leadsBack, RuleBench, routeTypes, sentBy } from '../unit/ruleset/rule-bench.ts';
 
+const SETS = parseIpSets('sets', GENERATED_SETS);
 const START = 1_700_000_000n * 1_000_000_000n;
 
 /** Plays packets through the emitted code and the interpreter; returns what was proved by it. */
 async function agree(family: 2 | 10, seed: number, rules: number, packets: number, traced: boolean) {
   const next = numbers(seed);
   const text = generateLongRuleset(family, next, rules);
-  const ruleset = parseRulesets([{ file: 'generated', text, family }]);
+  const ruleset = parseRulesets([{ file: 'generated', text, family, sets: SETS }]);
   const bench = await RuleBench.of(ruleset, { trace: traced, start: START });
   const program = lowerRuleset(ruleset);
   const chain = program.chains.find(({ name }) => name === 'FORWARD');

@@ -3,19 +3,21 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { WORLD } from '../../src/engine/layout.ts';
 import { parseRulesets } from '../../src/ruleset/index.ts';
+import { parseIpSets } from '../../src/ruleset/ipset/parse.ts';
 import { lowerRuleset } from '../../src/ruleset/lower.ts';
 import { RuleInterpreter } from '../model/rule-interpreter.ts';
-import { generateRuleset } from '../unit/ruleset/generate.ts';
+import { GENERATED_SETS, generateRuleset } from '../unit/ruleset/generate.ts';
 import { generatePacket } from '../unit/ruleset/generate-packet.ts';
 import { numbers } from '../unit/ruleset/random.ts';
 import { EXPECTED_INTERFACES, leadsBack, RuleBench, routeTypes, sentBy } from '../unit/ruleset/rule-bench.ts';
 
+const SETS = parseIpSets('sets', GENERATED_SETS);
 const START = 1_700_000_000n * 1_000_000_000n;
 
 async function agree(family: 2 | 10, seed: number, traced: boolean): Promise<{ hits: number; logs: number }> {
   const next = numbers(seed);
   const text = generateRuleset(family, next);
-  const ruleset = parseRulesets([{ file: 'generated', text, family }]);
+  const ruleset = parseRulesets([{ file: 'generated', text, family, sets: SETS }]);
   const bench = await RuleBench.of(ruleset, { trace: traced, start: START });
   const program = lowerRuleset(ruleset);
   const model = new RuleInterpreter(bench.memory, program, {

@@ -64,6 +64,7 @@ export async function replayThroughCtreplay(scenario: Scenario, workers: number)
     for (const name of ['events', 'expectations', 'packets', 'table']) options.push(`--${name}`, join(folder, name));
     if (scenario.rules4) options.push('--rules', put('rules4', withHeader('iptables-save', scenario.rules4)));
     if (scenario.rules6) options.push('--rules', put('rules6', withHeader('ip6tables-save', scenario.rules6)));
+    if (scenario.sets) options.push('--rules', put('sets', scenario.sets));
     // kernel-replay.py sends them.
     options.push('--owner', '0:0');
     for (const [key, value] of Object.entries(scenario.sysctls)) options.push('--sysctl', `${key}=${value}`);

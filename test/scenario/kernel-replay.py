@@ -9,7 +9,7 @@
 # netlink messages that each packet caused.
 #
 # job:    {"routes": [{"address", "dev"}], "local": [{"address", "length" of its network or none, "dev"}], "sysctls": {key: value},
-#          "rules4": text, "rules6": text, "counters": bool,
+#          "rules4": text, "rules6": text, "sets": text, "counters": bool,
 #          "packets": [{"at": seconds, "from": "lan" | "wan" | "local", "hex": IP packet, "tick": bool,
 #                       "whole": the packet that it is a fragment of}]}
 # result: {"packets": [{"state", "dir", "path", "accepted", "replies": [hex], "events": [line], "expectations": [line],
@@ -107,6 +107,8 @@ def build_router(job):
     sysctl("net.netfilter.nf_conntrack_events", 1)
     for key, value in job["sysctls"].items():
         sysctl(key, value)
+    if job.get("sets"):
+        run("ipset", "restore", text=job["sets"])
     if job.get("rules4"):
         run("iptables-legacy-restore", text=job["rules4"])
     if job.get("rules6"):

@@ -43,6 +43,7 @@ const REQUIRED = [
   'conntrack',
   'iptables-legacy-restore',
   'ip6tables-legacy-restore',
+  'ipset',
   'python3',
 ];
 
@@ -54,7 +55,7 @@ export function kernelMissing(): string | undefined {
     try {
       execFileSync('sh', ['-c', `command -v ${tool}`], { stdio: 'ignore' });
     } catch {
-      return `${tool} is not installed (apt install iproute2 nftables conntrack iptables python3)`;
+      return `${tool} is not installed (apt install iproute2 nftables conntrack iptables ipset python3)`;
     }
   }
   try {
@@ -136,6 +137,7 @@ export function replayThroughKernel(scenario: Scenario): Promise<KernelResult> {
     sysctls: scenario.sysctls,
     rules4: scenario.rules4,
     rules6: scenario.rules6,
+    sets: scenario.sets,
     counters: scenario.steps.some((step) => step.packet?.more.rule !== undefined),
     packets: built.map(({ step, source, packet, whole }) => ({
       at: Number(step.time) / 1e9,

@@ -56,6 +56,8 @@ export interface Scenario {
   askable: boolean;
   rules4?: string;
   rules6?: string;
+  /** `ipset save` text. */
+  sets?: string;
   sysctls: Readonly<Record<string, string>>;
   interfaces: readonly Interface[];
   steps: readonly Step[];
@@ -97,6 +99,7 @@ export function duration(text: string): bigint {
 interface Blocks {
   rules4?: string;
   rules6?: string;
+  sets?: string;
   sysctls: Record<string, string>;
   interfaces: Interface[];
 }
@@ -147,6 +150,7 @@ export function parseScenarios(file: string, text: string): Scenario[] {
 function parseBlock(kind: string, body: readonly string[], line: number, blocks: Blocks): void {
   if (kind === 'iptables-save') blocks.rules4 = `${body.join('\n')}\n`;
   else if (kind === 'ip6tables-save') blocks.rules6 = `${body.join('\n')}\n`;
+  else if (kind === 'ipset') blocks.sets = `${body.join('\n')}\n`;
   else if (kind === 'sysctl') {
     for (const [i, text] of body.entries()) {
       const match = /^\s*(\S+)\s*=\s*(\S+)\s*$/.exec(text);

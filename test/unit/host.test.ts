@@ -176,17 +176,28 @@ describe('rulesets', () => {
       code: 'host-unsupported',
       message: 'nft: unsupported: nft rulesets',
     });
-    write({ nft: '', ipset: 'create blocked hash:ip family inet\nadd blocked 192.0.2.1\n' });
-    expect(failure({ host: directory })).toEqual({
-      code: 'host-unsupported',
-      message: 'ipset: unsupported: ipset sets',
-    });
     write({ r: 'table inet filter {\n}\n', j: '{"nftables": [{"table": {"family": "inet"}}]}' });
     for (const file of ['r', 'j']) {
       expect(failure({ rules: [join(directory, file)] })).toMatchObject({
         message: `${file}: unsupported: nft rulesets`,
       });
     }
+  });
+
+  test('sets are those of all files, and rules of all files may look into them', () => {
+    write({
+      ipset: 'create blocked hash:ip family inet\nadd blocked 192.0.2.1\n',
+      'more.ipset': 'create ports bitmap:port range 0-9\n',
+      'iptables-save': RULES4,
+    });
+    write({ r: '*mangle\n-A FORWARD -m set --match-set blocked src -m set --match-set ports dst\nCOMMIT\n' });
+    write({ s: 'create third hash:net\n' });
+    const { rulesets } = loadHost({ host: directory, rules: ['r', 's'].map((file) => join(directory, file)) });
+    expect(rulesets.map(({ sets }) => [...sets!.keys()])).toEqual([
+      ['blocked', 'ports', 'third'],
+      ['blocked', 'ports', 'third'],
+    ]);
+    expect(() => parseRulesets(rulesets)).not.toThrow();
   });
 
   test('tables that iptables-nft keeps in nftables are those of iptables-save', () => {

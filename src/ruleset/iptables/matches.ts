@@ -11,6 +11,7 @@ import { OWNER } from './match-owner.ts';
 import { PHYSDEV } from './match-physdev.ts';
 import { RPFILTER } from './match-rpfilter.ts';
 import { SCTP } from './match-sctp.ts';
+import { SET } from './match-set.ts';
 import { STATISTIC } from './match-statistic.ts';
 import { DSCP, ECN, TOS } from './match-tos.ts';
 import { ADDRESS_TYPES, byPrefix, ICMP_TYPES, ICMP6_TYPES, own, PACKET_TYPES, TCP_FLAGS } from './names.ts';
@@ -339,15 +340,16 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
       const given = use.one('label');
       const value = firstValue(given);
       // A name comes first, also one that looks like a number (libxt_connlabel).
-      const bit = use.labels?.get(value.text) ?? readNumber(value.text, LABEL_MAX);
+      const bit = use.names.labels?.get(value.text) ?? readNumber(value.text, LABEL_MAX);
       if (bit === undefined) {
-        const where = use.labels ? 'in connlabel.conf nor' : '(the host has no connlabel.conf) nor';
+        const where = use.names.labels ? 'in connlabel.conf nor' : '(the host has no connlabel.conf) nor';
         return invalid(value, `the label is neither a name ${where} a number from 0 to ${LABEL_MAX}`);
       }
       return { kind: 'connlabel', bit, set: use.has('set'), invert: given.invert };
     },
   },
   connbytes: CONNBYTES,
+  set: SET,
   helper: {
     options: [{ names: ['helper'], values: 1, invert: true }],
     build(use) {

@@ -1,6 +1,6 @@
 // What does an extension (match or target) declare about its options, and how does it get at what was given?
 import type { TextPosition } from '../../errors.ts';
-import { type Family, type LabelNames, refuse } from '../source.ts';
+import { type Family, type HostNames, refuse } from '../source.ts';
 import type { Value } from './values.ts';
 
 export interface OptionSpec {
@@ -30,8 +30,7 @@ export class Use {
     readonly family: Family,
     readonly options: readonly OptionSpec[],
     readonly at: TextPosition,
-    /** Names of connection labels, if the host has any. */
-    readonly labels?: LabelNames,
+    readonly names: HostNames = {},
   ) {}
 
   get(name: string): Given | undefined {

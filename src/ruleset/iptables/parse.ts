@@ -5,7 +5,7 @@
 // `iptables -S`, that is, as the filter table.
 import { Hook } from '../../../assembly/vocabulary.ts';
 import type { Chain, Counters, Item, Rule, SourceTree, Table, TableName } from '../ast.ts';
-import { type Family, type LabelNames, type Line, position, refuse, type Token } from '../source.ts';
+import { type Family, type HostNames, type Line, position, refuse, type Token } from '../source.ts';
 import { tokenize } from './lex.ts';
 import { type Command, parseCommand, readCounters } from './rule.ts';
 
@@ -34,8 +34,8 @@ export function hookName(hook: Hook): string {
 }
 
 /** Reads one source. Throws RulesetError at the first thing that iptables-restore or this program would refuse. */
-export function parseIptables(file: string, lines: Line[], family: Family, labels?: LabelNames): SourceTree {
-  return new SourceReader(file, family, labels).read(lines);
+export function parseIptables(file: string, lines: Line[], family: Family, names: HostNames = {}): SourceTree {
+  return new SourceReader(file, family, names).read(lines);
 }
 
 class SourceReader {
@@ -50,7 +50,7 @@ class SourceReader {
   constructor(
     private readonly file: string,
     private readonly family: Family,
-    private readonly labels: LabelNames | undefined,
+    private readonly names: HostNames,
   ) {}
 
   read(lines: Line[]): SourceTree {
@@ -195,7 +195,7 @@ class SourceReader {
       counters = this.bracketed(line, first);
       tokens = tokens.slice(1);
     }
-    const command = parseCommand(line, tokens, this.family, (chain) => this.chains.has(chain), this.labels);
+    const command = parseCommand(line, tokens, this.family, (chain) => this.chains.has(chain), this.names);
     this.execute(line, table, command, counters);
   }
 

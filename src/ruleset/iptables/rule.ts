@@ -1,6 +1,6 @@
 // What does one rule line (`-A FORWARD ...`) say?
 import type { AddressTest, Counters, Header, Match, Target } from '../ast.ts';
-import { type Family, type LabelNames, type Line, position, refuse, type Token } from '../source.ts';
+import { type Family, type HostNames, type Line, position, refuse, type Token } from '../source.ts';
 import { findMatch, type MatchExtension, protocolMatch } from './matches.ts';
 import { type OptionSpec, Use } from './options.ts';
 import { findTarget, type TargetExtension } from './targets.ts';
@@ -56,9 +56,9 @@ export function parseCommand(
   tokens: Token[],
   family: Family,
   declared: (chain: string) => boolean,
-  labels?: LabelNames,
+  names: HostNames = {},
 ): Command {
-  return new RuleReader(line, tokens, family, declared, labels).read();
+  return new RuleReader(line, tokens, family, declared, names).read();
 }
 
 class RuleReader {
@@ -82,7 +82,7 @@ class RuleReader {
     private readonly tokens: Token[],
     private readonly family: Family,
     private readonly declared: (chain: string) => boolean,
-    private readonly labels: LabelNames | undefined,
+    private readonly names: HostNames,
   ) {}
 
   read(): Command {
@@ -218,7 +218,7 @@ class RuleReader {
 
   private addMatch(name: string, extension: MatchExtension, token: Token): Use {
     const at = position(this.line, token);
-    const use = new Use('match', name, this.family, extension.options, at, this.labels);
+    const use = new Use('match', name, this.family, extension.options, at, this.names);
     this.matches.push({ use, extension });
     this.uses.unshift(use);
     return use;

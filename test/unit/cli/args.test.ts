@@ -49,6 +49,8 @@ describe('options', () => {
       at: '5',
       packet: '1:1',
       workers: '2',
+      traffic: 'imix:5',
+      runs: '3',
       seed: '7',
       checksums: 'verify',
       'events-format': 'xml',

@@ -159,6 +159,29 @@ describe.each(BUILDS)('%s build', (build) => {
     engine.checkCanaries();
   });
 
+  it.each([1, 13, 14, 15, 63, 64, 65, 128, 129, 1000])(
+    '%i entries of one pile, every third of which lives on, with room for few events and for many',
+    (count) => {
+      const soon = NOW + 10n * SECOND;
+      const later = NOW + 15n * SECOND;
+      const all = Array.from({ length: count }, (_, n) => n);
+      const refreshed = all.filter((n) => n % 3 === 0);
+      for (const events of [8, 9, 30, 2048]) {
+        const world = open({ GENERIC_TIMEOUT: 10 }, events);
+        world.feed(all.map((n) => generic(n, NOW)));
+        world.feed(refreshed.map((n) => generic(n, NOW + 5n * SECOND)));
+        world.takeEvents();
+        world.sweep(soon);
+        expect(deaths(world)).toEqual(all.filter((n) => n % 3 !== 0).map((n) => [soon, n + 1]));
+        expect(world.table(soon).map(({ id }) => id)).toEqual(refreshed.map((n) => n + 1));
+        world.sweep(later);
+        expect(deaths(world)).toEqual(refreshed.map((n) => [later, n + 1]));
+        expect(world.flowCount).toBe(0);
+        engine.checkCanaries();
+      }
+    },
+  );
+
   it('packets wait for room in the event area and lose nothing', () => {
     const world = open({}, 8);
     const frames = Array.from({ length: 500 }, (_, n) => datagram(n, NOW));

@@ -29,6 +29,68 @@ const INTERFACES = ['eth0', 'eth+', 'lo', '+', 'ppp0', 'wlan+', 'e+', 'nosuch'];
 const PORTS = ['22', '0:1023', '1024:65535', '80', '443', '53', ':80', '0', '65535', '81:442'];
 const MARKS = ['0', '0x1', '0x10/0xff', '0xff00/0xff00', '0x11/0x10', '0xffffffff'];
 
+/** Sets of each type that generated rules look into, for values that generated packets have. */
+export const GENERATED_SETS = `
+create v4ip hash:ip
+add v4ip 10.0.0.1
+add v4ip 192.168.1.7
+create v4masked hash:ip netmask 16
+add v4masked 10.0.0.0
+create v4holes hash:ip bitmask 255.0.0.255
+add v4holes 10.0.0.1
+add v4holes 10.0.0.7
+create v4net hash:net
+add v4net 10.0.0.0/8
+add v4net 10.0.0.0/24 nomatch
+add v4net 10.0.0.1
+add v4net 8.8.8.8/31
+create v4ipport hash:ip,port
+add v4ipport 10.0.0.1,tcp:22
+add v4ipport 10.0.0.1,udp:53
+add v4ipport 10.0.0.1,icmp:echo-request
+add v4ipport 8.8.8.8,udplite:80
+add v4ipport 10.1.2.3,gre:0
+create v4netport hash:net,port
+add v4netport 10.0.0.0/8,tcp:443
+add v4netport 10.0.0.0/8,udp:0
+add v4netport 10.0.0.0/24,tcp:443 nomatch
+add v4netport 192.168.0.0/16,sctp:80
+create v4triple hash:ip,port,ip
+add v4triple 10.0.0.1,tcp:80,10.0.0.255
+add v4triple 10.0.0.1,udp:53,10.0.0.1
+create v4ipportnet hash:ip,port,net
+add v4ipportnet 10.0.0.1,tcp:22,10.0.0.0/8
+add v4ipportnet 10.1.2.3,udp:1024,8.0.0.0/6 nomatch
+add v4ipportnet 10.1.2.3,udp:1024,0.0.0.0/1
+create v4range bitmap:ip range 10.0.0.0-10.0.0.255
+add v4range 10.0.0.1
+create v6ip hash:ip family inet6
+add v6ip 2001:db8::1
+create v6net hash:net family inet6
+add v6net 2001:db8::/32
+add v6net 2001:db8::2 nomatch
+add v6net fe80::/10
+create v6netport hash:net,port family inet6
+add v6netport 2001:db8::/48,tcp:80
+add v6netport fe80::/64,udp:53
+add v6netport ::/1,icmpv6:135/0
+create v6triple hash:ip,port,ip family inet6
+add v6triple 2001:db8::1,tcp:22,fd00::9
+create ports bitmap:port range 0-65535
+add ports 22
+add ports 53
+add ports 0
+create list list:set
+add list v4ip
+add list v6net
+add list ports
+`;
+const SETS = {
+  4: ['v4ip', 'v4masked', 'v4holes', 'v4net', 'v4ipport', 'v4netport', 'v4triple', 'v4ipportnet', 'v4range'],
+  6: ['v6ip', 'v6net', 'v6netport', 'v6triple'],
+  both: ['ports', 'list'],
+};
+
 /**
  * `conservative` leaves out what iptables cannot keep: the nf_tables back end refuses the inversion of what matches every
  * address, and `-i +` is an interface test to the kernel and none to iptables-save.
@@ -196,8 +258,14 @@ class Generator {
     const { networks: all, ranges } = family === 2 ? V4 : V6;
     // iptables-save loses conntrack's masks with holes.
     const networks = all.filter((network) => !/\/.*[.:]/.test(network));
-    switch (this.next() % 16) {
+    switch (this.next() % 19) {
       case 15:
+      case 16: {
+        const set = this.pick([...SETS[family === 2 ? 4 : 6], ...SETS.both]);
+        const flags = Array.from({ length: this.pick([1, 2, 2, 3, 3, 3]) }, () => this.pick(['src', 'dst'])).join(',');
+        return `-m set ${this.not()}--match-set ${set} ${flags}${this.pick(['', '', '', ' --return-nomatch'])}`;
+      }
+      case 17:
         if (this.one(3)) return `-m physdev ${this.not()}--physdev-in br+ ${this.pick(['', '! --physdev-is-bridged'])}`;
         if (this.one(4)) return `-m quota ${this.not()}--quota ${this.pick(['0', '1000', '0x2000'])}`;
         return this.one(2)

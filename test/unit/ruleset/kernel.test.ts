@@ -5,7 +5,8 @@ import { type ChildProcessWithoutNullStreams, execFileSync, spawn, spawnSync } f
 import { createInterface, type Interface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Proto } from '../../../assembly/vocabulary.ts';
-import { generateRule } from './generate.ts';
+import { parseIpSets } from '../../../src/ruleset/ipset/parse.ts';
+import { GENERATED_SETS, generateRule } from './generate.ts';
 import { TOS } from './generate-packet.ts';
 import { numbers } from './random.ts';
 import { ipv4, ipv6, RuleBench, sctpChunks, type TestPacket } from './rule-bench.ts';
@@ -16,6 +17,7 @@ const RECEIVER_MAC = [2, 0, 0, 0, 1, 1];
 /** Index of eth0 among the interfaces of the bench. */
 const ETH0 = 2;
 const RULES = 350;
+const SETS = parseIpSets('sets', GENERATED_SETS);
 const PACKETS = 120;
 
 /** Sends each line of hexadecimal as a frame and answers with a line. */
@@ -30,7 +32,7 @@ for line in sys.stdin:
 
 function available(): boolean {
   if (process.getuid?.() !== 0) return false;
-  return ['iptables-legacy-save', 'ip6tables-legacy-save', 'ip', 'python3'].every(
+  return ['iptables-legacy-save', 'ip6tables-legacy-save', 'ip', 'ipset', 'python3'].every(
     (tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status === 0,
   );
 }
@@ -227,6 +229,7 @@ describe.skipIf(!canAsk)('the kernel', () => {
     ip('-n', RECEIVER, 'addr', 'add', '10.0.0.1/24', 'brd', '+', 'dev', 'eth0');
     ip('-n', RECEIVER, 'link', 'set', 'eth0', 'up');
     ip('-n', RECEIVER, 'addr', 'add', '2001:db8::1/64', 'dev', 'eth0', 'nodad');
+    receiver('ipset restore', GENERATED_SETS);
     ip('-n', SENDER, 'link', 'set', 'out0', 'up');
     sender = spawn('ip', ['netns', 'exec', SENDER, 'python3', '-c', SEND_FRAMES]);
     answers = createInterface({ input: sender.stdout });
@@ -249,7 +252,7 @@ describe.skipIf(!canAsk)('the kernel', () => {
       const seed = Number(process.env.CTREPLAY_SEED ?? 7) + family;
       const text = generateText(family, seed);
       receiver(`${tool}-restore`, text);
-      const bench = await RuleBench.open(text, { family });
+      const bench = await RuleBench.open(text, { family, sets: SETS });
       const next = numbers(seed + 1);
       const counters = (): [bigint, bigint][] =>
         [...receiver(`${tool}-save -c -t raw`).matchAll(/^\[(\d+):(\d+)\] -A/gm)].map((line) => [

@@ -4,7 +4,8 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { RulesetError } from '../../../src/errors.ts';
 import { explain, parseRulesets } from '../../../src/ruleset/index.ts';
-import { generateRuleset } from './generate.ts';
+import { parseIpSets } from '../../../src/ruleset/ipset/parse.ts';
+import { GENERATED_SETS, generateRuleset } from './generate.ts';
 import { numbers } from './random.ts';
 
 const NAMESPACE = `ctreplay-restore-${process.pid}`;
@@ -307,9 +308,11 @@ const RULES6 = `
 -A INPUT -m conntrack --ctorigsrc 2001:db8::/64 -j ACCEPT
 `;
 
+const SETS = parseIpSets('sets', GENERATED_SETS);
+
 function available(): boolean {
   if (process.getuid?.() !== 0) return false;
-  return ['iptables-legacy-restore', 'ip6tables-legacy-restore', 'iptables-nft-restore', 'ip'].every(
+  return ['iptables-legacy-restore', 'ip6tables-legacy-restore', 'iptables-nft-restore', 'ip', 'ipset'].every(
     (tool) => spawnSync('sh', ['-c', `command -v ${tool}`]).status === 0,
   );
 }
@@ -328,7 +331,7 @@ function tool(family: 2 | 10, backend: 'legacy' | 'nft'): string {
 
 /** Chains of an expression list, sorted: the back ends list user chains in orders of their own. */
 function meaning(text: string, family: 2 | 10, table: string): string[] {
-  const chains = explain(parseRulesets([{ file: 'saved', text, family }])).split(/\n(?! )/);
+  const chains = explain(parseRulesets([{ file: 'saved', text, family, sets: SETS }])).split(/\n(?! )/);
   return chains
     .filter((chain) => chain.split(' ')[1] === table)
     .map((chain) => chain.trimEnd().replaceAll(/ state \d+ \]/g, ' ]'))
@@ -338,6 +341,7 @@ function meaning(text: string, family: 2 | 10, table: string): string[] {
 describe.skipIf(!canAsk)('iptables-restore', () => {
   beforeAll(() => {
     execFileSync('ip', ['netns', 'add', NAMESPACE]);
+    expect(inside('ipset restore', GENERATED_SETS)).toEqual({ status: 0, output: '' });
   });
   afterAll(() => {
     execFileSync('ip', ['netns', 'del', NAMESPACE]);

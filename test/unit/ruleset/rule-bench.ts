@@ -13,7 +13,16 @@ import {
   RpfilterFlag,
   Sysctl,
 } from '../../../assembly/vocabulary.ts';
-import { ACCOUNT, COUNTER, FLOW, INTERFACES_MAX, LOG_RECORD, PACKET, WORLD } from '../../../src/engine/layout.ts';
+import {
+  ACCOUNT,
+  COUNTER,
+  FLOW,
+  INTERFACES_MAX,
+  IP_SET_WORDS,
+  LOG_RECORD,
+  PACKET,
+  WORLD,
+} from '../../../src/engine/layout.ts';
 import type { Range } from '../../../src/ruleset/ast.ts';
 import {
   type CompiledRuleset,
@@ -24,6 +33,8 @@ import {
   parseRulesets,
   type Ruleset,
 } from '../../../src/ruleset/index.ts';
+import type { IpSets } from '../../../src/ruleset/ipset/ipset.ts';
+import { lowerRuleset } from '../../../src/ruleset/lower.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
@@ -187,9 +198,10 @@ export class RuleBench {
   /** Parses, compiles and instantiates. Throws RulesetError. */
   static async open(
     text: string,
-    options: { family?: 2 | 10; trace?: boolean; start?: bigint } = {},
+    options: { family?: 2 | 10; trace?: boolean; start?: bigint; sets?: IpSets } = {},
   ): Promise<RuleBench> {
-    const ruleset = parseRulesets([{ file: 'test', text, ...(options.family && { family: options.family }) }]);
+    const { family, sets } = options;
+    const ruleset = parseRulesets([{ file: 'test', text, ...(family && { family }), ...(sets && { sets }) }]);
     return RuleBench.of(ruleset, options);
   }
 
@@ -263,6 +275,7 @@ export class RuleBench {
   private initWorld(index: number, start: bigint): void {
     const w = this.world(index);
     this.view.setUint32(w + WORLD.dispatch, DISPATCH, true);
+    this.view.setBigUint64(w + WORLD.began, start, true);
     this.view.setUint32(w + WORLD.candidates, CANDIDATES + index * CANDIDATES_BYTES, true);
     this.view.setUint32(w + WORLD.counters, COUNTERS + index * COUNTER_BYTES, true);
     const state = STATES + index * STATE_BYTES;
@@ -409,9 +422,16 @@ export class RuleBench {
     };
   }
 
-  /** Bucket bytes of a world. */
+  /** What the rules of a world keep, without the room in which they put keys together. */
   state(index: number): Uint8Array {
-    return this.bytes.slice(STATES + index * STATE_BYTES, STATES + index * STATE_BYTES + this.compiled.stateBytes);
+    const at = STATES + index * STATE_BYTES;
+    const state = this.bytes.slice(at, at + this.compiled.stateBytes);
+    for (const { rules } of lowerRuleset(this.ruleset).chains) {
+      for (const test of rules.flatMap((rule) => rule.tests)) {
+        if (test.op === 'ip set') state.fill(0, test.scratch, test.scratch + IP_SET_WORDS * 4);
+      }
+    }
+    return state;
   }
 }
 

@@ -44,13 +44,27 @@ export class CaptureError extends CtreplayError {
 export class RulesetError extends CtreplayError {
   readonly at: TextPosition;
   constructor(code: string, message: string, at: TextPosition) {
-    const marked =
-      at.text === undefined
-        ? ''
-        : `\n  ${at.text}\n  ${' '.repeat(at.column - 1)}${'^'.repeat(Math.max(1, at.length ?? 1))}`;
-    super(code, `${at.file}:${at.line}:${at.column}: ${message}${marked}`);
+    super(code, placed(message, at));
     this.at = at;
   }
+}
+
+/** A file of expectations that does not say what is to hold: syntax, unknown keys, values that mean nothing. */
+export class ExpectationError extends CtreplayError {
+  readonly at: TextPosition;
+  constructor(code: string, message: string, at: TextPosition) {
+    super(code, placed(message, at));
+    this.at = at;
+  }
+}
+
+/** A message behind its place, above the line with carets under what is meant. */
+function placed(message: string, at: TextPosition): string {
+  const marked =
+    at.text === undefined
+      ? ''
+      : `\n  ${at.text}\n  ${' '.repeat(at.column - 1)}${'^'.repeat(Math.max(1, at.length ?? 1))}`;
+  return `${at.file}:${at.line}:${at.column}: ${message}${marked}`;
 }
 
 /** A host file (sysctl, addresses, routes, conntrack table) that cannot be used. */

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Sysctl } from '../assembly/vocabulary.ts';
 import { HostError, UsageError } from './errors.ts';
+import { readFault } from './read-fault.ts';
 import type { IpSets } from './ruleset/ipset/ipset.ts';
 import { parseIpSets } from './ruleset/ipset/parse.ts';
 import type { LabelNames, RulesetSource } from './ruleset/source.ts';
@@ -288,15 +289,6 @@ function reading<T>(path: string, read: () => T): T {
   try {
     return read();
   } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    const why = REASONS[code ?? ''] ?? (cause as Error).message;
-    throw new HostError('host-missing', `${path}: ${why}`, { cause });
+    throw new HostError('host-missing', `${path}: ${readFault(cause)}`, { cause });
   }
 }
-
-const REASONS: Record<string, string> = {
-  ENOENT: 'no such file or directory',
-  EACCES: 'permission denied',
-  EISDIR: 'is a directory',
-  ENOTDIR: 'is in something that is not a directory',
-};

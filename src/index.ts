@@ -4,6 +4,8 @@ import { CaptureFeed } from './capture/feed.ts';
 import { InterfaceNames } from './capture/interfaces.ts';
 import type { CaptureSpec } from './capture/reader.ts';
 import { captureAreaBytes, type Walker } from './capture/walker.ts';
+import type { ExpectationSource } from './check/files.ts';
+import type { CheckReport } from './check/report.ts';
 import { compileEngine, instantiateEngine, SCRATCH_BYTES } from './engine/engine.ts';
 import { BATCH_BYTES, BATCH_PACKETS, RECORD } from './engine/layout.ts';
 import { Allocator, createMemory } from './engine/memory.ts';
@@ -19,6 +21,16 @@ import { PacketTally } from './report/tally.ts';
 import { type RunOptions, type RunResult, run } from './run.ts';
 
 export type { CaptureSpec } from './capture/reader.ts';
+export type { ExpectationSource } from './check/files.ts';
+export type {
+  CheckReport,
+  Example,
+  ExpectationResult,
+  Failure,
+  FlowExample,
+  PacketExample,
+  RuleExample,
+} from './check/report.ts';
 export * from './errors.ts';
 export { type Host, type HostOptions, loadHost } from './host.ts';
 export type { Contradiction, ContradictionKind, CopyCounts } from './report/copies.ts';
@@ -187,6 +199,33 @@ export async function diff(options: CommonOptions & { old: Host; new: Host }): P
   return collector.report();
 }
 
+/**
+ * Replays captures through a host and says which expectations hold (docs/check.md).
+ *
+ *     const { holds, results } = await check({ captures: ['a.pcap'], host, expect: ['firewall.expect.yaml'] });
+ *
+ * @throws ExpectationError with file, line and column; otherwise as diff()
+ */
+export async function check(
+  options: CommonOptions & {
+    /** The firewall; without it every packet is forwarded and nothing is filtered. */
+    host?: Host;
+    /** Files of expectations: paths, or texts under a name. */
+    expect: readonly ExpectationSource[];
+  },
+): Promise<CheckReport> {
+  // What reads YAML is loaded when it is needed.
+  const [{ Checker }, { readExpectationFiles }] = await Promise.all([
+    import('./check/checker.ts'),
+    import('./check/files.ts'),
+  ]);
+  const host = options.host ?? loadHost({});
+  const paths = options.captures.map((capture) => spec(capture).path);
+  const checker = new Checker(readExpectationFiles(options.expect, paths, host), paths, host);
+  await checker.replay((more, sink) => run(runOptions(options, [host], { ...more, signal: options.signal }), sink));
+  return checker.report();
+}
+
 /** A packet as it was captured. */
 export interface CapturedPacket {
   /** File number in the order given, and frame number in its file, both from 1. */
@@ -266,7 +305,7 @@ function spec(capture: string | CaptureSpec): CaptureSpec {
 function runOptions(
   options: CommonOptions,
   hosts: RunOptions['hosts'],
-  more: Pick<RunOptions, 'wantEvents' | 'wantSummary' | 'wantFragments' | 'until' | 'signal'>,
+  more: Pick<RunOptions, 'wantEvents' | 'wantSummary' | 'wantFragments' | 'wantBytes' | 'until' | 'signal'>,
 ): RunOptions {
   return {
     captures: options.captures.map(spec),

@@ -7,10 +7,12 @@ import type { Mode } from '../bench/traffic.ts';
 import type { CaptureSpec } from '../capture/reader.ts';
 import { LANES_MAX } from '../engine/layout.ts';
 import { UsageError } from '../errors.ts';
+import { parseMoment } from '../moment.ts';
 import type { OutputMode } from '../report/events.ts';
+import { isNatTarget } from '../report/filter-values.ts';
 import type { FlowLogFormat } from '../report/flow-log.ts';
 import type { Moment } from '../run.ts';
-import { camelCase, type FilterValues, isNatTarget } from './filter.ts';
+import { camelCase, type FilterValues } from './filter.ts';
 import { FILTER_FLAGS } from './filter-flags.ts';
 import {
   CAPTURES_HELP,
@@ -22,7 +24,6 @@ import {
   type Flag,
   TRAFFIC_MODES,
 } from './flags.ts';
-import { parseMoment } from './moment.ts';
 import { type EventFormat, parseOutput } from './outputs.ts';
 
 /** Options of all commands; those that a command does not have stay at their defaults. */
@@ -36,6 +37,10 @@ export interface Options {
   iface: string[];
   owner?: string;
   checksums: 'auto' | 'verify' | 'ignore';
+  /** Files of expectations. */
+  expect: string[];
+  junit?: string;
+  tap: boolean;
   at?: Moment;
   packet?: { file: number; n: number };
   events?: string;
@@ -189,6 +194,12 @@ function parseSeed(text: string): bigint {
   return seed;
 }
 
+function parseAt(text: string): Moment {
+  const moment = parseMoment(text);
+  if (moment === undefined) throw usage(`--at: '${text}' is not a time: seconds since 1970, +SECONDS, or ISO 8601`);
+  return moment;
+}
+
 function parseTraffic(text: string): Options['traffic'] {
   const [, mode, number] = /^([a-z]+)(?::(\d{1,10}))?$/.exec(text) ?? [];
   const known = TRAFFIC_MODES.find((name) => name === mode);
@@ -227,7 +238,16 @@ function checkWrite({ write, writeVerdict, asSent }: Options): void {
 /** Two things written to standard output would be mixed up. */
 function checkOutputs(options: Options): void {
   const paths = new Map<string, string>();
-  for (const name of ['events', 'expectations', 'table', 'counters', 'packets', 'flow-log', 'write'] as const) {
+  for (const name of [
+    'events',
+    'expectations',
+    'table',
+    'counters',
+    'packets',
+    'flow-log',
+    'write',
+    'junit',
+  ] as const) {
     const path = options[name === 'flow-log' ? 'flowLog' : name];
     if (path === undefined) continue;
     const other = paths.get(path);
@@ -255,6 +275,8 @@ function interpret(raw: Raw, command: CommandName, captures: readonly CaptureSpe
     sysctl: list('sysctl'),
     local: list('local'),
     iface: list('iface'),
+    expect: list('expect'),
+    tap: raw.tap === true,
     checksums: raw.checksums ?? 'auto',
     eventsFormat: raw.eventsFormat ?? 'text',
     seed: parseSeed((raw.seed as string | undefined) ?? '0'),
@@ -268,7 +290,7 @@ function interpret(raw: Raw, command: CommandName, captures: readonly CaptureSpe
     ...(raw.output === undefined ? {} : { output: parseOutput(raw.output as string, command) }),
     expected: raw.expected === true,
     quiet: raw.quiet === true,
-    ...(raw.at === undefined ? {} : { at: parseMoment(raw.at as string) }),
+    ...(raw.at === undefined ? {} : { at: parseAt(raw.at as string) }),
     ...(raw.workers === undefined ? {} : { workers: parseWorkers(raw.workers as string) }),
     asSent: raw.asSent === true,
     ...(raw.writeVerdict === undefined ? {} : { writeVerdict: parseVerdicts(raw.writeVerdict as string) }),
@@ -277,6 +299,8 @@ function interpret(raw: Raw, command: CommandName, captures: readonly CaptureSpe
   checkOutputs(options);
   checkWrite(options);
   if (options.expected) checkExpected(options);
+  if (options.json && options.tap) throw usage('--json and --tap cannot both be given');
+  if (options.tap && options.junit === '-') throw usage('--tap and --junit cannot both go to standard output');
   if (options.json && options.output) throw usage('--json and --output cannot both be given');
   if (captures.filter(({ path }) => path === '-').length > 1) throw usage('standard input (-) can be read only once');
   return options;

@@ -15,6 +15,7 @@ export const COMMAND_FUNCTIONS: Record<CommandName, () => Promise<CommandFunctio
   list: async () => (await import('./stream.ts')).listCommand,
   trace: async () => (await import('./trace.ts')).traceCommand,
   diff: async () => (await import('./diff.ts')).diffCommand,
+  check: async () => (await import('./check.ts')).checkCommand,
   bench: async () => (await import('./bench.ts')).benchCommand,
   plan: async () => (await import('./plan.ts')).planCommand,
 };

@@ -1,4 +1,4 @@
-// What does `npm start` show? The bundled captures through a bundled firewall: summary, events, and a firewall change.
+// What does `npm start` show? The bundled captures through a bundled firewall: summary, events, a firewall change, expectations.
 
 import { readdirSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -68,7 +68,13 @@ async function demo(): Promise<ExitCode> {
     ['diff', '--old', before, '--new', after, ...captures],
     `diff --old ${before} --new ${after} ${shown}`,
   );
-  return diff === EXIT.TROUBLE ? EXIT.TROUBLE : EXIT.DONE;
+  if (diff === EXIT.TROUBLE) return EXIT.TROUBLE;
+  const expect = join(folder, 'demo-host.expect.yaml');
+  const check = await runLine(
+    ['check', '--host', after, '--expect', expect, ...captures],
+    `check --host ${after} --expect ${expect} ${shown}`,
+  );
+  return check === EXIT.TROUBLE ? EXIT.TROUBLE : EXIT.DONE;
 }
 
 try {

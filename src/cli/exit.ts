@@ -5,7 +5,7 @@ import { CtreplayError, EngineError } from '../errors.ts';
 export const EXIT = {
   /** Done. */
   DONE: 0,
-  /** What was asked about does not hold: diff found differences. */
+  /** What was asked about does not hold: diff found differences, an expectation of check fails. */
   DIFFERENT: 1,
   /** Trouble: usage, an input that cannot be read or executed, an output that cannot be written. */
   TROUBLE: 2,

@@ -5,7 +5,7 @@ import { FLOW_LOG_FORMATS } from '../report/flow-log.ts';
 import { FILTER_FLAGS } from './filter-flags.ts';
 import { EVENT_FORMATS } from './outputs.ts';
 
-export const COMMANDS = ['replay', 'events', 'list', 'trace', 'diff', 'bench', 'plan'] as const;
+export const COMMANDS = ['replay', 'events', 'list', 'trace', 'diff', 'check', 'bench', 'plan'] as const;
 export type CommandName = (typeof COMMANDS)[number];
 
 /** Traffic that bench can generate (src/bench/traffic.ts). */
@@ -36,9 +36,9 @@ export interface Flag {
 }
 
 const ALL = COMMANDS;
-const ONE_HOST: readonly CommandName[] = ['replay', 'events', 'list', 'trace', 'bench', 'plan'];
+const ONE_HOST: readonly CommandName[] = ['replay', 'events', 'list', 'trace', 'check', 'bench', 'plan'];
 /** Those that replay captures. */
-const REPLAYING: readonly CommandName[] = ['replay', 'events', 'list', 'trace', 'diff', 'bench'];
+const REPLAYING: readonly CommandName[] = ['replay', 'events', 'list', 'trace', 'diff', 'check', 'bench'];
 
 export const FLAGS: readonly Flag[] = [
   {
@@ -119,6 +119,28 @@ export const FLAGS: readonly Flag[] = [
     short: 'decides what is random in the kernel: the ports that NAT chooses, -m statistic',
     long: 'Equal seeds give equal outputs. A number from 0 to 18446744073709551615; docs/nat.md says what it decides.',
     commands: REPLAYING,
+  },
+  {
+    name: 'expect',
+    value: 'FILE',
+    required: true,
+    repeat: true,
+    short: 'what is to hold of packets, flows, rules and the table, in YAML (repeatable)',
+    long:
+      'A list of expectations, each with a name, a selection and a claim: - name: nobody is INVALID, packets: {}, ' +
+      'none: { ct: { state: INVALID } }. docs/check.md says it all.',
+    commands: ['check'],
+  },
+  {
+    name: 'junit',
+    value: 'FILE',
+    short: 'write the results as JUnit XML, a suite for each file of expectations',
+    commands: ['check'],
+  },
+  {
+    name: 'tap',
+    short: 'print the results as TAP (Test Anything Protocol, version 14) instead of text',
+    commands: ['check'],
   },
   {
     name: 'at',
@@ -298,6 +320,7 @@ export const COMMAND_HELP: Record<CommandName, string> = {
   list: 'print the connection table, as conntrack -L',
   trace: 'follow one packet through hooks and rules, with the TCP window arithmetic',
   diff: 'replay captures through two firewalls and list the flows they treat differently',
+  check: 'replay captures through a firewall and say whether what is expected holds',
   bench: 'measure replays of captures, or of generated traffic, on this machine',
   plan: 'say how packets are dealt to lanes, and which rule forced it; captures play no part',
 };
@@ -305,4 +328,5 @@ export const COMMAND_HELP: Record<CommandName, string> = {
 export const CAPTURES_HELP =
   'captures: pcap or pcapng, each also gzip compressed, - for standard input; IFACE=FILE names the interface';
 
-export const EXIT_HELP = 'Exit status: 0 done (diff: no difference), 1 diff found differences, 2 trouble.';
+export const EXIT_HELP =
+  'Exit status: 0 done (diff: no difference; check: all holds), 1 diff found differences or an expectation fails, 2 trouble.';

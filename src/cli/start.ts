@@ -30,6 +30,8 @@ export interface CommandRun {
   wantSent?: boolean;
   wantSummary?: boolean;
   trace?: RunOptions['trace'];
+  /** Another moment than --at says. */
+  until?: RunOptions['until'];
   signal?: AbortSignal;
 }
 
@@ -50,8 +52,8 @@ export async function runCaptures(
         workers: options.workers,
         seed: options.seed,
         checksums: options.checksums,
-        ...command,
         until: options.at,
+        ...command,
         onProgress: (progress) => bar.update(progress),
       },
       sink,

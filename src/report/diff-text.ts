@@ -9,14 +9,14 @@ const FLOWS_SHOWN = 50;
 const CHANGES_SHOWN = 20;
 
 /** `DROP filter/FORWARD/2`, `REJECT with tcp-reset filter/INPUT/7`, `DROP (no-route)`. */
-function decision(judged: Judgement): string {
+export function decision(judged: Judgement): string {
   const verdict = judged.with === undefined ? judged.verdict : `${judged.verdict} with ${judged.with}`;
   const by = judged.rule ?? (judged.why === undefined ? undefined : `(${judged.why})`);
   return by === undefined ? verdict : `${verdict} ${by}`;
 }
 
-/** State, TCP state, status and mark, as far as they differ between the sides. */
-function states(judged: Judgement, differs: FlowDifference['differs']): string {
+/** State, and TCP or SCTP state; status and mark where they differ between two sides. */
+export function states(judged: Judgement, differs: FlowDifference['differs'] = []): string {
   const parts = [judged.state];
   const entryState = judged.tcp ?? judged.sctp;
   if (entryState !== undefined) parts.push(entryState);
@@ -25,7 +25,8 @@ function states(judged: Judgement, differs: FlowDifference['differs']): string {
   return parts.join(' ');
 }
 
-function ruleText(judged: Judgement): string {
+/** The rule that decided, and where it stands. */
+export function ruleText(judged: Judgement): string {
   return judged.text === undefined ? '' : `${judged.text}  (${judged.file}:${judged.line})`;
 }
 

@@ -73,7 +73,8 @@ function differences(view: DataView, bytes: Uint8Array, a: number, b: number): F
   return differs;
 }
 
-function judgement(view: DataView, bytes: Uint8Array, at: number, rules: readonly ReportRule[]): Judgement {
+/** What a world made of the PACKET at `at`. */
+export function judgement(view: DataView, bytes: Uint8Array, at: number, rules: readonly ReportRule[]): Judgement {
   const state = bytes[at + PACKET.ct_state]!;
   const judged: Judgement = { verdict: verdictName(bytes[at + PACKET.verdict]!), state: ctStateName(state) };
   const reject = rejectName(bytes[at + PACKET.reject]!);

@@ -68,7 +68,7 @@ const DST = 16;
 const SPORT = 32;
 const DPORT = 34;
 
-function addressMatches(bytes: Uint8Array, at: number, filter: AddressFilter): boolean {
+export function addressMatches(bytes: Uint8Array, at: number, filter: AddressFilter): boolean {
   for (let i = 0; i < 16; i++) if ((bytes[at + i]! ^ filter.bytes[i]!) & filter.mask[i]!) return false;
   return true;
 }

@@ -4,8 +4,8 @@ import { describe, expect, test } from 'vitest';
 import { parseArguments, parseCapture, parsePacket } from '../../../src/cli/args.ts';
 import { errorText } from '../../../src/cli/exit.ts';
 import { COMMANDS, FLAGS } from '../../../src/cli/flags.ts';
-import { parseMoment } from '../../../src/cli/moment.ts';
 import { EngineError, HostError, UsageError } from '../../../src/errors.ts';
+import { parseMoment } from '../../../src/moment.ts';
 
 function command(line: string) {
   const parsed = parseArguments(line.split(' ').filter(Boolean), '1.2.3');
@@ -59,7 +59,7 @@ describe('options', () => {
       'write-verdict': 'DROP --write f',
       'as-sent': '--write f',
     };
-    const required: Record<string, string> = { trace: '--packet 1:1', diff: '--old a --new b' };
+    const required: Record<string, string> = { trace: '--packet 1:1', diff: '--old a --new b', check: '--expect e' };
     for (const name of COMMANDS) {
       for (const flag of FLAGS) {
         const words = `--${flag.name} ${values[flag.name] ?? (flag.value === undefined ? '' : 'f')}`;
@@ -100,6 +100,10 @@ describe('mistakes are named', () => {
     ['trace --packet 2:7 a', '--packet'],
     ['trace --packet b.pcap:7 a.pcap', '--packet'],
     ['diff --old a c', "required option '--new <DIR|FILE>'"],
+    ['check c', "required option '--expect <FILE>'"],
+    ['check --expect e --tap --json c', '--json and --tap cannot both be given'],
+    ['check --expect e --tap --junit - c', '--tap and --junit cannot both go to standard output'],
+    ['check --expect e --json --junit - c', '--json and --junit cannot both go to standard output'],
   ])('%s', (line, message) => {
     let caught: unknown;
     try {
@@ -175,7 +179,8 @@ describe('--at', () => {
   });
 
   test.each(['', '-5', '1e9', '2026-13-01', '12:30', '+-1', '2026-11-21T25:00'])('not a time: %s', (given) => {
-    expect(() => parseMoment(given)).toThrow(UsageError);
+    expect(parseMoment(given)).toBeUndefined();
+    expect(() => parseArguments(['list', '--at', given, 'a.pcap'], '')).toThrow(UsageError);
   });
 });
 

@@ -1,7 +1,6 @@
-// Which moment does the user mean by --at TIME?
+// Which moment of the replay does the user mean?
 
-import { UsageError } from '../errors.ts';
-import type { Moment } from '../run.ts';
+import type { Moment } from './run.ts';
 
 /** `12.5` -> 12500000000n; digits beyond nanoseconds are cut. */
 function nanoseconds(seconds: string, fraction: string | undefined): bigint {
@@ -11,12 +10,10 @@ function nanoseconds(seconds: string, fraction: string | undefined): bigint {
 const ISO = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2})(?::(\d{2})(?:[.,](\d+))?)?)?\s*(Z|UTC|[+-]\d{2}:?\d{2})?$/i;
 
 /**
- * Parses --at: seconds since 1970 with an optional fraction, `+SECONDS` after the first packet, or ISO 8601 (UTC unless it
- * names a zone).
- *
- * @throws UsageError
+ * Reads a time: seconds since 1970 with an optional fraction, `+SECONDS` after the first packet, or ISO 8601 (UTC unless it
+ * names a zone); undefined if it is none.
  */
-export function parseMoment(text: string): Moment {
+export function parseMoment(text: string): Moment | undefined {
   const relative = /^\+(\d+)(?:\.(\d+))?$/.exec(text);
   if (relative) return { afterFirst: nanoseconds(relative[1]!, relative[2]) };
   const absolute = /^(\d+)(?:\.(\d+))?$/.exec(text);
@@ -28,5 +25,5 @@ export function parseMoment(text: string): Moment {
     const ms = Date.parse(`${day}T${minutes}:${seconds}${offset}`);
     if (!Number.isNaN(ms) && ms >= 0) return { at: nanoseconds(String(ms / 1000), fraction) };
   }
-  throw new UsageError('usage', `--at: '${text}' is not a time: seconds since 1970, +SECONDS, or ISO 8601`);
+  return undefined;
 }

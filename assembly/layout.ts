@@ -12,6 +12,7 @@ export * from "./layout/route";
 export * from "./layout/dispatch";
 export * from "./layout/ip-set";
 export * from "./layout/nat";
+export * from "./layout/keyed";
 export * from "./layout/help";
 export * from "./layout/h323";
 export * from "./layout/fragment";

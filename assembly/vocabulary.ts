@@ -363,6 +363,37 @@ export enum RpfilterFlag {
   ACCEPT_LOCAL = 4,
 }
 
+/** What `-m recent` does and asks for (XT_RECENT_*), of which address, and whether the outcome is inverted. */
+export enum RecentFlag {
+  CHECK = 1,
+  SET = 2,
+  UPDATE = 4,
+  REMOVE = 8,
+  TTL = 16,
+  REAP = 32,
+  DESTINATION = 64,
+  INVERT = 128,
+}
+
+/** What `-m hashlimit` makes buckets of and counts (XT_HASHLIMIT_*). */
+export enum HashlimitFlag {
+  DESTINATION = 1,
+  DPORT = 2,
+  SOURCE = 4,
+  SPORT = 8,
+  BYTES = 32,
+  RATE = 64,
+}
+
+/** Why a run cannot go on (World.table_full). */
+export enum Full {
+  NONE = 0,
+  /** The lane's connection table. */
+  TABLE = 1,
+  /** What rules with -m connlimit count. */
+  CONNLIMIT = 2,
+}
+
 /** What REJECT answers with. */
 export enum RejectWith {
   NONE = 0,

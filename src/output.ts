@@ -335,13 +335,17 @@ function descriptorOf(path: string): number | undefined {
 /** Writes a short text to standard output now: summaries, help. A closed pipe is not trouble. */
 export async function writeStandardOutput(text: string): Promise<void> {
   const output = new StreamOutput('-', 1);
-  output.write(text);
+  await output.write(text);
   await output.finish();
 }
 
 /** Writes a message to standard error now. That nobody reads it, or that it cannot be written, is no trouble. */
 export async function writeStandardError(text: string): Promise<void> {
   const output = new StreamOutput('/dev/stderr', 2);
-  output.write(text);
-  await output.finish().catch(() => {});
+  try {
+    await output.write(text);
+    await output.finish();
+  } catch {
+    // As said above.
+  }
 }

@@ -84,7 +84,7 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   /** Number of the packet in work (Record.number) and its time. */
   number: u64; // 160
   now: u64; // 168
-  /** Set when an entry found no room in the lane's table: the run cannot go on. */
+  /** Full: the run cannot go on. */
   table_full: u32; // 176
   /** Template[]; 0 if no rule attaches one and no entry is in a zone. */
   templates: u32;
@@ -122,7 +122,8 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   sent: u32; // 256
   sent_end: u32;
   sent_top: u32; // 264
-  pad: u32;
+  /** What rules remember by address (KeyedTable ...), laid out by the rule compiler: this lane's. */
+  keyed: u32;
   /** The moment (ns) up to which the timing wheel was swept to the end: `wheel_now`, unless events had no room. */
   wheel_swept: u64; // 272
   /** Time of the first packet, ns since 1970. */

@@ -3,8 +3,10 @@
 
 export { rule_connbytes } from "./connbytes";
 export { rule_connlabel } from "./connlabel";
+export { rule_connlimit } from "./connlimit";
 export { rule_restore_mark, rule_save_mark, rule_set_ct_mark } from "./connmark";
 export { rule_candidates, rule_more_candidates } from "./dispatch";
+export { rule_hashlimit } from "./hashlimit";
 export { rule_helper } from "./helper";
 export { rule_ip_set } from "./ip-set";
 export { rule_limit } from "./limit";
@@ -12,6 +14,7 @@ export { rule_log } from "./log";
 export { rule_nat } from "./nat";
 export { rule_owner } from "./owner";
 export { rule_quota } from "./quota";
+export { rule_recent } from "./recent";
 export { rule_route_types } from "./route";
 export { rule_rpfilter } from "./rpfilter";
 export { rule_set_mss } from "./set-mss";

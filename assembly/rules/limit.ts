@@ -4,8 +4,8 @@
 // bucket that was not asked for 37 hours may have wrapped, there as here.
 
 import { Packet, World } from "../layout";
+import { jiffies } from "./jiffies";
 
-const NANOSECONDS_PER_JIFFY: u64 = 4_000_000; // HZ = 250
 const CREDITS_PER_JIFFY: u32 = 128;
 
 // Bucket (16 bytes, in World.rule_state; src/ruleset/expression.ts LIMIT_STATE)
@@ -22,7 +22,7 @@ if (offsetof<Bucket>() != 16) ERROR("Bucket is 16 bytes");
 /** 1 if the bucket at offset `state` has `cost` credits left, which are then taken. */
 export function rule_limit(p: usize, w: usize, state: u32, cost: u32, cap: u32): u32 {
   const bucket = changetype<Bucket>(<usize>changetype<World>(w).rule_state + state);
-  const now = changetype<Packet>(p).clock / NANOSECONDS_PER_JIFFY;
+  const now = jiffies(changetype<Packet>(p));
   const gained = <u32>(now - bucket.previous) * CREDITS_PER_JIFFY;
   bucket.previous = now;
   let credit = bucket.credit + gained;

@@ -54,6 +54,7 @@ export interface Options {
   /** Verdicts of --write-verdict. */
   writeVerdict?: ReadonlySet<Verdict>;
   asSent: boolean;
+  report?: string;
   flowLog?: string;
   flowLogFormat: FlowLogFormat;
   /** Modes of -o. */
@@ -246,6 +247,7 @@ function checkOutputs(options: Options): void {
     'packets',
     'flow-log',
     'write',
+    'report',
     'junit',
   ] as const) {
     const path = options[name === 'flow-log' ? 'flowLog' : name];

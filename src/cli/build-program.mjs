@@ -11,7 +11,15 @@ const folder = `${root}build/program`;
 const require = createRequire(`${folder}/main.js`);
 
 /** What is loaded when something of it is first used: it takes a millisecond or two, and not every run needs it. */
-const LATE = ['node:child_process', 'node:fs/promises', 'node:net', 'node:worker_threads', 'node:zlib', 'cli-progress'];
+const LATE = [
+  'node:child_process',
+  'node:crypto',
+  'node:fs/promises',
+  'node:net',
+  'node:worker_threads',
+  'node:zlib',
+  'cli-progress',
+];
 
 const late = {
   name: 'late',

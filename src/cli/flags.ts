@@ -279,6 +279,13 @@ export const FLAGS: readonly Flag[] = [
     commands: ['replay'],
   },
   {
+    name: 'report',
+    value: 'FILE.html',
+    short: 'write a page for people: verdicts over time, states, rules, top talkers; of a diff what changes, and why',
+    long: 'One file that needs no other and no network. docs/report.md says what is in it.',
+    commands: ['replay', 'diff'],
+  },
+  {
     name: 'traffic',
     value: 'MODE[:PACKETS]',
     default: 'small',

@@ -18,6 +18,7 @@ import type { RunResult } from '../run.ts';
 import type { Options } from './args.ts';
 import { EXIT, type ExitCode } from './exit.ts';
 import { eventFormatModes, formatNames } from './outputs.ts';
+import type { ReportPage } from './report-page.ts';
 import { conclude, hostFrom, runCaptures, tell } from './start.ts';
 
 /** The outputs of one replay, all or none of which stay. */
@@ -67,8 +68,8 @@ export async function replayCommand(options: Options, captures: readonly Capture
   const outputs = new Outputs();
   const tally = new PacketTally();
   const check = new CopyCheck();
-  // Whether a summary is printed.
-  const told = options.json || !options.quiet;
+  // Whether there is a summary to read.
+  const told = options.json || !options.quiet || options.report !== undefined;
   try {
     const events = await outputs.open(options.events);
     const packets = await outputs.open(options.packets);
@@ -78,6 +79,8 @@ export async function replayCommand(options: Options, captures: readonly Capture
     const flows = await outputs.open(options.flowLog);
     const capture = await outputs.open(options.write);
     const writer = capture && (await captureWriter(options, host));
+    const page = await outputs.open(options.report);
+    const report = page && (await reportPage(options, host));
     const names = formatNames(host);
     const modes = eventFormatModes(options.eventsFormat);
     const format = recordFormat(modes, false, names);
@@ -92,7 +95,7 @@ export async function replayCommand(options: Options, captures: readonly Capture
       captures,
       {
         hosts: [host],
-        wantEvents: events !== undefined || flows !== undefined || expectations !== undefined,
+        wantEvents: events !== undefined || flows !== undefined || expectations !== undefined || page !== undefined,
         wantFragments: true,
         wantBytes: writer !== undefined,
         wantSent: options.asSent,
@@ -100,7 +103,9 @@ export async function replayCommand(options: Options, captures: readonly Capture
       },
       async (batch) => {
         const world = batch.worlds[0]!;
-        if (world.uncounted) tally.add(batch.view, batch.bytes, batch.records, world.packets, batch.count);
+        const began = report?.began();
+        if (world.uncounted) tally.add(batch.view, batch.bytes, batch.records, world.packets, batch.count, began);
+        report?.add(batch);
         const copies = packets || told ? check.add(batch) : undefined;
         if (events) await writeLines(events, format.lines(world.events));
         if (flows) await writeLines(flows, flowLog.lines(world.events));
@@ -116,8 +121,10 @@ export async function replayCommand(options: Options, captures: readonly Capture
     await expectations?.write(expectFormat.footer);
     if (table) await writeLines(table, recordFormat(new Set(['extended']), true, names).lines(world.table()));
     await counters?.write(printCounters(parseRulesets(host.rulesets), world.counters));
+    const summary = summarizeRun(tally, check, result);
+    if (report) await page.write(report.text(summary, result));
     await outputs.finish();
-    await report(options, result, summarizeRun(tally, check, result));
+    await tellSummary(options, result, summary);
     return conclude(result, EXIT.DONE);
   } catch (error) {
     await outputs.discard();
@@ -146,10 +153,16 @@ async function captureWriter({ writeVerdict, asSent }: Options, host: Host): Pro
   return new CaptureWriter({ verdicts: writeVerdict, asSent: new AsSent(mtus) });
 }
 
+/** What --report gathers and writes: loaded where it is asked for. */
+async function reportPage(options: Options, host: Host): Promise<ReportPage> {
+  const { ReportPage } = await import('./report-page.ts');
+  return new ReportPage(options, host);
+}
+
 /** Prints the summary: on standard output, or beside it if an output goes there. */
-async function report(options: Options, result: RunResult, summary: Summary): Promise<void> {
-  const { events, expectations, packets, table, counters, flowLog, write } = options;
-  const taken = [events, expectations, packets, table, counters, flowLog, write].includes('-');
+async function tellSummary(options: Options, result: RunResult, summary: Summary): Promise<void> {
+  const { events, expectations, packets, table, counters, flowLog, write, report } = options;
+  const taken = [events, expectations, packets, table, counters, flowLog, write, report].includes('-');
   if (options.json) await writeStandardOutput(summaryJson(summary));
   else if (!options.quiet) {
     const { summaryText } = await import('../report/summary-text.ts');

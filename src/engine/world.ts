@@ -188,6 +188,9 @@ export class WorldImage {
       const set = (field: number, value: number) => this.view.setUint32(world + field, value, true);
       const state = allocator.take(rules.stateBytes);
       rules.initState(this.bytes.subarray(state, state + rules.stateBytes), 0n, options.seed ?? 0n);
+      const keyed = allocator.take(rules.keyedBytes);
+      rules.initKeyed(this.bytes.subarray(keyed, keyed + rules.keyedBytes));
+      set(WORLD.keyed, keyed);
       set(WORLD.sysctls, sysctls);
       set(WORLD.steps, steps);
       set(WORLD.templates, templates);

@@ -4,9 +4,10 @@
 // The main thread is one of them, the others are piscina workers. Each has a lane of its own, unless all is tracked in one, and
 // takes any that waits while it has nothing else to do: what a lane knows lies in linear memory. It never touches a file.
 
+import { Full } from '../../assembly/vocabulary.ts';
 import type { DefragRegion } from '../engine/defrag.ts';
 import { type EngineExports, instantiateEngine } from '../engine/engine.ts';
-import { BATCH_PACKETS, DEFRAG, HELPING, NAT, TALLY_STRANGERS, WORLD } from '../engine/layout.ts';
+import { BATCH_PACKETS, CONNLIMIT_MAX, DEFRAG, HELPING, NAT, TALLY_STRANGERS, WORLD } from '../engine/layout.ts';
 import { EngineError } from '../errors.ts';
 import { instantiateRuleset } from '../ruleset/link.ts';
 import { BATCH, type BatchPlace, CONTROL, EVENT_AREA, LEFT, LOG_AREA, type Ring, SENT_AREA } from './ring.ts';
@@ -299,7 +300,14 @@ export class LaneThread {
   }
 
   private checkTable(world: number): void {
-    if (!this.u32[(world + WORLD.table_full) / 4]) return;
+    const full = this.u32[(world + WORLD.table_full) / 4];
+    if (full === Full.CONNLIMIT) {
+      throw new EngineError(
+        'table-full',
+        `rules with -m connlimit count more than ${CONNLIMIT_MAX} connections at once`,
+      );
+    }
+    if (full === Full.NONE) return;
     const flows = this.u32[(world + WORLD.flow_count) / 4]!;
     throw new EngineError(
       'table-full',

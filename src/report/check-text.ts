@@ -3,7 +3,7 @@
 import picocolors from 'picocolors';
 import type { CheckReport, Example, ExpectationResult, Failure } from '../check/report.ts';
 import { countText } from './align.ts';
-import { decision, ruleText, states } from './diff-text.ts';
+import { decision, ruleText, states } from './judgement-text.ts';
 
 function plural(count: number, what: string): string {
   return `${countText(count)} ${what}${count === 1 ? '' : 's'}`;

@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import picocolors from 'picocolors';
 import { alignRows, countText, shareText } from './align.ts';
 import type { RuleCounts, Summary } from './summary.ts';
-import { utcText } from './time.ts';
+import { spanText, stampNs, utcText } from './time.ts';
 
 /** Rows of a list that are shown; the rest is counted. */
 const LIST_MAX = 15;
@@ -13,26 +13,12 @@ const RULE_TEXT_MAX = 90;
 
 type Colors = ReturnType<typeof picocolors.createColors>;
 
-function parseStamp(stamp: string): bigint {
-  return BigInt(stamp.replace('.', ''));
-}
-
-/** `1 d 02:03:04.500`, `12.345 s`: how long the captures last. */
-function spanText(ns: bigint): string {
-  const seconds = Number(ns / 1_000_000n) / 1000;
-  if (seconds < 60) return `${seconds.toFixed(3)} s`;
-  const two = (n: number) => String(Math.floor(n)).padStart(2, '0');
-  const days = Math.floor(seconds / 86400);
-  const rest = (seconds % 60).toFixed(3).padStart(6, '0');
-  return `${days > 0 ? `${days} d ` : ''}${two((seconds % 86400) / 3600)}:${two((seconds % 3600) / 60)}:${rest}`;
-}
-
 function headText(summary: Summary, colors: Colors): string[] {
   const names = summary.captures.map((path) => (path === '-' ? 'standard input' : basename(path)));
   const shown = names.length > 3 ? `${names.slice(0, 2).join(', ')} and ${names.length - 2} more` : names.join(', ');
   const lines = [`${colors.bold(shown)}: ${plural(summary.packets, 'packet')}`];
   if (summary.first !== undefined && summary.last !== undefined) {
-    const [first, last] = [parseStamp(summary.first), parseStamp(summary.last)];
+    const [first, last] = [stampNs(summary.first), stampNs(summary.last)];
     lines.push(`from ${utcText(first)}, ${spanText(last > first ? last - first : 0n)}`);
   }
   return lines;

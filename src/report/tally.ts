@@ -77,8 +77,16 @@ export class PacketTally {
    *
    * @param records address of RECORD[count]
    * @param packets address of PACKET[count] of the world
+   * @param began is given the addresses of packets without an entry that began a conversation
    */
-  add(view: DataView, bytes: Uint8Array, records: number, packets: number, count: number): void {
+  add(
+    view: DataView,
+    bytes: Uint8Array,
+    records: number,
+    packets: number,
+    count: number,
+    began?: { add(packet: number): void },
+  ): void {
     const end = packets + count * PACKET.size;
     for (let at = packets, record = records; at < end; at += PACKET.size, record += RECORD.size) {
       const verdict = bytes[at + PACKET.verdict]!;
@@ -87,7 +95,7 @@ export class PacketTally {
       const protocol = (bytes[at + PACKET.l3num]! & 15) * PROTOCOLS + bytes[at + PACKET.protonum]!;
       const flags = view.getUint16(at + PACKET.flags, true);
       if (flags & PacketFlag.TALLIED) {
-        if (flags & PacketFlag.STRANGER) this.#stranger(view, bytes, record, at, kind, protocol);
+        if (flags & PacketFlag.STRANGER && this.#stranger(view, bytes, record, at, kind, protocol)) began?.add(at);
         continue;
       }
       this.packets[kind]!++;
@@ -111,24 +119,28 @@ export class PacketTally {
       } else if (reason === Reason.EGRESS_COPY) {
         // The packet that this is a copy of counts as a conversation.
       } else if (verdict !== Verdict.ACCEPT || state === CtState.INVALID || state === CtState.UNTRACKED) {
-        this.#stranger(view, bytes, record, at, kind, protocol);
+        if (this.#stranger(view, bytes, record, at, kind, protocol)) began?.add(at);
       }
       const after = bytes[at + PACKET.tcp_state]!;
       if (after !== bytes[at + PACKET.tcp_before]!) this.#transition(bytes, at, verdict, after);
     }
   }
 
-  /** A packet that is not of an entry: its conversation counts once, under the first such packet's verdict and state. */
-  #stranger(view: DataView, bytes: Uint8Array, record: number, at: number, kind: number, protocol: number): void {
-    if (bytes[at + PACKET.l3num] === 0) return;
+  /**
+   * A packet that is not of an entry: its conversation counts once, under the first such packet's verdict and state. True
+   * if this is the first.
+   */
+  #stranger(view: DataView, bytes: Uint8Array, record: number, at: number, kind: number, protocol: number): boolean {
+    if (bytes[at + PACKET.l3num] === 0) return false;
     const low = view.getUint32(at + PACKET.flow_id, true);
     const high = view.getUint32(at + PACKET.flow_id + 4, true);
     const own =
       low === view.getUint32(record + RECORD.number, true) && high === view.getUint32(record + RECORD.number + 4, true);
-    if ((low | high) !== 0 && !own) return;
-    if (!this.strangers.add(view, bytes, at)) return;
+    if ((low | high) !== 0 && !own) return false;
+    if (!this.strangers.add(view, bytes, at)) return false;
     this.flows[kind]!++;
     this.protocolFlows[protocol]!++;
+    return true;
   }
 
   /** A state that a packet brought to a new entry counts only if the entry was kept. */

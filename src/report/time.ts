@@ -60,3 +60,18 @@ export function utcText(ns: bigint): string {
   if (Number.isNaN(date.getTime())) return `${seconds}.${fraction}`;
   return `${date.toISOString().slice(0, -5).replace('T', ' ')}.${fraction} UTC`;
 }
+
+/** Nanoseconds since 1970 of `seconds.nanoseconds`. */
+export function stampNs(stamp: string): bigint {
+  return BigInt(stamp.replace('.', ''));
+}
+
+/** `1 d 02:03:04.500`, `12.345 s`: how long the captures last. */
+export function spanText(ns: bigint): string {
+  const seconds = Number(ns / 1_000_000n) / 1000;
+  if (seconds < 60) return `${seconds.toFixed(3)} s`;
+  const two = (n: number) => String(Math.floor(n)).padStart(2, '0');
+  const days = Math.floor(seconds / 86400);
+  const rest = (seconds % 60).toFixed(3).padStart(6, '0');
+  return `${days > 0 ? `${days} d ` : ''}${two((seconds % 86400) / 3600)}:${two((seconds % 3600) / 60)}:${rest}`;
+}

@@ -77,6 +77,42 @@ export interface ChunkTest {
 /** Options of `-m physdev`, without their beginning. */
 export type PhysdevQuestion = 'in' | 'out' | 'is-in' | 'is-out' | 'is-bridged';
 
+/** What `-m recent` does to a list of addresses, and when it matches. */
+export interface RecentTest {
+  list: string;
+  does: 'set' | 'rcheck' | 'update' | 'remove';
+  side: 'source' | 'destination';
+  /** What of addresses the list keeps. */
+  mask: Uint8Array;
+  /** 0: at any time. */
+  seconds: number;
+  /** 0: once. */
+  hits: number;
+  ttl: boolean;
+  reap: boolean;
+  invert: boolean;
+}
+
+/** What `-m hashlimit` gives each bucket, and what makes a bucket. */
+export interface HashlimitTest {
+  name: string;
+  /** HashlimitFlag bits. */
+  flags: number;
+  /** As user space hands them to the kernel (struct hashlimit_cfg3). */
+  average: bigint;
+  burst: bigint;
+  /** Prefix lengths of what makes a bucket. */
+  sourceBits: number;
+  destinationBits: number;
+  /** Buckets of the hash table and entries at most; 0: as the kernel likes. */
+  buckets: number;
+  most: number;
+  gcInterval_ms: number;
+  expire_ms: number;
+  interval_s: number;
+  invert: boolean;
+}
+
 export type MatchTest =
   | {
       kind: 'tcp';
@@ -102,6 +138,10 @@ export type MatchTest =
   | { kind: 'comment'; comment: string }
   | { kind: 'addrtype'; test: AddressTypeTest }
   | { kind: 'iprange'; source?: AddressRange; destination?: AddressRange }
+  | { kind: 'recent'; test: RecentTest }
+  | { kind: 'hashlimit'; test: HashlimitTest }
+  /** More than `most` connections of a network of `bits`; inverted no more. */
+  | { kind: 'connlimit'; most: number; side: 'source' | 'destination'; bits: number; invert: boolean }
   | { kind: 'mac'; address: Uint8Array; invert: boolean }
   | { kind: 'pkttype'; type: number; invert: boolean }
   | { kind: 'length'; range: InvertedRange }

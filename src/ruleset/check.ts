@@ -6,8 +6,10 @@
 import { AddrType, Hook, L3, NatKind, Proto, RejectWith } from '../../assembly/vocabulary.ts';
 import type { TextPosition } from '../errors.ts';
 import type { Chain, Match, Rule, Ruleset, SourceTree, Table } from './ast.ts';
+import { hashlimitNumbers } from './hashlimit.ts';
 import { findHelper } from './helpers.ts';
 import { hookName } from './iptables/parse.ts';
+import { HZ } from './jiffies.ts';
 import { position, refuse } from './source.ts';
 
 /** Jumps on the way to a rule. The kernel has no limit; ours keeps the stack of the emitted code small. */
@@ -242,6 +244,11 @@ class TableCheck {
           refuse('RULESET_INVALID', 'the kernel refuses this rate with this burst (overflow)', match.at);
         }
         break;
+      case 'hashlimit':
+        if (hashlimitNumbers(match.test) === undefined) {
+          refuse('RULESET_INVALID', 'the kernel refuses this rate with this burst (overflow)', match.at);
+        }
+        break;
       default:
         break;
     }
@@ -305,9 +312,6 @@ class TableCheck {
     if (helper === undefined) refuse('RULESET_INVALID', `the kernel has no helper '${name}' for this protocol`, at);
   }
 }
-
-/** Ticks of the kernel's clock per second, as distributions configure it; xt_limit counts in them. */
-export const HZ = 250;
 
 /** CREDITS_PER_JIFFY of net/netfilter/xt_limit.c: the greatest power of two that one a day still allows. */
 export const CREDITS_PER_JIFFY = 2 ** Math.floor(Math.log2(Math.floor(0xffffffff / (HZ * 86400))));

@@ -3,7 +3,6 @@
 import { type Hook, TemplateFlag } from '../../assembly/vocabulary.ts';
 import { EngineError } from '../errors.ts';
 import type { Counters, Entry, LogOptions, NatBinding, Ruleset, TableName, TrackingTemplate } from './ast.ts';
-import { HZ } from './check.ts';
 import { emitProgram } from './emit.ts';
 import {
   CHANCE_STATE,
@@ -14,6 +13,8 @@ import {
   QUOTA_STATE,
   SCTP_TEST,
 } from './expression.ts';
+import { HZ } from './jiffies.ts';
+import { initKeyed } from './keyed.ts';
 import { lowerRuleset } from './lower.ts';
 import type { Family } from './source.ts';
 
@@ -73,6 +74,10 @@ export interface CompiledRuleset {
   stateBytes: number;
   /** Fills World.rule_state for a lane whose clock starts at `startClockNs` (ns since 1970); `seed` decides what is random. */
   initState(bytes: Uint8Array, startClockNs: bigint, seed: bigint): void;
+  /** Bytes of World.keyed. */
+  keyedBytes: number;
+  /** Fills World.keyed, which is zero. */
+  initKeyed(bytes: Uint8Array): void;
   /** undefined: several lanes may track. */
   oneLane: OneLane | undefined;
   /** Rules that give helpers, whose expectations other flows may fulfil. */
@@ -129,6 +134,8 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     candidatesBytes,
     stateBytes: program.stateBytes,
     initState: (bytes, startClockNs, seed) => initState(program, bytes, startClockNs, seed),
+    keyedBytes: program.keyedBytes,
+    initKeyed: (bytes) => initKeyed(program, bytes),
     oneLane: oneLane(program, rules),
     helping: helpingRules(program, rules),
     usesInterfaces: program.patterns.length > 0 || usesInterfaceAddresses(program),
@@ -215,9 +222,10 @@ function initState(program: Program, bytes: Uint8Array, startClockNs: bigint, se
 }
 
 /**
- * Every limit bucket, quota and count of --mode nth counts all packets that come to its rule, of whatever flow. What a NAT
- * rule maps a flow to depends on which tuples other flows have; and the answers to the flow have another hash than its own
- * packets.
+ * Every limit bucket, quota and count of --mode nth counts all packets that come to its rule, of whatever flow. A list of -m
+ * recent forgets the address that was used least lately, whoever brings a new one; a table of -m hashlimit has room for so
+ * many buckets; -m connlimit counts many flows. What a NAT rule maps a flow to depends on which tuples other flows have; and
+ * the answers to the flow have another hash than its own packets.
  */
 function oneLane(program: Program, rules: RuleInfo[]): OneLane | undefined {
   const [limit] = program.limits;
@@ -229,6 +237,15 @@ function oneLane(program: Program, rules: RuleInfo[]): OneLane | undefined {
   const [quota] = program.quotas;
   const rationing = quota && rules[quota.rule];
   if (rationing) return { rule: rationing, reason: `${ruleName(rationing)} has -m quota, which all flows use up` };
+  const [list] = program.recents;
+  const listing = list && rules[list.rule];
+  if (listing) return { rule: listing, reason: `${ruleName(listing)} has -m recent, whose lists all flows share` };
+  const [table] = program.hashlimits;
+  const hashing = table && rules[table.rule];
+  if (hashing) return { rule: hashing, reason: `${ruleName(hashing)} has -m hashlimit, whose table all flows share` };
+  const connections = program.connlimits && rules[program.connlimits.rule];
+  if (connections)
+    return { rule: connections, reason: `${ruleName(connections)} has -m connlimit, which counts all flows` };
   const [nat] = program.nats;
   const translating = nat && rules[nat.rule];
   if (translating) return { rule: translating, reason: `NAT: rule ${ruleName(translating)}` };
@@ -287,6 +304,7 @@ function conntrackFamilies(ruleset: Ruleset): Set<Family> {
         kind === 'connmark' ||
         kind === 'connlabel' ||
         kind === 'connbytes' ||
+        kind === 'connlimit' ||
         kind === 'helper',
     );
     const { kind, name } = rule.target;

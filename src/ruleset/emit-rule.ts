@@ -7,6 +7,7 @@ import { PACKET } from '../engine/layout.ts';
 import { type EngineFunction, type Helpers, P, type RuleFunctions, W } from './engine-functions.ts';
 import type { Action, RuleProgram, Test } from './expression.ts';
 import type { Fields } from './fields.ts';
+import { recentFlags } from './keyed.ts';
 import { type Code, I32 } from './wasm.ts';
 
 /** Cost of tests that are still joined into one branch, in compares. */
@@ -171,6 +172,25 @@ export class RuleWriter {
         this.call('rule_limit');
         code.op('i32.eqz').brIf(0);
         return;
+      case 'recent': {
+        const { seconds, hits } = test.test;
+        code.get(P).get(W).i32(test.list.at).i32(recentFlags(test.test)).i32(seconds).i32(hits);
+        this.call('rule_recent');
+        code.op('i32.eqz').brIf(0);
+        return;
+      }
+      case 'hashlimit':
+        code.get(P).get(W).i32(test.table.at);
+        this.call('rule_hashlimit');
+        this.orDrop(test.invert, rule);
+        return;
+      case 'connlimit': {
+        const field = test.field === 'saddr' ? PACKET.src_lo : PACKET.dst_lo;
+        code.get(P).get(W).i32(test.table).i32(test.mask).i32(field).i32(test.most);
+        this.call('rule_connlimit');
+        this.orDrop(test.invert, rule);
+        return;
+      }
       case 'owner': {
         const { asked, inverted, uid, gid } = test;
         code.get(P).get(W).i32(rule).i32(asked).i32(inverted);
@@ -273,6 +293,17 @@ export class RuleWriter {
       default:
         throw new Error(`${test.op} is not a call`);
     }
+  }
+
+  /** Of an answer on the stack: 0 or 1, or 2 if the packet is dropped. */
+  private orDrop(invert: boolean, rule: number): void {
+    const { code } = this;
+    const answer = this.fields.scratch(I32);
+    code.tee(answer).i32(2).op('i32.eq').if();
+    this.hotdrop(rule);
+    code.op('end').get(answer);
+    if (!invert) code.op('i32.eqz');
+    code.brIf(0);
   }
 
   /**

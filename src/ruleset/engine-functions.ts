@@ -18,9 +18,12 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_connbytes: { parameters: [I32, I32, I32, I32, I64, I64], result: I32 },
   rule_chance: engineType(3, true),
   rule_connlabel: engineType(4, true),
+  rule_connlimit: engineType(6, true),
+  rule_hashlimit: engineType(3, true),
   rule_helper: engineType(3, true),
   rule_ip_set: engineType(5, true),
   rule_limit: engineType(5, true),
+  rule_recent: engineType(6, true),
   rule_log: engineType(3, false),
   rule_nat: engineType(3, true),
   rule_nth: engineType(3, true),
@@ -44,9 +47,12 @@ export type EngineFunction =
   | 'rule_connbytes'
   | 'rule_chance'
   | 'rule_connlabel'
+  | 'rule_connlimit'
+  | 'rule_hashlimit'
   | 'rule_helper'
   | 'rule_ip_set'
   | 'rule_limit'
+  | 'rule_recent'
   | 'rule_log'
   | 'rule_nat'
   | 'rule_nth'
@@ -70,6 +76,9 @@ const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
   ['ct helper', 'rule_helper'],
   ['ip set', 'rule_ip_set'],
   ['limit', 'rule_limit'],
+  ['recent', 'rule_recent'],
+  ['connlimit', 'rule_connlimit'],
+  ['hashlimit', 'rule_hashlimit'],
   ['owner', 'rule_owner'],
   ['quota', 'rule_quota'],
   ['rpfilter', 'rule_rpfilter'],

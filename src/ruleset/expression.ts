@@ -4,7 +4,17 @@
 // printed by print.ts as `nft --debug=netlink` prints its own, run in production by the WebAssembly that emit.ts makes
 // of them, and interpreted by test/model/rule-interpreter.ts to check that.
 import type { Carried, CarriedBy, ChunkMatch, Hook, IpSetAnswer, RejectWith } from '../../assembly/vocabulary.ts';
-import type { ChunkTest, LogOptions, NatBinding, Range, TableName, TrackingTemplate } from './ast.ts';
+import type {
+  ChunkTest,
+  HashlimitTest,
+  LogOptions,
+  Match,
+  NatBinding,
+  Range,
+  RecentTest,
+  TableName,
+  TrackingTemplate,
+} from './ast.ts';
 import type { ElementSet } from './ipset/ipset.ts';
 import type { Family } from './source.ts';
 
@@ -103,6 +113,23 @@ export type Test =
     }
   /** The connection was expected by one with one of these helpers (bits by Helper). */
   | { op: 'ct helper'; helpers: number; invert: boolean }
+  /** Looks an address up in a list, and may change that. */
+  | { op: 'recent'; list: RecentList; test: RecentTest }
+  /** Takes from a bucket of a table; drops the packet where that has no room, or ports cannot be read (hotdrop). */
+  | { op: 'hashlimit'; table: HashlimitTable; invert: boolean }
+  /**
+   * Counts the packet's connection for its address, which has more than `most` then. `mask`: offset of what is looked at of
+   * addresses, in World.keyed. Drops a packet for which nothing is counted (hotdrop).
+   */
+  | {
+      op: 'connlimit';
+      table: number;
+      mask: number;
+      field: 'saddr' | 'daddr';
+      bits: number;
+      most: number;
+      invert: boolean;
+    }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */
   | { op: 'limit'; state: number; cost: number; cap: number }
   /** Who sent the packet; what is asked for, and which of that is inverted, are OwnerFlag bits. */
@@ -177,12 +204,49 @@ export interface Program {
   chances: number[];
   /** What tests of SCTP chunks look up in World.rule_state. */
   chunkTests: { state: number; test: ChunkTest }[];
+  /** Bytes of World.keyed, and what lies in it. */
+  keyedBytes: number;
+  recents: RecentList[];
+  hashlimits: HashlimitTable[];
+  connlimits: ConnlimitTable | undefined;
   /** IP sets that rules look into, each once. */
   ipSets: ElementSet[];
   /** What CT rules attach, each once. */
   templates: TrackingTemplate[];
   /** What NAT rules bind to, and the index of each rule. */
   nats: { binding: NatBinding; rule: number }[];
+}
+
+/** A list of addresses that rules name. */
+export interface RecentList {
+  name: string;
+  /** Offset in World.keyed. */
+  at: number;
+  mask: Uint8Array;
+  /** Time stamps that an address has at most, a power of two. */
+  stamps: number;
+  /** Index of the first rule that names it. */
+  rule: number;
+}
+
+/** The buckets that rules of one family share by a name. */
+export interface HashlimitTable {
+  family: Family;
+  test: HashlimitTest;
+  /** Offset in World.keyed. */
+  at: number;
+  /** Index of the first rule that names it. */
+  rule: number;
+}
+
+/** What all rules with -m connlimit count. */
+export interface ConnlimitTable {
+  /** Offset in World.keyed. */
+  at: number;
+  /** What each match looks at of addresses: 16 bytes, where they are, and how many bits of them are ones. */
+  masks: { at: number; bits: number; rule: number; match: Match }[];
+  /** Index of the first rule. */
+  rule: number;
 }
 
 /** Layout of a bucket in World.rule_state: jiffies of the last packet (u64), credits (u32), padding. */

@@ -5,8 +5,8 @@
 // there reads as whatever lies at the bottom of memory, harmlessly: the test's `absent` decides then.
 import { PacketFlag, Status } from '../../assembly/vocabulary.ts';
 import { FLOW, INTERFACES_MAX, PACKET } from '../engine/layout.ts';
-import { HZ } from './check.ts';
 import type { AddressField, ConntrackField, NumberField, Test } from './expression.ts';
+import { HZ } from './jiffies.ts';
 import type { Family } from './source.ts';
 import { Code, I32, I64, type ValueType } from './wasm.ts';
 
@@ -91,6 +91,9 @@ export class Fields {
       case 'rpfilter':
       case 'nth':
       case 'chance':
+      case 'recent':
+      case 'connlimit':
+      case 'hashlimit':
       case 'ip set':
       case 'ct bytes':
       case 'ct label':

@@ -32,7 +32,8 @@ import {
   SCTP_TEST,
   type Test,
 } from './expression.ts';
-import { refuse } from './source.ts';
+import { layOutKeyed } from './keyed.ts';
+import { type Family, refuse } from './source.ts';
 
 /** Priorities of the tables at their hooks (enum nf_ip_hook_priorities). */
 const PRIORITIES: Readonly<Record<Exclude<Table['name'], 'nat'>, number>> = {
@@ -62,7 +63,7 @@ const KEY_BYTES = Math.ceil(IP_SET_WORDS / 2) * 8;
 const TEMPLATES_MAX = 255;
 
 export function lowerRuleset(ruleset: Ruleset): Program {
-  const lowering = new Lowering();
+  const lowering = new Lowering(ruleset);
   for (const source of ruleset.sources) {
     for (const table of source.tables) lowering.table(table);
   }
@@ -70,24 +71,32 @@ export function lowerRuleset(ruleset: Ruleset): Program {
 }
 
 class Lowering {
-  readonly program: Program = {
-    chains: [],
-    patterns: [],
-    stateBytes: 0,
-    limits: [],
-    nths: [],
-    quotas: [],
-    chances: [],
-    chunkTests: [],
-    ipSets: [],
-    templates: [],
-    nats: [],
-  };
+  readonly program: Program;
   private readonly patterns = new Map<string, number>();
+  /** Of the table in work. */
+  private family: Family = 2;
   /** Where keys of IP sets are put together, in World.rule_state. */
   private keyScratch: number | undefined;
 
+  constructor(ruleset: Ruleset) {
+    this.program = {
+      chains: [],
+      patterns: [],
+      stateBytes: 0,
+      limits: [],
+      nths: [],
+      quotas: [],
+      chances: [],
+      chunkTests: [],
+      ipSets: [],
+      ...layOutKeyed(ruleset),
+      templates: [],
+      nats: [],
+    };
+  }
+
   table(table: Table): void {
+    this.family = table.family;
     const reached = table.chains.filter((chain) => chain.hooks !== 0);
     const numbers = new Map(reached.map((chain, index) => [chain.name, this.program.chains.length + index]));
     // Chains are appended as one block, so that jumps know their numbers before the chains are lowered.
@@ -231,6 +240,21 @@ class Lowering {
           { op: 'guard', need: TCP_HEADER, evil: false },
           { op: 'tcp mss', ...match.range },
         ];
+      case 'recent': {
+        const list = this.program.recents.find(({ name }) => name === match.test.list)!;
+        return [{ op: 'recent', list, test: match.test }];
+      }
+      case 'hashlimit': {
+        const { name, invert } = match.test;
+        const table = this.program.hashlimits.find((each) => each.test.name === name && each.family === this.family)!;
+        return [{ op: 'hashlimit', table, invert }];
+      }
+      case 'connlimit': {
+        const { at, masks } = this.program.connlimits!;
+        const { most, side, bits, invert } = match;
+        const mask = masks.find((each) => each.match === match && each.rule === rule.index)!.at;
+        return [{ op: 'connlimit', table: at, mask, field: side === 'source' ? 'saddr' : 'daddr', bits, most, invert }];
+      }
       case 'limit': {
         const limit = limitCost(match.average, match.burst) ?? { cost: 0, cap: 0 };
         const state = this.state(LIMIT_STATE.size);

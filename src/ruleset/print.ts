@@ -5,6 +5,7 @@ import {
   CarriedBy,
   ChunkMatch,
   CtState,
+  HashlimitFlag,
   Helper,
   IpSetAnswer,
   L3,
@@ -221,6 +222,40 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
       return [
         'ct load master helper => reg 1',
         `lookup reg 1 ${test.invert ? 'not in' : 'in'} { ${names(test.helpers, Helper)} }`,
+      ];
+    case 'recent': {
+      const { does, side, mask, seconds, hits, ttl, reap, invert } = test.test;
+      const asked = [
+        ...(seconds === 0 ? [] : [`seconds ${seconds}`]),
+        ...(hits === 0 ? [] : [`hits ${hits}`]),
+        ...(ttl ? ['ttl'] : []),
+        ...(reap ? ['reap'] : []),
+      ];
+      return [
+        `${load(chain, side === 'source' ? 'saddr' : 'daddr')} => reg 1`,
+        ...(mask.every((byte) => byte === 255) ? [] : [`bitwise reg 1 = ( reg 1 & ${hexBytes(mask)} ) ^ 0`]),
+        [`recent ${does} reg 1 in "${test.list.name}"`, ...asked].join(', '),
+        `cmp ${equal(!invert)} reg 1 0x00000000`,
+      ];
+    }
+    case 'hashlimit': {
+      const { name, flags, average, burst, sourceBits, destinationBits, expire_ms } = test.table.test;
+      const keys: readonly (readonly [HashlimitFlag, string])[] = [
+        [HashlimitFlag.SOURCE, `saddr/${sourceBits}`],
+        [HashlimitFlag.SPORT, 'sport'],
+        [HashlimitFlag.DESTINATION, `daddr/${destinationBits}`],
+        [HashlimitFlag.DPORT, 'dport'],
+      ];
+      const key = keys.flatMap(([flag, text]) => (flags & flag ? [text] : [])).join(' . ') || 'all';
+      const what = `${flags & HashlimitFlag.BYTES ? ' bytes' : ''}${flags & HashlimitFlag.RATE ? ' rate-match' : ''}`;
+      const numbers = `average ${average} burst ${burst}${what} expire ${expire_ms} ms`;
+      return [`hashlimit "${name}" { ${key} } ${numbers} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
+    }
+    case 'connlimit':
+      return [
+        `${load(chain, test.field)} => reg 1`,
+        `connlimit reg 1/${test.bits} => reg 1`,
+        `cmp ${test.invert ? 'lte' : 'gt'} reg 1 ${test.most}`,
       ];
     case 'limit':
       return [`limit cost ${test.cost} cap ${test.cap} state ${test.state}`];

@@ -25,7 +25,9 @@ import {
   type Test,
 } from '../../src/ruleset/expression.ts';
 import { matchesInterface } from '../../src/ruleset/interface-pattern.ts';
+import { HashlimitTables } from './hashlimit.ts';
 import { askIpSet } from './ip-set.ts';
+import { RecentLists } from './recent.ts';
 
 export interface Surroundings {
   /** Name of an interface by index; index 0 has none. */
@@ -51,6 +53,8 @@ type Outcome = ChainVerdict | 'return';
 export class RuleInterpreter {
   /** The packet is dropped although the rule goes on (hotdrop of a test that is inverted). */
   private dropped = false;
+  private readonly recents = new RecentLists();
+  private readonly hashlimits = new HashlimitTables();
   private readonly view: DataView;
   private readonly bytes: Uint8Array;
   /** Rules looked at, as trace_rule is told of them. */
@@ -268,6 +272,26 @@ export class RuleInterpreter {
       }
       case 'ct helper':
         return this.helper(test, p, w) !== test.invert;
+      case 'recent': {
+        const field = test.test.side === 'source' ? 'saddr' : 'daddr';
+        const address = this.address(field, chain.family === L3.IPV4 ? 4 : 16, p);
+        const now = Number(view.getBigUint64(p + PACKET.clock, true) / JIFFY_NS);
+        // Packets of these tests are not forwarded: nobody has counted down their TTL.
+        return this.recents.ask(test.list, test.test, address, view.getUint8(p + PACKET.ttl), now);
+      }
+      case 'hashlimit': {
+        const within = this.hashlimits.ask(test.table, {
+          source: this.address('saddr', chain.family === L3.IPV4 ? 4 : 16, p),
+          destination: this.address('daddr', chain.family === L3.IPV4 ? 4 : 16, p),
+          ports: this.ports(p),
+          length: view.getUint32(p + PACKET.ip_len, true),
+          now: view.getBigUint64(p + PACKET.clock, true) / JIFFY_NS,
+        });
+        if (within === undefined) throw new Hotdrop();
+        return within !== test.invert;
+      }
+      case 'connlimit':
+        throw new Error('what connlimit counts lies in the connection table, which these tests do not have');
       case 'limit':
         return this.limit(test, p, w);
       case 'owner':
@@ -292,6 +316,18 @@ export class RuleInterpreter {
       case 'chance':
         return this.chance(test.state, w) < test.below !== test.invert;
     }
+  }
+
+  /** Ports as hashlimit takes them: of the tuple, where the protocol has some; undefined if the packet ends before. */
+  private ports(p: number): [number, number] | undefined {
+    const { view } = this;
+    const protocol = view.getUint8(p + PACKET.protonum);
+    const first = { 6: 0, 17: 0, 33: 0, 50: 0, 51: 4, 132: 0, 136: 0 }[protocol];
+    if (this.later(p) || first === undefined) return [0, 0];
+    if (view.getUint32(p + PACKET.l4_len, true) < first + 4) return undefined;
+    if ([6, 17, 132, 136].includes(protocol)) return [this.u16be(p + PACKET.sport), this.u16be(p + PACKET.dport)];
+    const l4 = view.getUint32(p + PACKET.l4, true);
+    return [this.u16be(l4 + first), this.u16be(l4 + first + 2)];
   }
 
   private fib(chain: ChainProgram, test: Extract<Test, { op: 'fib' }>, p: number): boolean {

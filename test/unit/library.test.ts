@@ -132,7 +132,7 @@ describe('replay', () => {
   });
 
   test('errors have their class', async () => {
-    const rules = put('bad-rules', '*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -m recent --set -j ACCEPT\nCOMMIT\n');
+    const rules = put('bad-rules', '*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -m u32 --u32 0=0 -j ACCEPT\nCOMMIT\n');
     await expect(all({ captures: [small], host: loadHost({ rules: [rules] }) })).rejects.toBeInstanceOf(RulesetError);
     await expect(all({ captures: [join(folder, 'absent')] })).rejects.toBeInstanceOf(CaptureError);
   });

@@ -7,8 +7,11 @@ import type { AddressTest, ConntrackTest, InvertedRange, MatchTest, Range } from
 import { helpersLike } from '../helpers.ts';
 import { type Family, refuse } from '../source.ts';
 import { CONNBYTES } from './match-connbytes.ts';
+import { CONNLIMIT } from './match-connlimit.ts';
+import { HASHLIMIT } from './match-hashlimit.ts';
 import { OWNER } from './match-owner.ts';
 import { PHYSDEV } from './match-physdev.ts';
+import { RECENT } from './match-recent.ts';
 import { RPFILTER } from './match-rpfilter.ts';
 import { SCTP } from './match-sctp.ts';
 import { SET } from './match-set.ts';
@@ -349,6 +352,7 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
     },
   },
   connbytes: CONNBYTES,
+  connlimit: CONNLIMIT,
   set: SET,
   helper: {
     options: [{ names: ['helper'], values: 1, invert: true }],
@@ -436,6 +440,8 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
       return { kind: 'pkttype', type, invert: given.invert };
     },
   },
+  hashlimit: HASHLIMIT,
+  recent: RECENT,
   length: ranged('length', 'length'),
   ttl: hopLimit('ttl'),
   hl: hopLimit('hl'),

@@ -1,6 +1,6 @@
 // Do the commands do with the results of a run what they promise: outputs, messages, exit codes? The run is made up.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
@@ -72,6 +72,7 @@ vi.mock('../../../src/run.ts', () => ({
       worlds: [OLD, NEW].slice(0, options.hosts.length).map((packets) => ({
         packets,
         events: options.wantEvents ? [{ view, bytes, at: EVENTS }] : [],
+        expectations: [],
         logs: () => [],
         rules: RULES,
         uncounted: true,
@@ -195,6 +196,24 @@ describe('replay', () => {
     expect(errors).toContain('ctreplay: a.pcap, packet 2, byte offset 99: the record is cut short\n');
   });
 
+  test('--report writes its page, whole or not at all, and the summary as without it', async () => {
+    const path = join(folder, 'report.html');
+    await command('replay', 'a.pcap', '--quiet', '--report', path);
+    expect(readFileSync(path, 'utf8')).toMatch(/^<!DOCTYPE html>.*<strong>1<\/strong><span>packets<.*<\/html>\n$/s);
+    expect(standard.text).toBe('');
+    ran.fails = new EngineError('engine', 'trap');
+    const other = join(folder, 'other.html');
+    await expect(command('replay', 'a.pcap', '--report', other)).rejects.toThrow('trap');
+    const rules = join(folder, 'rules.v4');
+    writeFileSync(rules, '*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n');
+    await expect(command('diff', '--old', rules, '--new', rules, 'a.pcap', '--report', other)).rejects.toThrow('trap');
+    expect(readdirSync(folder)).toEqual(['report.html', 'rules.v4']);
+    delete ran.fails;
+    await command('replay', 'a.pcap', '--report', '-');
+    expect(standard.text).toContain('<h1>a.pcap</h1>');
+    expect(errors).toContain('1 packet\n');
+  });
+
   test('a run that fails leaves no output behind', async () => {
     ran.fails = new EngineError('engine', 'trap');
     await expect(command('replay', 'a.pcap', ...outputs())).rejects.toThrow('trap');
@@ -283,7 +302,6 @@ describe('diff', () => {
   ])('exit code when the worlds differ: %s', async (differ, code, text) => {
     ran.differ = differ;
     const rules = join(folder, 'rules.v4');
-    const { writeFileSync } = await import('node:fs');
     writeFileSync(rules, '*filter\n:FORWARD ACCEPT [0:0]\nCOMMIT\n');
     expect(await command('diff', '--old', rules, '--new', rules, 'a.pcap')).toBe(code);
     expect(standard.text).toContain(text);

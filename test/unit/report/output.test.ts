@@ -139,6 +139,18 @@ describe('in a process of its own', () => {
     expect(readFileSync(file, 'utf8')).toBe('first\nsecond\n');
   });
 
+  test('a long summary is written whole and in order', async () => {
+    const body = `
+      let text = '';
+      for (let i = 0; text.length < 5_000_000; i++) text += i + '\\n';
+      await writeStandardOutput(text);`;
+    const file = join(folder, 'summary');
+    await runInShell(body, `$RUN > ${file}`);
+    const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+    expect(lines.findIndex((line, i) => line !== String(i))).toBe(-1);
+    expect(lines.join('\n').length).toBeGreaterThanOrEqual(4_999_999);
+  });
+
   test('a FIFO is written directly', async () => {
     const body = `const output = await openOutput(path); output.write('through'); await output.finish();`;
     const fifo = join(folder, 'events');

@@ -258,7 +258,13 @@ class Generator {
     const { networks: all, ranges } = family === 2 ? V4 : V6;
     // iptables-save loses conntrack's masks with holes.
     const networks = all.filter((network) => !/\/.*[.:]/.test(network));
-    switch (this.next() % 19) {
+    switch (this.next() % 22) {
+      case 18:
+      case 19:
+        return this.recent();
+      case 20:
+      case 21:
+        return this.hashlimit();
       case 15:
       case 16: {
         const set = this.pick([...SETS[family === 2 ? 4 : 6], ...SETS.both]);
@@ -356,6 +362,34 @@ class Generator {
       `${this.not()}--socket-exists ${this.not()}--uid-owner 3 ${this.not()}--gid-owner 7`,
     ];
     return `-m owner ${this.pick(tests)}`;
+  }
+
+  private recent(): string {
+    const mask = this.family === 2 ? '255.255.255.0' : 'ffff:ffff::';
+    const name = this.pick(['--name one', '--name two', '', `--name net --mask ${mask}`]);
+    const side = this.pick(['--rsource', '--rdest', '']);
+    const does = this.pick(['set', 'set', 'rcheck', 'update', 'remove']);
+    if (does === 'set' || does === 'remove') return `-m recent ${this.not()}--${does} ${name} ${side}`;
+    const seconds = this.pick(['', '--seconds 2', '--seconds 10', '--seconds 20 --reap', '--seconds 1 --reap']);
+    const hits = this.pick(['', '--hitcount 2', '--hitcount 5', '--hitcount 40']);
+    return `-m recent ${this.not()}--${does} ${seconds} ${hits} ${this.pick(['', '', '--rttl'])} ${name} ${side}`;
+  }
+
+  /** Tables by their numbers: rules that share one must agree on everything else. */
+  private hashlimit(): string {
+    const bits = this.family === 2 ? 24 : 32;
+    const [name, options] = this.pick([
+      ['a', '10/sec --hashlimit-mode srcip'],
+      ['b', `2/min --hashlimit-burst 3 --hashlimit-mode srcip,dstport --hashlimit-srcmask ${bits}`],
+      ['c', `1/s --hashlimit-mode dstip --hashlimit-dstmask ${bits} --hashlimit-htable-expire 3000`],
+      ['d', '512b/s --hashlimit-mode srcip,srcport,dstip,dstport'],
+      ['e', '1kb/s --hashlimit-burst 3k --hashlimit-mode dstip'],
+      ['f', '5/min --hashlimit-htable-size 1 --hashlimit-htable-max 3 --hashlimit-mode srcport'],
+      ['g', '20/sec --hashlimit-rate-match --hashlimit-rate-interval 2 --hashlimit-mode srcip'],
+      ['h', '100b/s --hashlimit-rate-match'],
+      ['i', '7/hour --hashlimit-burst 1 --hashlimit-htable-expire 500 --hashlimit-htable-gcinterval 10000'],
+    ] as const);
+    return `-m hashlimit --hashlimit-${this.pick(['upto', 'above'])} ${options} --hashlimit-name ${name}`;
   }
 
   private target(table: string, protocol: string, users: readonly string[]): string {

@@ -197,7 +197,7 @@ function generateText(family: 2 | 10, seed: number): string {
       .replace(/ ?-[jg] .*$/, '')
       .replaceAll(/ +/g, ' ')
       .trim();
-    if (/-m (state|conntrack|connmark|connlabel|connbytes|limit|statistic|quota)/.test(rule)) continue;
+    if (/-m (state|conn(track|mark|label|bytes|limit)|limit|recent|hashlimit|statistic|quota)/.test(rule)) continue;
     rules.push(`-A all ${rule}`);
   }
   const lines = [

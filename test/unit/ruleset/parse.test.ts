@@ -39,13 +39,13 @@ function compiled(text: string) {
 
 describe('errors', () => {
   it('name an unsupported match with file, line, column and carets', () => {
-    const error = refusal(filter('-A INPUT -p tcp -m recent --name x --rsource -j DROP'));
+    const error = refusal(filter('-A INPUT -p tcp -m u32 --u32 0=0 -j DROP'));
     expect(error.code).toBe('RULESET_UNSUPPORTED');
     expect(error.message).toBe(
       [
-        "rules.v4:5:20: match 'recent' is not supported",
-        '  -A INPUT -p tcp -m recent --name x --rsource -j DROP',
-        `  ${' '.repeat(19)}^^^^^^`,
+        "rules.v4:5:20: match 'u32' is not supported",
+        '  -A INPUT -p tcp -m u32 --u32 0=0 -j DROP',
+        `  ${' '.repeat(19)}^^^`,
       ].join('\n'),
     );
   });

@@ -229,6 +229,83 @@ const RULES4 = `
 -A INPUT -m addrtype --dst-type local,foo -j ACCEPT
 -A INPUT -m addrtype -j ACCEPT
 -A INPUT -m addrtype --dst-type LOCAL --limit-iface-in --limit-iface-out -j ACCEPT
+-A INPUT -m connlimit --connlimit-above 5
+-A INPUT -m connlimit
+-A INPUT -m connlimit --connlimit-mask 24
+-A INPUT -m connlimit ! --connlimit-upto 0 --connlimit-mask 0 --connlimit-daddr
+-A INPUT -m connlimit ! --connlimit-above 4294967295 --connlimit-mask 255.255.240.0 --connlimit-saddr
+-A INPUT -m connlimit --connlimit-above 4294967296
+-A INPUT -m connlimit --connlimit-above -1
+-A INPUT -m connlimit --connlimit-above 5 --connlimit-upto 5
+-A INPUT -m connlimit --connlimit-above 5 --connlimit-saddr --connlimit-daddr
+-A INPUT -m connlimit --connlimit-above 5 ! --connlimit-mask 5
+-A INPUT -m hashlimit --hashlimit 5/sec --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec
+-A INPUT -m hashlimit --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-above 5/sec --hashlimit-name a
+-A INPUT -m hashlimit ! --hashlimit-upto 5/SEC --hashlimit-mode srcip|dstport --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-mode srcip,foo --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-mode SRCIP --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-mode "" --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/ --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/week --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 0 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 1/day --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 1000000/sec --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 1000001/sec --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 1/day --hashlimit-burst 1000000 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 1/hour --hashlimit-burst 100000 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-burst 0 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-burst 1000000 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-burst 1000001 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-burst 10k --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-burst 1m --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 512b/s --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 0b/s --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 15b/s --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 512kb/s --hashlimit-burst 1mb --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 512kb/s --hashlimit-burst 511k --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 4000mb/s --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 60000mb/s --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-srcmask 24 --hashlimit-dstmask 0 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-srcmask 33 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-htable-expire 0 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-htable-gcinterval 0 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-htable-size 16 --hashlimit-htable-max 5 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/min --hashlimit-rate-match --hashlimit-name r
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-rate-match --hashlimit-rate-interval 0 --hashlimit-name r
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-rate-interval 7 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 1/day --hashlimit-rate-match --hashlimit-rate-interval 86400 --hashlimit-name r
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-name ..
+-A INPUT -m recent --set
+-A INPUT -m recent
+-A INPUT -m recent --name x
+-A INPUT -m recent ! --set --name x.y --rdest --mask 255.255.0.0
+-A INPUT -m recent --set --mask 255.255.0.255
+-A INPUT -m recent --set --mask 255.255.0.0/16
+-A INPUT -m recent --set --mask ffff::
+-A INPUT -m recent --set --rcheck
+-A INPUT -m recent --set --rsource --rdest
+-A INPUT -m recent --set --seconds 5
+-A INPUT -m recent --set --hitcount 5
+-A INPUT -m recent --set --hitcount 0
+-A INPUT -m recent --set --rttl
+-A INPUT -m recent --set --name .
+-A INPUT -m recent --set --name a/b
+-A INPUT -m recent --set --name ""
+-A INPUT -m recent ! --rcheck --seconds 5 --hitcount 65535 --rttl --reap
+-A INPUT -m recent --rcheck --hitcount 65536
+-A INPUT -m recent --rcheck --seconds 0
+-A INPUT -m recent --rcheck --seconds 4294967295
+-A INPUT -m recent --rcheck --seconds 4294967296
+-A INPUT -m recent --rcheck --seconds 0x10 --hitcount 010
+-A INPUT -m recent --rcheck --seconds 5s
+-A INPUT -m recent --rcheck --reap
+-A INPUT -m recent --update ! --rttl
+-A INPUT -m recent --update --sec 7 --hit 3
+-A INPUT -m recent --remove --name %TIME%
+-A INPUT -m recent ! --remove --seconds 3
+-A INPUT -m recent --remove --rttl
 -A INPUT -j LOG --log-prefix "abc " --log-level info --log-ip-options
 -A INPUT -j LOG --log-level 8
 -A INPUT -j LOG --log-level warn
@@ -305,6 +382,14 @@ const RULES6 = `
 -A INPUT -m addrtype --dst-type UNREACHABLE -j ACCEPT
 -A INPUT -m addrtype --dst-type PROHIBIT -j ACCEPT
 -A INPUT -m iprange --src-range 2001:db8::1-2001:db8::ff -j ACCEPT
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-mode srcip --hashlimit-srcmask 64 --hashlimit-name a
+-A INPUT -m hashlimit --hashlimit-upto 5/sec --hashlimit-mode srcip --hashlimit-srcmask 129 --hashlimit-name a
+-A INPUT -m connlimit --connlimit-above 5 --connlimit-mask 64
+-A INPUT -m connlimit --connlimit-above 5 --connlimit-mask 129
+-A INPUT -m recent --set --mask ffff:ffff::
+-A INPUT -m recent --set --mask 255.255.255.0
+-A INPUT -m recent --set --mask 64
+-A INPUT -m recent --update --seconds 60 --name v6 --rdest
 -A INPUT -m conntrack --ctorigsrc 2001:db8::/64 -j ACCEPT
 `;
 

@@ -51,6 +51,9 @@ const INTERFACE_TABLE = 0x100000;
 const CANDIDATES = 0x1f0000;
 const CANDIDATES_BYTES = 0x8000;
 const DISPATCH = 0x200000;
+/** World.keyed of each world: 64 MiB, which is touched as far as it is used. */
+const KEYED = 0x4000000;
+const KEYED_BYTES = 0x4000000;
 const LOG_BYTES = 0x4000;
 const COUNTER_BYTES = 0x30000;
 /** What chance follows from. */
@@ -206,7 +209,7 @@ export class RuleBench {
   }
 
   static async of(ruleset: Ruleset, options: { trace?: boolean; start?: bigint } = {}): Promise<RuleBench> {
-    const memory = new WebAssembly.Memory({ initial: 256, maximum: 65536, shared: true });
+    const memory = new WebAssembly.Memory({ initial: 3072, maximum: 65536, shared: true });
     const abort = () => {
       throw new Error('abort');
     };
@@ -281,6 +284,9 @@ export class RuleBench {
     const state = STATES + index * STATE_BYTES;
     this.view.setUint32(w + WORLD.rule_state, state, true);
     this.compiled.initState(this.bytes.subarray(state, state + this.compiled.stateBytes), start, SEED);
+    const keyed = KEYED + index * KEYED_BYTES;
+    this.view.setUint32(w + WORLD.keyed, keyed, true);
+    this.compiled.initKeyed(this.bytes.subarray(keyed, keyed + this.compiled.keyedBytes));
     // Accounting is on.
     this.view.setUint32(w + WORLD.sysctls, SYSCTLS, true);
     this.view.setUint32(SYSCTLS + Sysctl.ACCT * 4, 1, true);
@@ -330,6 +336,7 @@ export class RuleBench {
     view.setUint16(p + PACKET.oif, packet.oif ?? 0, true);
     view.setUint8(p + PACKET.ttl, packet.ttl ?? 64);
     view.setUint8(p + PACKET.tos, packet.tos ?? 0);
+    view.setUint8(l3 + (packet.family === L3.IPV4 ? 8 : 7), packet.ttl ?? 64);
     view.setUint8(p + PACKET.pkttype, packet.pkttype ?? 0);
     if (packet.protocol === Proto.TCP && offset === 0) view.setUint8(p + PACKET.tcp_flags, transport[13] ?? 0);
     view.setUint32(p + PACKET.rule, 0xffffffff, true);

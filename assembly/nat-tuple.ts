@@ -6,6 +6,7 @@
 // packet, so that they depend neither on other flows nor on lanes.
 
 import { be32, be64, bswap16 } from "./bytes";
+import { PER_DRAW, PER_PACKET, splitmix } from "./chance";
 import { evict_flow, expire_flow, find_live } from "./conntrack";
 import { find_in_zones, found_dir, same_tuple } from "./flow-table";
 import { Flow, Nat, NatRange, Packet, Tuple, World } from "./layout";
@@ -33,10 +34,8 @@ const RANDOM: u32 = NatFlag.PROTO_RANDOM | NatFlag.PROTO_RANDOM_FULLY;
 
 /** A number from 0 to 65535 (splitmix64 over seed, packet and draw). */
 function draw(w: World, n: Nat): u32 {
-  let z = n.seed + w.number * 0x9e3779b97f4a7c15 + <u64>n.draws * 0xd1342543de82ef95;
+  const z = splitmix(n.seed + w.number * PER_PACKET + <u64>n.draws * PER_DRAW);
   n.draws++;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
   return <u32>(z >> 48);
 }
 

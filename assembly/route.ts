@@ -110,7 +110,7 @@ export function route_loops_back(w: World, p: Packet): bool {
 }
 
 /** The interface that 127.0.0.1 and ::1 belong to. */
-function loopback_oif(w: World, l3num: u32): u32 {
+export function loopback_oif(w: World, l3num: u32): u32 {
   return (l3num == L3.IPV6 ? lookup6(w, 0, 1) : lookup4(w, LOOPBACK4)) & 0xffff;
 }
 

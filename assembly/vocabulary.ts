@@ -349,6 +349,20 @@ export enum CarriedBy {
   BOTH = 2,
 }
 
+/** What `-m owner` asks for, and which of that is inverted (XT_OWNER_*). */
+export enum OwnerFlag {
+  UID = 1,
+  GID = 2,
+  SOCKET = 4,
+  SUPPL_GROUPS = 8,
+}
+
+/** What `-m rpfilter` lets pass besides sources whose route leads back by the way that the packet came (XT_RPFILTER_*). */
+export enum RpfilterFlag {
+  LOOSE = 1,
+  ACCEPT_LOCAL = 4,
+}
+
 /** What `-m recent` does and asks for (XT_RECENT_*), of which address, and whether the outcome is inverted. */
 export enum RecentFlag {
   CHECK = 1,

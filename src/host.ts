@@ -38,6 +38,8 @@ export interface HostOptions {
   locals?: readonly string[] | undefined;
   /** `NAME=CIDR[,CIDR]`: networks behind an interface (`--iface`). */
   interfaces?: readonly string[] | undefined;
+  /** `UID:GID` of who sends the host's own packets (`--owner`). */
+  owner?: string | undefined;
 }
 
 /** A host as the engine needs it. */
@@ -52,6 +54,8 @@ export class Host {
   links: readonly Pick<Interface, 'name' | 'index' | 'mac' | 'mtu'>[] = [];
   /** The table to start from. */
   conntrack: ConntrackEntry[] = [];
+  /** Who sends the host's own packets; undefined if that is not known. */
+  owner: { uid: number; gid: number } | undefined;
   /** Names of connection labels. */
   labels: LabelNames = new Map();
   /** What was assumed, or left out, that a user should know. */
@@ -123,6 +127,7 @@ class HostLoader {
     }
     this.host.sysctls = this.sysctls.values;
     this.host.topology = this.topology(options);
+    if (options.owner !== undefined) this.host.owner = parseOwner(options.owner);
     this.host.links = this.links ?? this.interfaces ?? [];
     this.noteSysctls();
     return this.host;
@@ -270,6 +275,14 @@ function parseLocal(text: string): TopologySources['own'][number] {
   const address = parseAddressWithLength(text);
   if (address === undefined) throw new UsageError('bad-local', `--local ${text}: expected ADDRESS or ADDRESS/LENGTH`);
   return address;
+}
+
+function parseOwner(text: string): { uid: number; gid: number } {
+  const [, uid, gid] = (/^(\d{1,10}):(\d{1,10})$/.exec(text) ?? []).map(Number);
+  // 4294967295 is no user.
+  if (uid === undefined || gid === undefined || Math.max(uid, gid) >= 0xffffffff)
+    throw new UsageError('bad-owner', `--owner ${text}: expected UID:GID, two numbers`);
+  return { uid, gid };
 }
 
 function parseBehind(text: string): TopologySources['behind'] {

@@ -25,6 +25,7 @@ import type { TraceEntry } from './report/trace.ts';
 import { readTrace } from './report/trace-records.ts';
 import type { RuleInfo } from './ruleset/index.ts';
 import { indexSent } from './sent/records.ts';
+import { refuseUnowned } from './unowned.ts';
 
 export interface RunOptions {
   captures: readonly CaptureSpec[];
@@ -342,6 +343,7 @@ class Replay {
     const place = this.place(batch);
     const count = this.view.getUint32(place.header + BATCH.COUNT * 4, true);
     if (this.plan.lanes > 1 && this.prepared.limits.stated) this.checkLimits(place, count);
+    for (const image of this.images) refuseUnowned(this.view, image, place.records, count, this.feed.files);
     const chunks = await lanes.chunks(batch, this.chunkCount(place));
     const tracked = sum(this.plan.lanes, (lane) => this.view.getUint32(place.lengths + lane * 4, true));
     const worlds = this.images.map((image, world) => {

@@ -24,6 +24,32 @@ export const NETWORKS4: u32 = 65536;
 }
 if (offsetof<Route6>() != 24) ERROR("Route6 is 24 bytes");
 
+// ReversePath: one interval of source addresses of either family, sorted by start (24 bytes)
+@unmanaged export class ReversePath {
+  start_hi: u64;
+  start_lo: u64;
+  /** Which of the sets of interfaces the way back leads by. */
+  set: u32;
+  /** AddrType. */
+  type: u8;
+  pad_0: u8;
+  pad_1: u16;
+}
+if (offsetof<ReversePath>() != 24) ERROR("ReversePath is 24 bytes");
+
+// ReversePaths: by which interfaces packets from an address may come (24 bytes)
+@unmanaged export class ReversePaths {
+  /** ReversePath[] of IPv4 and of IPv6. */
+  sources4: u32;
+  sources4_count: u32;
+  sources6: u32;
+  sources6_count: u32;
+  /** u8[sets][INTERFACES_MAX]: 1 for the interfaces of a set. */
+  sets: u32;
+  pad: u32;
+}
+if (offsetof<ReversePaths>() != 24) ERROR("ReversePaths is 24 bytes");
+
 // HostAddress: an address of the host, in the order of its interfaces (32 bytes, kernel: in_ifaddr, inet6_ifaddr)
 @unmanaged export class HostAddress {
   lo: u64; // 0

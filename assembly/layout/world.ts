@@ -130,8 +130,18 @@ if (offsetof<Step>() != 8) ERROR("Step is 8 bytes");
   seed: u64; // 280
   /** Time of the first packet, ns since 1970. */
   began: u64; // 288
+  /** ReversePaths, 0 if no rule asks for the way back to a packet's source. */
+  reverse: u32; // 296
+  /** 1 if it is known who sends the host's own packets, user and group. */
+  owned: u32;
+  uid: u32; // 304
+  gid: u32;
+  /** Number of the first packet, plus one, whose unknown sender a rule asked for, and that rule; 0 if there was none. */
+  unowned: u64; // 312
+  unowned_rule: u32; // 320
+  pad_1: u32;
 }
-if (offsetof<World>() != 296) ERROR("World is 296 bytes");
+if (offsetof<World>() != 328) ERROR("World is 328 bytes");
 
 // Template: what a CT rule gives to the entries that its packets begin (16 bytes, kernel: nf_ct_tmpl_alloc())
 @unmanaged export class Template {

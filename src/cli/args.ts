@@ -35,6 +35,7 @@ export interface Options {
   sysctl: string[];
   local: string[];
   iface: string[];
+  owner?: string;
   checksums: 'auto' | 'verify' | 'ignore';
   /** Files of expectations. */
   expect: string[];

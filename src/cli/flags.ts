@@ -95,6 +95,13 @@ export const FLAGS: readonly Flag[] = [
     commands: ALL,
   },
   {
+    name: 'owner',
+    value: 'UID:GID',
+    short: "who sends the host's own packets, for rules with -m owner",
+    long: 'Packets that the kernel sends by itself are known without. docs/matches.md says more.',
+    commands: ALL,
+  },
+  {
     name: 'checksums',
     value: 'MODE',
     choices: ['auto', 'verify', 'ignore'],
@@ -109,7 +116,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'seed',
     value: 'N',
     default: '0',
-    short: 'decides what is random in the kernel: the ports that NAT chooses',
+    short: 'decides what is random in the kernel: the ports that NAT chooses, -m statistic',
     long: 'Equal seeds give equal outputs. A number from 0 to 18446744073709551615; docs/nat.md says what it decides.',
     commands: REPLAYING,
   },

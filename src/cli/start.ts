@@ -17,6 +17,7 @@ export function hostFrom(options: Options, host: string | undefined): Host {
     sysctls: options.sysctl,
     locals: options.local,
     interfaces: options.iface,
+    owner: options.owner,
   });
 }
 

@@ -35,6 +35,7 @@ import {
 } from './layout.ts';
 import type { Allocator } from './memory.ts';
 import { buildNat, buildNatTable, SOURCE_BUCKET, SOURCE_NODE } from './nat.ts';
+import { buildReversePaths } from './reverse-paths.ts';
 import { layOutRecent } from './sights.ts';
 
 const FAMILIES = [2, 10] as const;
@@ -188,13 +189,14 @@ export class WorldImage {
     const routes4 = routes ? this.copy(allocator, routes.routes4) : 0;
     const networks4 = routes ? this.copy(allocator, routes.networks4) : 0;
     const routes6 = routes ? this.copy(allocator, routes.routes6) : 0;
+    const reverse = buildReversePaths(this.memory, allocator, rules, host.topology, this.names);
     this.dispatch = this.copy(allocator, rules.tables);
     const expected = host.sysctls[Sysctl.EXPECT_MAX]!;
     for (let lane = 0; lane < lanes; lane++) {
       const world = allocator.take(WORLD.size);
       const set = (field: number, value: number) => this.view.setUint32(world + field, value, true);
       const state = allocator.take(rules.stateBytes);
-      rules.initState(this.bytes.subarray(state, state + rules.stateBytes), 0n);
+      rules.initState(this.bytes.subarray(state, state + rules.stateBytes), 0n, options.seed ?? 0n);
       const keyed = allocator.take(rules.keyedBytes);
       rules.initKeyed(this.bytes.subarray(keyed, keyed + rules.keyedBytes));
       set(WORLD.keyed, keyed);
@@ -206,6 +208,10 @@ export class WorldImage {
       set(WORLD.routes6, routes6);
       set(WORLD.routes6_count, routes ? routes.routes6.length / ROUTE6.size : 0);
       set(WORLD.topology, routes ? 1 : 0);
+      set(WORLD.reverse, reverse);
+      set(WORLD.owned, host.owner ? 1 : 0);
+      set(WORLD.uid, host.owner?.uid ?? 0);
+      set(WORLD.gid, host.owner?.gid ?? 0);
       set(WORLD.counters, allocator.take(rules.counters * COUNTER.size));
       set(WORLD.rule_state, state);
       set(WORLD.dispatch, this.dispatch);
@@ -295,7 +301,8 @@ export class WorldImage {
     for (const world of this.lanes) {
       if (rules.stateEnds) {
         const state = this.view.getUint32(world + WORLD.rule_state, true);
-        rules.initState(this.bytes.subarray(state, state + rules.stateBytes), first);
+        const seed = this.view.getBigUint64(world + WORLD.seed, true);
+        rules.initState(this.bytes.subarray(state, state + rules.stateBytes), first, seed);
       }
       this.view.setBigUint64(world + WORLD.began, first, true);
       this.view.setBigUint64(world + WORLD.wheel_now, first, true);

@@ -75,6 +75,9 @@ export interface ChunkTest {
   invert: boolean;
 }
 
+/** Options of `-m physdev`, without their beginning. */
+export type PhysdevQuestion = 'in' | 'out' | 'is-in' | 'is-out' | 'is-bridged';
+
 /** What `-m recent` does to a list of addresses, and when it matches. */
 export interface RecentTest {
   list: string;
@@ -149,7 +152,19 @@ export type MatchTest =
       kind: 'limit' /** XT_LIMIT_SCALE / rate per second, as user space hands it to the kernel. */;
       average: number;
       burst: number;
-    };
+    }
+  /** What is asked for, and which of that is inverted, are OwnerFlag bits. */
+  | { kind: 'owner'; asked: number; inverted: number; uid: Range; gid: Range }
+  /** Type of service or traffic class: (tos & mask) == value. */
+  | { kind: 'tos'; value: number; mask: number; invert: boolean }
+  | { kind: 'quota'; bytes: bigint; invert: boolean }
+  | { kind: 'physdev'; asked: { what: PhysdevQuestion; invert: boolean }[] }
+  /** `flags` are RpfilterFlag bits. */
+  | { kind: 'rpfilter'; flags: number; invert: boolean }
+  /** The packet that finds `last` in the count, which is `start` at first. */
+  | { kind: 'nth'; last: number; start: number; invert: boolean }
+  /** 31 random bits are below `below`. */
+  | { kind: 'chance'; below: number; invert: boolean };
 
 export type Match = MatchTest & { /** Name after -m. */ name: string; at: TextPosition };
 

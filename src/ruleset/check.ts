@@ -220,6 +220,29 @@ class TableCheck {
         }
         break;
       }
+      case 'owner':
+        this.needHooks("match 'owner'", match.at, hooks, (1 << Hook.OUTPUT) | (1 << Hook.POSTROUTING));
+        break;
+      case 'physdev': {
+        // physdev_mt_check(): on its way out of the host, a packet does not know yet by which port it leaves the bridge.
+        const leaving = match.asked.some(({ what }) => what === 'out' || what === 'is-out');
+        const bridged = match.asked.some(({ what, invert }) => what === 'is-bridged' && !invert);
+        if (leaving && !bridged) {
+          this.needHooks(
+            '--physdev-out or --physdev-is-out without --physdev-is-bridged',
+            match.at,
+            hooks,
+            ~(1 << Hook.OUTPUT),
+          );
+        }
+        break;
+      }
+      case 'rpfilter':
+        if (this.table.name !== 'raw' && this.table.name !== 'mangle') {
+          refuse('RULESET_INVALID', "match 'rpfilter' is valid only in tables 'raw' and 'mangle'", match.at);
+        }
+        this.needHooks("match 'rpfilter'", match.at, hooks, 1 << Hook.PREROUTING);
+        break;
       case 'limit':
         if (limitCost(match.average, match.burst) === undefined) {
           refuse('RULESET_INVALID', 'the kernel refuses this rate with this burst (overflow)', match.at);

@@ -14,10 +14,13 @@ import {
 import { emitProgram } from './emit.ts';
 import {
   actionsOf,
+  CHANCE_STATE,
   type ChainProgram,
   type ChainType,
   LIMIT_STATE,
+  NTH_STATE,
   type Program,
+  QUOTA_STATE,
   SCTP_TEST,
   testsOf,
   valuesOf,
@@ -93,8 +96,8 @@ export interface CompiledRuleset {
   candidatesBytes: number;
   /** Bytes of World.rule_state. */
   stateBytes: number;
-  /** Fills World.rule_state for a lane whose clock starts at `startClockNs` (ns since 1970). */
-  initState(bytes: Uint8Array, startClockNs: bigint): void;
+  /** Fills World.rule_state for a lane whose clock starts at `startClockNs` (ns since 1970); `seed` decides what is random. */
+  initState(bytes: Uint8Array, startClockNs: bigint, seed: bigint): void;
   /** Bytes of World.keyed. */
   keyedBytes: number;
   /** Fills World.keyed, which is zero. */
@@ -120,6 +123,8 @@ export interface CompiledRuleset {
   highestLabel: number | undefined;
   /** Some rule looks at the addresses or ports of a connection's answers. */
   usesReplyTuples: boolean;
+  /** Rules that ask for the way back to a packet's source. */
+  reversing: readonly RuleInfo[];
   /** Some rule looks at what connections have carried: loading it turns nf_conntrack_acct on. */
   usesAccounting: boolean;
 }
@@ -134,6 +139,8 @@ export interface CompileOptions {
 }
 
 const NANOSECONDS_PER_JIFFY = 1_000_000_000n / BigInt(HZ);
+/** What the number of a draw adds to the seed (assembly/chance.ts). */
+const PER_DRAW = 0xd1342543de82ef95n;
 
 /** "filter/FORWARD/2", "filter/FORWARD/policy", "inet filter/forward/7" */
 export function ruleName(info: Pick<RuleInfo, 'table' | 'chain' | 'number'>): string {
@@ -158,7 +165,7 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
     tables,
     candidatesBytes,
     stateBytes: program.stateBytes,
-    initState: (bytes, startClockNs) => initState(program, bytes, startClockNs),
+    initState: (bytes, startClockNs, seed) => initState(program, bytes, startClockNs, seed),
     keyedBytes: program.keyedBytes,
     initKeyed: (bytes) => initKeyed(program, bytes),
     stateEnds: program.sets.some(({ elements }) => elements.some(({ left }) => left !== undefined)),
@@ -176,6 +183,7 @@ export function compileRuleset(ruleset: Ruleset, options: CompileOptions): Compi
         [...testsOf(rule), ...valuesOf(rule)].some((step) => 'field' in step && isOfReply(step.field)),
       ),
     ),
+    reversing: reversingRules(program, rules),
     usesAccounting:
       nft.accounting ||
       ruleset.entries.some((entry) => 'table' in entry && entry.rule?.matches.some(({ kind }) => kind === 'connbytes')),
@@ -243,12 +251,18 @@ function baseChain(chain: ChainProgram, slot: number): BaseChain {
   };
 }
 
-function initState(program: Program, bytes: Uint8Array, startClockNs: bigint): void {
+function initState(program: Program, bytes: Uint8Array, startClockNs: bigint, seed: bigint): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (const { state, cap } of program.limits) {
     view.setBigUint64(state + LIMIT_STATE.previous, startClockNs / NANOSECONDS_PER_JIFFY, true);
     view.setUint32(state + LIMIT_STATE.credit, cap, true);
   }
+  for (const { state, start } of program.nths) view.setUint32(state + NTH_STATE.count, start, true);
+  for (const { state, bytes: left } of program.quotas) view.setBigUint64(state + QUOTA_STATE.left, left, true);
+  program.chances.forEach((state, index) => {
+    const base = seed + (BigInt(index + 1) << 32n) * PER_DRAW;
+    view.setBigUint64(state + CHANCE_STATE.base, BigInt.asUintN(64, base), true);
+  });
   for (const { state, test } of program.chunkTests) {
     for (const type of test.types) bytes[state + SCTP_TEST.types + (type >> 3)]! |= 1 << (type & 7);
     test.flags.forEach(({ type, value, mask }, index) => {
@@ -264,22 +278,30 @@ function initState(program: Program, bytes: Uint8Array, startClockNs: bigint): v
 }
 
 /**
- * Every limit bucket counts all packets that come to its rule, of whatever flow. A list of -m recent forgets the address
- * that was used least lately, whoever brings a new one; a table of -m hashlimit has room for so many buckets; -m connlimit counts many flows. What a NAT rule maps a flow to depends on
- * which tuples other flows have; and the answers to the flow have another hash than its own packets.
+ * Every limit bucket, quota and count of --mode nth counts all packets that come to its rule, of whatever flow. A list of -m
+ * recent forgets the address that was used least lately, whoever brings a new one; a table of -m hashlimit has room for so
+ * many buckets; -m connlimit counts many flows. What a NAT rule maps a flow to depends on which tuples other flows have; and
+ * the answers to the flow have another hash than its own packets.
  */
 function oneLane(program: Program, rules: RuleInfo[]): OneLane | undefined {
   const [limit] = program.limits;
   const limiting = limit && rules[limit.rule];
   if (limiting) return { rule: limiting, reason: `${ruleName(limiting)} has -m limit, whose tokens all flows share` };
+  const [nth] = program.nths;
+  const counting = nth && rules[nth.rule];
+  if (counting) return { rule: counting, reason: `${ruleName(counting)} has --mode nth, whose count all flows share` };
+  const [quota] = program.quotas;
+  const rationing = quota && rules[quota.rule];
+  if (rationing) return { rule: rationing, reason: `${ruleName(rationing)} has -m quota, which all flows use up` };
   const [list] = program.recents;
   const listing = list && rules[list.rule];
   if (listing) return { rule: listing, reason: `${ruleName(listing)} has -m recent, whose lists all flows share` };
   const [table] = program.hashlimits;
   const hashing = table && rules[table.rule];
   if (hashing) return { rule: hashing, reason: `${ruleName(hashing)} has -m hashlimit, whose table all flows share` };
-  const counting = program.connlimits && rules[program.connlimits.rule];
-  if (counting) return { rule: counting, reason: `${ruleName(counting)} has -m connlimit, which counts all flows` };
+  const connections = program.connlimits && rules[program.connlimits.rule];
+  if (connections)
+    return { rule: connections, reason: `${ruleName(connections)} has -m connlimit, which counts all flows` };
   const [shared] = program.shared;
   const sharing = shared && rules[shared.rule];
   if (sharing) return { rule: sharing, reason: `${ruleName(sharing)} has ${shared.what}` };
@@ -312,6 +334,12 @@ function helpingRules({ chains, templates }: Program, infos: RuleInfo[]): { rule
         return helper === undefined ? [] : [{ rule: infos[rule.index]!, helper }];
       }),
     ),
+  );
+}
+
+function reversingRules({ chains }: Program, infos: RuleInfo[]): RuleInfo[] {
+  return chains.flatMap(({ rules }) =>
+    rules.flatMap(({ index, tests }) => (tests.some(({ op }) => op === 'rpfilter') ? [infos[index]!] : [])),
   );
 }
 

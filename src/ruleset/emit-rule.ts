@@ -231,6 +231,38 @@ export class RuleWriter {
         this.orDrop(test.invert, rule);
         return;
       }
+      case 'owner': {
+        const { asked, inverted, uid, gid } = test;
+        code.get(P).get(W).i32(rule).i32(asked).i32(inverted);
+        code.i32(uid.low).i32(uid.high).i32(gid.low).i32(gid.high);
+        this.call('rule_owner');
+        code.op('i32.eqz').brIf(0);
+        return;
+      }
+      case 'rpfilter':
+        code.get(P).get(W).i32(test.flags);
+        this.call('rule_rpfilter');
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
+      case 'nth':
+        code.get(W).i32(test.state).i32(test.last);
+        this.call('rule_nth');
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
+      case 'allowance':
+        code.get(P).get(W).i32(test.state);
+        this.call('rule_allowance');
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
+      case 'chance':
+        code.get(W).i32(test.state).i32(test.below);
+        this.call('rule_chance');
+        if (!test.invert) code.op('i32.eqz');
+        code.brIf(0);
+        return;
       case 'ct label':
         code
           .get(P)

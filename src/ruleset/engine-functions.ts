@@ -16,6 +16,7 @@ function engineType(parameters: number, result: boolean): FunctionType {
 const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_route_types: engineType(4, true),
   rule_connbytes: { parameters: [I32, I32, I32, I32, I64, I64], result: I32 },
+  rule_chance: engineType(3, true),
   rule_connlabel: engineType(4, true),
   rule_connlimit: engineType(6, true),
   rule_hashlimit: engineType(3, true),
@@ -25,6 +26,10 @@ const ENGINE_FUNCTIONS: Readonly<Record<string, FunctionType>> = {
   rule_recent: engineType(6, true),
   rule_log: engineType(3, false),
   rule_nat: engineType(3, true),
+  rule_nth: engineType(3, true),
+  rule_owner: engineType(9, true),
+  rule_allowance: engineType(3, true),
+  rule_rpfilter: engineType(3, true),
   rule_set_ct_mark: engineType(3, false),
   rule_lower_mss: engineType(3, false),
   rule_set_mss: engineType(3, false),
@@ -54,6 +59,7 @@ const TRACE_FUNCTION = engineType(4, false);
 export type EngineFunction =
   | 'rule_route_types'
   | 'rule_connbytes'
+  | 'rule_chance'
   | 'rule_connlabel'
   | 'rule_connlimit'
   | 'rule_hashlimit'
@@ -63,6 +69,10 @@ export type EngineFunction =
   | 'rule_recent'
   | 'rule_log'
   | 'rule_nat'
+  | 'rule_nth'
+  | 'rule_owner'
+  | 'rule_allowance'
+  | 'rule_rpfilter'
   | 'rule_set_ct_mark'
   | 'rule_lower_mss'
   | 'rule_set_mss'
@@ -97,6 +107,11 @@ const BY_TEST: ReadonlyMap<string, EngineFunction> = new Map([
   ['recent', 'rule_recent'],
   ['connlimit', 'rule_connlimit'],
   ['hashlimit', 'rule_hashlimit'],
+  ['owner', 'rule_owner'],
+  ['allowance', 'rule_allowance'],
+  ['rpfilter', 'rule_rpfilter'],
+  ['nth', 'rule_nth'],
+  ['chance', 'rule_chance'],
   ['sctp chunks', 'rule_sctp_chunks'],
   ['tcp option', 'rule_tcp_option'],
   ['tcp mss', 'rule_tcp_mss'],

@@ -7,7 +7,16 @@
 // Rules of iptables test first and act then. Those of nft do both in any order, and they compute: a Value is what nft has
 // in a register, as an unsigned number of up to 128 bits, whatever its order of bytes on the wire or in the kernel.
 import type { Carried, CarriedBy, ChunkMatch, Hook, IpSetAnswer, RejectWith } from '../../assembly/vocabulary.ts';
-import type { ChunkTest, HashlimitTest, LogOptions, Match, NatBinding, RecentTest, TrackingTemplate } from './ast.ts';
+import type {
+  ChunkTest,
+  HashlimitTest,
+  LogOptions,
+  Match,
+  NatBinding,
+  Range,
+  RecentTest,
+  TrackingTemplate,
+} from './ast.ts';
 import type { ElementSet } from './ipset/ipset.ts';
 import type { NftChain } from './nft/ast.ts';
 import type { SetProgram } from './set-program.ts';
@@ -35,6 +44,8 @@ export type PacketField =
   | 'length'
   /** TTL or hop limit. */
   | 'ttl'
+  /** Type of service or traffic class. */
+  | 'tos'
   | 'pkttype'
   | 'mark'
   /** 1 in a later fragment, else 0. */
@@ -169,6 +180,16 @@ export type Test =
     }
   /** A token bucket of its own; `state` is its offset in World.rule_state. */
   | { op: 'limit'; state: number; cost: number; cap: number }
+  /** Who sent the packet; what is asked for, and which of that is inverted, are OwnerFlag bits. */
+  | { op: 'owner'; asked: number; inverted: number; uid: Range; gid: Range }
+  /** The route back to the source leaves by the interface that the packet came by; `flags` are RpfilterFlag bits. */
+  | { op: 'rpfilter'; flags: number; invert: boolean }
+  /** The count at `state` in World.rule_state is `last`: it goes from 0 to there and begins anew. */
+  | { op: 'nth'; state: number; last: number; invert: boolean }
+  /** As many bytes as the packet has are left at `state` in World.rule_state, and taken; else nothing is left. */
+  | { op: 'allowance'; state: number; invert: boolean }
+  /** 31 random bits are below `below`; `state` is the place of what they follow from in World.rule_state. */
+  | { op: 'chance'; state: number; below: number; invert: boolean }
   /**
    * What extensions demand of the packet before they look at the transport header: in a later fragment the rule does
    * not match, and with fewer than `need` bytes of transport the packet is dropped (hotdrop). With `evil`, a fragment
@@ -319,6 +340,12 @@ export interface Program {
   /** Bytes of World.rule_state, and the state of each bucket at the start. */
   stateBytes: number;
   limits: { state: number; cap: number; rule: number }[];
+  /** Counts of `nth` tests, and where they begin. */
+  nths: { state: number; start: number; rule: number }[];
+  /** Where the bytes that are left of quotas lie. */
+  quotas: { state: number; bytes: bigint; rule: number }[];
+  /** Places of `chance` tests in World.rule_state. */
+  chances: number[];
   /** What tests of SCTP chunks look up in World.rule_state. */
   chunkTests: { state: number; test: ChunkTest }[];
   /** Bytes of World.keyed, and what lies in it. */
@@ -406,6 +433,15 @@ export interface ConnlimitTable {
 
 /** Layout of a bucket in World.rule_state: jiffies of the last packet (u64), credits (u32), padding. */
 export const LIMIT_STATE = { size: 16, previous: 0, credit: 8 } as const;
+
+/** Layout of a count of `nth` in World.rule_state: the count (u32), padding. */
+export const NTH_STATE = { size: 8, count: 0 } as const;
+
+/** Layout of a quota in World.rule_state: bytes left (u64). */
+export const QUOTA_STATE = { size: 8, left: 0 } as const;
+
+/** Layout of a `chance` test in World.rule_state; only `base` is not 0 at the start (assembly/rules/statistic.ts). */
+export const CHANCE_STATE = { size: 24, base: 0 } as const;
 
 /**
  * Layout of a test of SCTP chunks in World.rule_state: a bit per type, then four times type, value and mask of the flags

@@ -89,6 +89,11 @@ export class Fields {
   cost(test: Test): number | undefined {
     switch (test.op) {
       case 'limit':
+      case 'allowance':
+      case 'owner':
+      case 'rpfilter':
+      case 'nth':
+      case 'chance':
       case 'recent':
       case 'connlimit':
       case 'hashlimit':
@@ -264,6 +269,9 @@ export class Fields {
         return;
       case 'ttl':
         code.get(this.field(field, PACKET.ttl, 'i32.load8_u'));
+        return;
+      case 'tos':
+        code.get(this.field(field, PACKET.tos, 'i32.load8_u'));
         return;
       case 'pkttype':
         code.get(this.field(field, PACKET.pkttype, 'i32.load8_u'));
@@ -475,6 +483,7 @@ const BYTES: ReadonlySet<NumberField> = new Set<NumberField>([
   'l4proto',
   'tcp flags',
   'ttl',
+  'tos',
   'pkttype',
   'later fragment',
   'ct direction',

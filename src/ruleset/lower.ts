@@ -22,11 +22,14 @@ import { limitCost } from './check.ts';
 import {
   type Action,
   type AddressField,
+  CHANCE_STATE,
   type ChainProgram,
   LIMIT_STATE,
+  NTH_STATE,
   type NumberField,
   type PacketField,
   type Program,
+  QUOTA_STATE,
   type RuleProgram,
   SCTP_TEST,
   type Test,
@@ -90,6 +93,9 @@ class Lowering {
       patterns: [],
       stateBytes: 0,
       limits: [],
+      nths: [],
+      quotas: [],
+      chances: [],
       chunkTests: [],
       ipSets: [],
       ...layOutKeyed(ruleset),
@@ -185,8 +191,7 @@ class Lowering {
         const tests: Test[] = [{ op: 'guard', need: SCTP_HEADER, evil: false }];
         tests.push(...portRange('th sport', match.sport), ...portRange('th dport', match.dport));
         if (match.chunks) {
-          const state = this.program.stateBytes;
-          this.program.stateBytes += SCTP_TEST.size;
+          const state = this.state(SCTP_TEST.size);
           this.program.chunkTests.push({ state, test: match.chunks });
           const { match: how, invert } = match.chunks;
           tests.push({ op: 'sctp chunks', match: how, state, test: match.chunks, invert });
@@ -243,6 +248,8 @@ class Lowering {
         return [{ op: 'ether saddr', value: match.address, invert: match.invert }];
       case 'pkttype':
         return [{ op: 'cmp', field: 'pkttype', mask: 0xff, value: match.type, invert: match.invert }];
+      case 'tos':
+        return [{ op: 'cmp', field: 'tos', mask: match.mask, value: match.value, invert: match.invert }];
       case 'length':
         return range('length', match.range);
       case 'ttl':
@@ -269,18 +276,49 @@ class Lowering {
       }
       case 'limit': {
         const limit = limitCost(match.average, match.burst) ?? { cost: 0, cap: 0 };
-        const state = this.program.stateBytes;
-        this.program.stateBytes += LIMIT_STATE.size;
+        const state = this.state(LIMIT_STATE.size);
         this.program.limits.push({ state, cap: limit.cap, rule: rule.index });
         return [{ op: 'limit', state, ...limit }];
+      }
+      case 'physdev':
+        // No packet comes by a port of a bridge: what is asked for is not so.
+        if (match.asked.every(({ invert }) => invert)) return [];
+        return range('length', { low: 1, high: 0, invert: false });
+      case 'owner': {
+        const { asked, inverted, uid, gid } = match;
+        return [{ op: 'owner', asked, inverted, uid, gid }];
+      }
+      case 'rpfilter':
+        return [{ op: 'rpfilter', flags: match.flags, invert: match.invert }];
+      case 'nth': {
+        const { last, start, invert } = match;
+        const state = this.state(NTH_STATE.size);
+        this.program.nths.push({ state, start, rule: rule.index });
+        return [{ op: 'nth', state, last, invert }];
+      }
+      case 'quota': {
+        const state = this.state(QUOTA_STATE.size);
+        this.program.quotas.push({ state, bytes: match.bytes, rule: rule.index });
+        return [{ op: 'allowance', state, invert: match.invert }];
+      }
+      case 'chance': {
+        const state = this.state(CHANCE_STATE.size);
+        this.program.chances.push(state);
+        return [{ op: 'chance', state, below: match.below, invert: match.invert }];
       }
     }
   }
 
+  /** Takes so many bytes of World.rule_state; returns their offset. */
+  private state(size: number): number {
+    const offset = this.program.stateBytes;
+    this.program.stateBytes += size;
+    return offset;
+  }
+
   private ipSet({ sets, sources, nomatch, invert }: Extract<Match, { kind: 'set' }>): Test {
     const { program } = this;
-    this.keyScratch ??= program.stateBytes;
-    if (program.stateBytes === this.keyScratch) program.stateBytes += KEY_BYTES;
+    this.keyScratch ??= this.state(KEY_BYTES);
     const asked = sets.map((set) => {
       const known = program.ipSets.indexOf(set);
       // --return-nomatch says nothing about sets that can have no exceptions (ip_set_test(), IPSET_TYPE_NOMATCH).

@@ -10,7 +10,9 @@ import {
   IpSetAnswer,
   L3,
   NatKind,
+  OwnerFlag,
   RejectWith,
+  RpfilterFlag,
   TemplateFlag,
 } from '../../assembly/vocabulary.ts';
 import {
@@ -113,6 +115,7 @@ const LOADS: Readonly<Record<string, readonly [string, string]>> = {
   'icmp type and code': ['payload load 2b @ transport header + 0', 'payload load 2b @ transport header + 0'],
   length: ['meta load len', 'meta load len'],
   ttl: ['payload load 1b @ network header + 8', 'payload load 1b @ network header + 7'],
+  tos: ['payload load 1b @ network header + 1', 'payload load 1b @ network header + 0, traffic class'],
   pkttype: ['meta load pkttype', 'meta load pkttype'],
   mark: ['meta load mark', 'meta load mark'],
   'later fragment': ['payload load 2b @ network header + 6, offset > 0', 'exthdr load frag-off, > 0'],
@@ -272,6 +275,39 @@ function testLines(chain: ChainProgram, program: Program, test: Test): string[] 
       ];
     case 'limit':
       return [`limit cost ${test.cost} cap ${test.cap} state ${test.state}`];
+    case 'owner': {
+      const asked = (flag: OwnerFlag): boolean => (test.asked & flag) !== 0;
+      const not = (flag: OwnerFlag): string => equal((test.inverted & flag) !== 0);
+      const groups = asked(OwnerFlag.SUPPL_GROUPS) ? ' or its groups' : '';
+      const lines: string[] = [];
+      if (asked(OwnerFlag.SOCKET))
+        lines.push('socket load exists => reg 1', `cmp ${not(OwnerFlag.SOCKET)} reg 1 0x00000001`);
+      for (const [name, flag, range] of [
+        ['skuid', OwnerFlag.UID, test.uid],
+        [`skgid${groups}`, OwnerFlag.GID, test.gid],
+      ] as const) {
+        if (asked(flag))
+          lines.push(`meta load ${name} => reg 1`, `range ${not(flag)} reg 1 ${hex(range.low)} ${hex(range.high)}`);
+      }
+      return lines;
+    }
+    case 'rpfilter': {
+      const on = test.flags & RpfilterFlag.LOOSE ? '' : ' . iif';
+      const local = test.flags & RpfilterFlag.ACCEPT_LOCAL ? ', local too' : '';
+      return [`fib saddr${on} oif${local} => reg 1`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
+    }
+    case 'nth':
+      return [
+        `numgen inc mod ${test.last + 1} => reg 1, state ${test.state}`,
+        `cmp ${equal(test.invert)} reg 1 0x00000000`,
+      ];
+    case 'allowance':
+      return [`quota left => reg 1, state ${test.state}`, `cmp ${equal(!test.invert)} reg 1 0x00000000`];
+    case 'chance':
+      return [
+        `numgen random mod 2147483648 => reg 1, state ${test.state}`,
+        `cmp ${test.invert ? 'gte' : 'lt'} reg 1 ${hex(test.below)}`,
+      ];
     case 'guard':
       return [`guard transport header ${test.need}b${test.evil ? ', fragment offset not 1' : ''}`];
     default:

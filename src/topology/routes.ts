@@ -17,6 +17,8 @@ export interface Route {
   type: AddrType | typeof THROW;
   /** Interface; undefined if it has none or if it is not known. */
   device: string | undefined;
+  /** Interfaces of further next hops. */
+  others?: string[];
   /** Next hop, if it is not the destination itself; none if it is of the other family. */
   gateway?: bigint;
   /** Of several routes to one prefix the smallest wins, then the first. */
@@ -140,12 +142,14 @@ function parseRoute(
     json.refuse('host-value', `the route to ${textOf(object, 'dst')} has no "dev"`, object);
   }
   const gateway = parsePrefix(textOf(hop, 'gateway') ?? '');
+  const others = alive.slice(1).flatMap((other) => textOf(other, 'dev') ?? []);
   return {
     prefix,
     table,
     type,
     metric,
     device,
+    ...(others.length > 0 && { others }),
     ...(gateway?.family === prefix.family && { gateway: gateway.first }),
   };
 }

@@ -256,7 +256,7 @@ function leaveLinkLocalOpen(tables: Tables): void {
   for (const route of linkLocal) route.device = undefined;
 }
 
-function isLinkLocal(prefix: Prefix): boolean {
+export function isLinkLocal(prefix: Prefix): boolean {
   return prefix.length >= LINK_LOCAL6.length && contains(LINK_LOCAL6, { family: prefix.family, value: prefix.first });
 }
 

@@ -14,6 +14,7 @@ import {
   Sysctl,
 } from '../../assembly/vocabulary.ts';
 import { ACCOUNT, COUNTER, FLOW, HELP, HELPING, LOG_RECORD, PACKET, WORLD } from '../../src/engine/layout.ts';
+import type { Range } from '../../src/ruleset/ast.ts';
 import {
   type Action,
   type AddressField,
@@ -37,12 +38,17 @@ export interface Surroundings {
   interfaceName(index: number): string;
   /** Types of an address as bits by AddrType (assembly/rules/route.ts). */
   routeTypes(l3num: number, address: Uint8Array, iface: number): number;
+  /** What `-m owner` finds, by OwnerFlag bits (assembly/rules/owner.ts). */
+  sentBy(asked: number, inverted: number, uid: Range, gid: Range): boolean;
+  /** What `-m rpfilter` finds, `flags` as RpfilterFlag bits (assembly/rules/rpfilter.ts). */
+  leadsBack(address: Uint8Array, iface: number, flags: number): boolean;
 }
 
 const PORT_PROTOCOLS: readonly number[] = [Proto.TCP, Proto.UDP, Proto.SCTP, Proto.UDPLITE];
 const JIFFY_NS = 4_000_000n;
 const CREDITS_PER_JIFFY = 128n;
 const U32 = 0xffff_ffffn;
+const U64 = 0xffff_ffff_ffff_ffffn;
 
 /** A rule's packet cannot be examined: the packet is dropped by that rule. */
 class Hotdrop extends Error {}
@@ -169,6 +175,8 @@ export class RuleInterpreter {
         return view.getUint8(l4) * 256 + view.getUint8(l4 + 1);
       case 'length':
         return view.getUint32(p + PACKET.ip_len, true);
+      case 'tos':
+        return view.getUint8(p + PACKET.tos);
       case 'ttl':
         return view.getUint8(p + PACKET.ttl);
       case 'pkttype':
@@ -358,6 +366,27 @@ export class RuleInterpreter {
         return this.sets.tokens(test, this.values.registers, p, w);
       case 'quota':
         return this.sets.quota(test, this.values.registers, p, w);
+      case 'owner':
+        return this.surroundings.sentBy(test.asked, test.inverted, test.uid, test.gid);
+      case 'rpfilter': {
+        const iface = view.getUint16(p + PACKET.iif, true);
+        const length = chain.family === L3.IPV4 ? 4 : 16;
+        return this.surroundings.leadsBack(this.address('saddr', length, p), iface, test.flags) !== test.invert;
+      }
+      case 'nth': {
+        const at = view.getUint32(w + WORLD.rule_state, true) + test.state;
+        const count = view.getUint32(at, true);
+        view.setUint32(at, count === test.last ? 0 : count + 1, true);
+        return (count === test.last) !== test.invert;
+      }
+      case 'allowance': {
+        const at = view.getUint32(w + WORLD.rule_state, true) + test.state;
+        const left = view.getBigUint64(at, true) - BigInt(view.getUint32(p + PACKET.ip_len, true));
+        view.setBigUint64(at, left < 0n ? 0n : left, true);
+        return left >= 0n !== test.invert;
+      }
+      case 'chance':
+        return this.chance(test.state, w) < test.below !== test.invert;
     }
   }
 
@@ -484,6 +513,21 @@ export class RuleInterpreter {
     const pending = view.getUint16(flow + FLOW.pending_events, true);
     view.setUint16(flow + FLOW.pending_events, pending | EventBit.LABEL, true);
     return true;
+  }
+
+  /** 31 bits as docs/nat.md says; how often the packet was here is remembered. */
+  private chance(state: number, w: number): number {
+    const at = this.view.getUint32(w + WORLD.rule_state, true) + state;
+    const number = this.view.getBigUint64(w + WORLD.number, true);
+    const again = this.view.getBigUint64(at + 8, true) === number + 1n;
+    const visits = again ? this.view.getUint32(at + 16, true) + 1 : 0;
+    this.view.setBigUint64(at + 8, number + 1n, true);
+    this.view.setUint32(at + 16, visits, true);
+    const base = this.view.getBigUint64(at, true);
+    let z = U64 & (base + number * 0x9e3779b97f4a7c15n + BigInt(visits) * 0xd1342543de82ef95n);
+    z = U64 & ((z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n);
+    z = U64 & ((z ^ (z >> 27n)) * 0x94d049bb133111ebn);
+    return Number(z >> 33n);
   }
 
   private limit(test: Extract<Test, { op: 'limit' }>, p: number, w: number): boolean {

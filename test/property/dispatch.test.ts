@@ -10,7 +10,7 @@ import { GENERATED_SETS } from '../unit/ruleset/generate.ts';
 import { generatePacket } from '../unit/ruleset/generate-packet.ts';
 import { generateLongRuleset } from '../unit/ruleset/generate-run.ts';
 import { numbers } from '../unit/ruleset/random.ts';
-import { EXPECTED_INTERFACES, RuleBench, routeTypes } from '../unit/ruleset/rule-bench.ts';
+import { EXPECTED_INTERFACES, leadsBack, RuleBench, routeTypes, sentBy } from '../unit/ruleset/rule-bench.ts';
 
 const SETS = parseIpSets('sets', GENERATED_SETS);
 const START = 1_700_000_000n * 1_000_000_000n;
@@ -29,6 +29,8 @@ async function agree(family: 2 | 10, seed: number, rules: number, packets: numbe
   const model = new RuleInterpreter(bench.memory, program, {
     interfaceName: (index) => EXPECTED_INTERFACES[index] ?? '',
     routeTypes,
+    leadsBack,
+    sentBy,
   });
   let clock = START;
   let decided = 0;

@@ -7,7 +7,7 @@ import { RuleInterpreter } from '../model/rule-interpreter.ts';
 import { generateNft } from '../unit/ruleset/generate-nft.ts';
 import { generatePacket } from '../unit/ruleset/generate-packet.ts';
 import { numbers } from '../unit/ruleset/random.ts';
-import { EXPECTED_INTERFACES, RuleBench, routeTypes } from '../unit/ruleset/rule-bench.ts';
+import { EXPECTED_INTERFACES, leadsBack, RuleBench, routeTypes, sentBy } from '../unit/ruleset/rule-bench.ts';
 
 const START = 1_700_000_000n * 1_000_000_000n;
 
@@ -20,6 +20,8 @@ async function agree(family: 2 | 10, seed: number, traced: boolean): Promise<num
   const model = new RuleInterpreter(bench.memory, program, {
     interfaceName: (index) => EXPECTED_INTERFACES[index] ?? '',
     routeTypes,
+    leadsBack,
+    sentBy,
   });
   let clock = START;
   for (let count = 0; count < 32; count++) {

@@ -1,6 +1,7 @@
 // Does the emitted code agree with the plain interpreter on any rules and any packets?
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { WORLD } from '../../src/engine/layout.ts';
 import { parseRulesets } from '../../src/ruleset/index.ts';
 import { parseIpSets } from '../../src/ruleset/ipset/parse.ts';
 import { lowerRuleset } from '../../src/ruleset/lower.ts';
@@ -8,7 +9,7 @@ import { RuleInterpreter } from '../model/rule-interpreter.ts';
 import { GENERATED_SETS, generateRuleset } from '../unit/ruleset/generate.ts';
 import { generatePacket } from '../unit/ruleset/generate-packet.ts';
 import { numbers } from '../unit/ruleset/random.ts';
-import { EXPECTED_INTERFACES, RuleBench, routeTypes } from '../unit/ruleset/rule-bench.ts';
+import { EXPECTED_INTERFACES, leadsBack, RuleBench, routeTypes, sentBy } from '../unit/ruleset/rule-bench.ts';
 
 const SETS = parseIpSets('sets', GENERATED_SETS);
 const START = 1_700_000_000n * 1_000_000_000n;
@@ -22,12 +23,15 @@ async function agree(family: 2 | 10, seed: number, traced: boolean): Promise<{ h
   const model = new RuleInterpreter(bench.memory, program, {
     interfaceName: (index) => EXPECTED_INTERFACES[index] ?? '',
     routeTypes,
+    leadsBack,
+    sentBy,
   });
   let clock = START;
   let logs = 0;
   for (let count = 0; count < 24; count++) {
     clock += BigInt(next() % 4_000) * 1_000_000n;
     const packet = generatePacket(family, next, clock);
+    for (const index of [0, 1]) bench.view.setBigUint64(bench.world(index) + WORLD.number, BigInt(count), true);
     for (const chain of program.chains) {
       if (!chain.base) continue;
       const ours = bench.place(packet, 0);

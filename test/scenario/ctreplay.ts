@@ -69,6 +69,8 @@ export async function replayThroughCtreplay(scenario: Scenario, workers: number)
     if (scenario.rules6) options.push('--rules', put('rules6', withHeader('ip6tables-save', scenario.rules6)));
     if (scenario.nft) options.push('--rules', put('rules.nft', scenario.nft));
     if (scenario.sets) options.push('--rules', put('sets', scenario.sets));
+    // kernel-replay.py sends them.
+    options.push('--owner', '0:0');
     for (const [key, value] of Object.entries(scenario.sysctls)) options.push('--sysctl', `${key}=${value}`);
     for (const { name, networks, addresses, lengths } of scenario.interfaces) {
       options.push('--iface', `${name}=${networks.join(',')}`);

@@ -3,7 +3,7 @@ import { Carried, CarriedBy } from '../../../assembly/vocabulary.ts';
 import type { MatchExtension } from './matches.ts';
 import { own } from './names.ts';
 import { firstValue } from './options.ts';
-import { invalid, type Value } from './values.ts';
+import { invalid, parseNumber64, type Value } from './values.ts';
 
 const U64_MAX = 0xffff_ffff_ffff_ffffn;
 
@@ -19,11 +19,7 @@ const MODES: Readonly<Record<string, Carried>> = {
 };
 
 function bound(value: Value, text: string, absent: bigint): bigint {
-  if (text === '') return absent;
-  const octal = /^0[0-7]+$/.exec(text);
-  const known = octal !== null || /^(0[xX][0-9a-fA-F]{1,16}|0|[1-9]\d{0,19})$/.test(text);
-  const number = known ? BigInt(octal ? `0o${text.slice(1)}` : text) : -1n;
-  return number >= 0n && number <= U64_MAX ? number : invalid(value, 'not a count or a range of counts');
+  return text === '' ? absent : parseNumber64({ text, at: value.at }, 'the count');
 }
 
 export const CONNBYTES: MatchExtension = {

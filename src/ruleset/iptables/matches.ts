@@ -9,9 +9,14 @@ import { type Family, refuse } from '../source.ts';
 import { CONNBYTES } from './match-connbytes.ts';
 import { CONNLIMIT } from './match-connlimit.ts';
 import { HASHLIMIT } from './match-hashlimit.ts';
+import { OWNER } from './match-owner.ts';
+import { PHYSDEV } from './match-physdev.ts';
 import { RECENT } from './match-recent.ts';
+import { RPFILTER } from './match-rpfilter.ts';
 import { SCTP } from './match-sctp.ts';
 import { SET } from './match-set.ts';
+import { STATISTIC } from './match-statistic.ts';
+import { DSCP, ECN, TOS } from './match-tos.ts';
 import { ADDRESS_TYPES, byPrefix, ICMP_TYPES, ICMP6_TYPES, own, PACKET_TYPES, TCP_FLAGS } from './names.ts';
 import { firstValue, type Given, type OptionSpec, type Use } from './options.ts';
 import {
@@ -23,6 +28,7 @@ import {
   parseMark,
   parseNetwork,
   parseNumber,
+  parseNumber64,
   parsePort,
   parsePorts,
   parseProtocol,
@@ -447,6 +453,20 @@ const MATCHES: Readonly<Record<string, MatchExtension>> = {
     ],
     build: buildLimit,
   },
+  owner: OWNER,
+  physdev: PHYSDEV,
+  rpfilter: RPFILTER,
+  statistic: STATISTIC,
+  quota: {
+    options: [{ names: ['quota'], values: 1, invert: true }],
+    build(use) {
+      const given = use.one('quota');
+      return { kind: 'quota', bytes: parseNumber64(firstValue(given), 'the quota'), invert: given.invert };
+    },
+  },
+  tos: TOS,
+  dscp: DSCP,
+  ecn: ECN,
 };
 
 /** The extension of that name, undefined if it is not supported for the family. */

@@ -28,6 +28,15 @@ export function parseNumber(value: Value, maximum: number, what: string): number
   return readNumber(value.text, maximum) ?? invalid(value, `${what} is not a number from 0 to ${maximum}`);
 }
 
+/** As parseNumber, up to 64 bits. */
+export function parseNumber64(value: Value, what: string): bigint {
+  const octal = /^0[0-7]+$/.test(value.text);
+  const known = octal || /^(0[xX][0-9a-fA-F]{1,16}|0|[1-9]\d{0,19})$/.test(value.text);
+  const number = known ? BigInt(octal ? `0o${value.text.slice(1)}` : value.text) : -1n;
+  const fits = number >= 0n && number < 1n << 64n;
+  return fits ? number : invalid(value, `${what} is not a number of 64 bits`);
+}
+
 /** `low`, `low:high`, `:high` or `low:`; low may exceed high, which matches nothing. */
 export function parseRange(value: Value, maximum: number, what: string): Range {
   const parts = value.text.split(':');

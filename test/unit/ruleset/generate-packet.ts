@@ -27,6 +27,7 @@ const PROTOCOLS = [
   Proto.SCTP,
   47,
 ];
+export const TOS = [0, 0x10, 0xb8, 0xbb, 0x20, 0x01];
 export const PORTS = [0, 22, 53, 80, 443, 1024, 40000, 65535];
 const TRANSPORTS: readonly (readonly number[])[] = [
   [],
@@ -63,6 +64,7 @@ export function generatePacket(family: 2 | 10, next: () => number, clock: bigint
     iif: next() % EXPECTED_INTERFACES.length,
     oif: next() % EXPECTED_INTERFACES.length,
     ttl: pick([1, 5, 64, 255]),
+    tos: pick(TOS),
     pkttype: next() % 4,
     clock,
     ctState: tracked

@@ -141,7 +141,8 @@ class Generator {
       [this.pick(['raw', 'mangle', 'security']), []],
     ];
     for (const [table, listed] of tables) {
-      const bases = listed.length > 0 ? listed : [table === 'raw' ? 'PREROUTING' : 'FORWARD'];
+      const only = { raw: 'PREROUTING', security: 'OUTPUT' }[table] ?? 'FORWARD';
+      const bases = listed.length > 0 ? listed : [only];
       lines.push(`*${table}`);
       for (const base of bases) lines.push(`:${base} ${this.pick(['ACCEPT', 'DROP'])} [0:0]`);
       const users = ['one', 'two', 'three'].slice(0, this.next() % 4);
@@ -166,13 +167,21 @@ class Generator {
     const networks = (this.family === 2 ? V4 : V6).networks;
     if (this.one(3)) parts.push(`${this.not()}-s ${this.pick(networks)}`);
     if (this.one(3)) parts.push(`${this.not()}-d ${this.pick(networks)}`);
-    const named = chain.toLowerCase() === chain || chain === 'FORWARD';
-    if (this.one(4)) parts.push(`${this.not()}-i ${this.pick(INTERFACES)}`);
+    const named = chain.toLowerCase() === chain || chain === 'FORWARD' || chain === 'OUTPUT';
+    if (this.one(4) && chain !== 'OUTPUT') parts.push(`${this.not()}-i ${this.pick(INTERFACES)}`);
     if (this.one(5) && named) parts.push(`${this.not()}-o ${this.pick(INTERFACES)}`);
+    if (table === 'raw' && this.one(4)) {
+      const options = ['--loose', '--validmark', '--accept-local', '--invert'].filter(() => this.one(2));
+      parts.push(`-m rpfilter ${options.join(' ')}`);
+    }
     const { text, protocol } = this.protocol();
     parts.push(text);
     const count = this.pick([0, 1, 1, 1, 2]);
-    for (let each = 0; each < count; each++) parts.push(this.match());
+    for (let each = 0; each < count; each++) {
+      const match = this.match();
+      // Of that table only OUTPUT is generated, where packets have no sender's address, and a sender.
+      parts.push(table === 'security' && match.startsWith('-m mac') ? this.owner() : match);
+    }
     parts.push(this.target(table, protocol, users));
     return parts.filter(Boolean).join(' ');
   }
@@ -262,6 +271,12 @@ class Generator {
         const flags = Array.from({ length: this.pick([1, 2, 2, 3, 3, 3]) }, () => this.pick(['src', 'dst'])).join(',');
         return `-m set ${this.not()}--match-set ${set} ${flags}${this.pick(['', '', '', ' --return-nomatch'])}`;
       }
+      case 17:
+        if (this.one(3)) return `-m physdev ${this.not()}--physdev-in br+ ${this.pick(['', '! --physdev-is-bridged'])}`;
+        if (this.one(4)) return `-m quota ${this.not()}--quota ${this.pick(['0', '1000', '0x2000'])}`;
+        return this.one(2)
+          ? `-m statistic --mode random ${this.not()}--probability ${this.pick(['0', '0.5', '1', '.3333', '2e-1'])}`
+          : `-m statistic --mode nth ${this.not()}--every ${this.pick(['1 --packet 0', '3 --packet 2', '0x2 --packet 0'])}`;
       case 14: {
         const range = this.pick(['0:10', '5', '100:1000', '3:3', '0:', '1000000:', '4294967295:4294967297']);
         const mode = this.pick(['packets', 'bytes', 'avgpkt']);
@@ -312,6 +327,7 @@ class Generator {
       case 8:
         return `-m mac ${this.not()}--mac-source 02:00:00:00:00:0${this.next() % 3}`;
       case 9:
+        if (this.one(2)) return this.service();
         return `-m pkttype ${this.not()}--pkt-type ${this.pick(['unicast', 'broadcast', 'multicast', 'otherhost'])}`;
       case 10:
         return `-m length ${this.not()}--length ${this.pick(['40', '0:576', '577:', '1500'])}`;
@@ -323,6 +339,29 @@ class Generator {
       default:
         return `-m limit --limit ${this.pick(['1/s', '10/min', '3/hour', '1000/second'])} --limit-burst ${this.pick([1, 3, 5])}`;
     }
+  }
+
+  private service(): string {
+    const not = this.not();
+    switch (this.next() % 3) {
+      case 0:
+        return `-m tos ${not}--tos ${this.pick(['0x10/0x3f', '0xb8', 'Normal-Service', '0x11/0x10', '0/0', '1/0x3'])}`;
+      case 1:
+        return `-m dscp ${not}--${this.pick(['dscp 0x2e', 'dscp 4', 'dscp-class CS1', 'dscp-class ef', 'dscp-class BE'])}`;
+      default:
+        return `-m ecn ${not}--ecn-ip-ect ${this.next() % 4}`;
+    }
+  }
+
+  private owner(): string {
+    const tests = [
+      `${this.not()}--uid-owner ${this.pick(['0', '0-5', '1000', '0x10-4294967294'])}`,
+      `${this.not()}--gid-owner ${this.pick(['0', '5-8'])}`,
+      `--gid-owner 7 --suppl-groups`,
+      `${this.not()}--socket-exists`,
+      `${this.not()}--socket-exists ${this.not()}--uid-owner 3 ${this.not()}--gid-owner 7`,
+    ];
+    return `-m owner ${this.pick(tests)}`;
   }
 
   private recent(): string {

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Proto } from '../../../assembly/vocabulary.ts';
 import { parseIpSets } from '../../../src/ruleset/ipset/parse.ts';
 import { GENERATED_SETS, generateRule } from './generate.ts';
+import { TOS } from './generate-packet.ts';
 import { numbers } from './random.ts';
 import { ipv4, ipv6, RuleBench, sctpChunks, type TestPacket } from './rule-bench.ts';
 
@@ -98,12 +99,13 @@ function generateFrame(family: 2 | 10, next: () => number): { packet: TestPacket
   const fragmentOffset = family === 2 ? pick([0, 0, 0, 0, 0, 1, 185]) : 0;
   const mac = Uint8Array.from([2, 0, 0, 0, 0, next() % 3]);
   const ttl = pick([1, 5, 64, 255]);
+  const tos = pick(TOS);
   const pkttype = pick([0, 0, 0, 1, 2]);
   const target = [RECEIVER_MAC, [255, 255, 255, 255, 255, 255], [1, 0, 0x5e, 0, 0, 5]][pkttype] ?? RECEIVER_MAC;
   const header =
     family === 2
-      ? header4(protocol, source, destination, transport.length, ttl, fragmentOffset)
-      : header6(protocol, source, destination, transport.length, ttl);
+      ? header4(protocol, source, destination, transport.length, { ttl, tos, offset: fragmentOffset })
+      : header6(protocol, source, destination, transport.length, { ttl, tos });
   const frame = Uint8Array.from([
     ...target,
     ...mac,
@@ -122,6 +124,7 @@ function generateFrame(family: 2 | 10, next: () => number): { packet: TestPacket
     fragmentOffset,
     mac,
     ttl,
+    tos,
     pkttype,
     iif: ETH0,
   };
@@ -133,13 +136,12 @@ function header4(
   source: Uint8Array,
   destination: Uint8Array,
   length: number,
-  ttl: number,
-  offset: number,
+  { ttl, tos, offset }: { ttl: number; tos: number; offset: number },
 ) {
   const total = 20 + length;
   const bytes = [
     0x45,
-    0,
+    tos,
     total >> 8,
     total & 255,
     0,
@@ -162,8 +164,25 @@ function header4(
   return bytes;
 }
 
-function header6(protocol: number, source: Uint8Array, destination: Uint8Array, length: number, ttl: number) {
-  return [0x60, 0, 0, 0, length >> 8, length & 255, protocol, ttl, ...source, ...destination];
+function header6(
+  protocol: number,
+  source: Uint8Array,
+  destination: Uint8Array,
+  length: number,
+  { ttl, tos }: { ttl: number; tos: number },
+) {
+  return [
+    0x60 | (tos >> 4),
+    (tos << 4) & 0xff,
+    0,
+    0,
+    length >> 8,
+    length & 255,
+    protocol,
+    ttl,
+    ...source,
+    ...destination,
+  ];
 }
 
 /**
@@ -178,7 +197,7 @@ function generateText(family: 2 | 10, seed: number): string {
       .replace(/ ?-[jg] .*$/, '')
       .replaceAll(/ +/g, ' ')
       .trim();
-    if (/-m (state|conntrack|connmark|connlabel|connbytes|limit|recent|hashlimit|connlimit)/.test(rule)) continue;
+    if (/-m (state|conn(track|mark|label|bytes|limit)|limit|recent|hashlimit|statistic|quota)/.test(rule)) continue;
     rules.push(`-A all ${rule}`);
   }
   const lines = [

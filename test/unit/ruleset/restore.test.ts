@@ -58,6 +58,77 @@ const RULES4 = `
 -A INPUT -m connbytes --connbytes 10: --connbytes-dir reply
 -A INPUT -m connbytes --connbytes 10: --connbytes-dir rep --connbytes-mode avgpkt
 -A INPUT -m connbytes --connbytes-dir reply --connbytes-mode avgpkt
+-A INPUT -m tos --tos 0x10
+-A INPUT -m tos ! --tos 16/0x3f
+-A INPUT -m tos --tos minimize-delay
+-A INPUT -m tos --tos Minimize
+-A INPUT -m tos --tos Minimize-Delay/0xff
+-A INPUT -m tos --tos 256
+-A INPUT -m tos --tos 0x10/256
+-A INPUT -m tos --tos 0x10/
+-A INPUT -m tos
+-A INPUT -m dscp --dscp 63
+-A INPUT -m dscp ! --dscp 64
+-A INPUT -m dscp --dscp-class af41
+-A INPUT -m dscp ! --dscp-class AF44
+-A INPUT -m dscp --dscp-class LE
+-A INPUT -m dscp --dscp 1 --dscp-class EF
+-A INPUT -m dscp
+-A INPUT -m ecn ! --ecn-ip-ect 3
+-A INPUT -m ecn --ecn-ip-ect 4
+-A INPUT -m ecn
+-A INPUT -m quota --quota 18446744073709551615
+-A INPUT -m quota ! --quota 18446744073709551616
+-A INPUT -m quota --quota -1
+-A INPUT -m quota
+-A INPUT -m rpfilter
+-A INPUT -m physdev
+-A INPUT -m physdev --physdev-in eth0 ! --physdev-out eth+
+-A INPUT -m physdev ! --physdev-is-in ! --physdev-is-out ! --physdev-is-bridged
+-A INPUT -m physdev --physdev-in abcdefghijklmno
+-A INPUT -m physdev --physdev-in abcdefghijklmnop
+-A OUTPUT -m physdev --physdev-in eth0
+-A OUTPUT -m physdev --physdev-out eth0
+-A OUTPUT -m physdev ! --physdev-is-out
+-A OUTPUT -m physdev --physdev-out eth0 --physdev-is-bridged
+-A OUTPUT -m physdev --physdev-out eth0 ! --physdev-is-bridged
+-A A1 -m physdev --physdev-is-out
+-A INPUT -m owner --uid-owner 0
+-A OUTPUT -m owner --uid-owner 0
+-A A1 -m owner --uid-owner 0-5 ! --gid-owner 0x10
+-A OUTPUT -m owner --uid-owner 5-0
+-A OUTPUT -m owner --uid-owner 5-
+-A OUTPUT -m owner --uid-owner -5
+-A OUTPUT -m owner --uid-owner 5x
+-A OUTPUT -m owner --uid-owner 4294967294
+-A OUTPUT -m owner --gid-owner 4294967295
+-A OUTPUT -m owner ! --uid-owner 010-0x20
+-A OUTPUT -m owner --gid-owner 5 --suppl-groups
+-A OUTPUT -m owner --uid-owner 5 --suppl-groups
+-A OUTPUT -m owner ! --socket-exists
+-A OUTPUT -m owner --socket-exists --uid-owner 3
+-A OUTPUT -m owner
+-A INPUT -m statistic --mode nth --every 3
+-A INPUT -m statistic --mode nth --every 3 --packet 2
+-A INPUT -m statistic --mode nth --every 3 --packet 3
+-A INPUT -m statistic --mode nth ! --every 0x3 --packet 01
+-A INPUT -m statistic --mode nth --every 0 --packet 0
+-A INPUT -m statistic --mode nth --every 4294967295 --packet 4294967294
+-A INPUT -m statistic --mode nth --every 4294967296 --packet 0
+-A INPUT -m statistic --mode nth --packet 1
+-A INPUT -m statistic --mode nth --every 3 --packet 1 --probability 0.5
+-A INPUT -m statistic --mode nth ! --packet 1 --every 3
+-A INPUT -m statistic --mode random
+-A INPUT -m statistic --mode random ! --probability .33332999982
+-A INPUT -m statistic --mode random --probability 5e-1
+-A INPUT -m statistic --mode random --probability 1
+-A INPUT -m statistic --mode random --probability 1.0001
+-A INPUT -m statistic --mode random --probability -0.1
+-A INPUT -m statistic --mode random --probability 0.1x
+-A INPUT -m statistic --mode random --probability 0.9999999999
+-A INPUT -m statistic --mode random --probability 0.5 --packet 3
+-A INPUT -m statistic --mode rand --probability 0.5
+-A INPUT -m statistic --probability 0.5
 -A INPUT -p 6 --dport 5 -j ACCEPT
 -A INPUT -s 10/8 -j ACCEPT
 -A INPUT -s 10.1/16 -j ACCEPT

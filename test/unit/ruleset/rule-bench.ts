@@ -3,7 +3,16 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import asc from 'assemblyscript/asc';
-import { AddrType, type ChainVerdict, CtState, L3, PacketFlag, Proto, Sysctl } from '../../../assembly/vocabulary.ts';
+import {
+  AddrType,
+  type ChainVerdict,
+  CtState,
+  L3,
+  PacketFlag,
+  Proto,
+  RpfilterFlag,
+  Sysctl,
+} from '../../../assembly/vocabulary.ts';
 import {
   ACCOUNT,
   COUNTER,
@@ -14,6 +23,7 @@ import {
   PACKET,
   WORLD,
 } from '../../../src/engine/layout.ts';
+import type { Range } from '../../../src/ruleset/ast.ts';
 import {
   type CompiledRuleset,
   compileRuleset,
@@ -46,6 +56,8 @@ const KEYED = 0x4000000;
 const KEYED_BYTES = 0x4000000;
 const LOG_BYTES = 0x4000;
 const COUNTER_BYTES = 0x30000;
+/** What chance follows from. */
+const SEED = 5n;
 const STATE_BYTES = 0x10000;
 
 let rulesModule: Promise<WebAssembly.Module> | undefined;
@@ -100,6 +112,7 @@ export interface TestPacket {
   iif?: number;
   oif?: number;
   ttl?: number;
+  tos?: number;
   pkttype?: number;
   /** ns since 1970 */
   clock?: bigint;
@@ -171,6 +184,16 @@ export function routeTypes(l3num: number, address: Uint8Array, iface: number): n
   return a === 0xfd ? (1 << AddrType.UNICAST) | (1 << AddrType.UNREACHABLE) : 1 << AddrType.UNICAST;
 }
 
+/** Whoever sent it: a number that all of the test goes into. */
+export function sentBy(asked: number, inverted: number, uid: Range, gid: Range): boolean {
+  return (asked * 3 + inverted * 5 + uid.low + uid.high * 7 + gid.low + gid.high * 3) % 2 === 0;
+}
+
+/** A route to every source, by the interface whose number its last byte tells. */
+export function leadsBack(address: Uint8Array, iface: number, flags: number): boolean {
+  return (flags & RpfilterFlag.LOOSE) !== 0 || (address.at(-1) ?? 0) % 4 === iface;
+}
+
 export class RuleBench {
   readonly view: DataView;
   readonly bytes: Uint8Array;
@@ -223,6 +246,15 @@ export class RuleBench {
         const family = bench.view.getUint8(p + PACKET.l3num);
         const bytes = bench.bytes.slice(p + offset, p + offset + (family === L3.IPV4 ? 4 : 16));
         return fibType(routeTypes(family, bytes, iface));
+      }),
+      rule_owner: ((_p: number, _w: number, _rule: number, asked: number, inverted: number, ...ids: number[]) => {
+        const [uidLow = 0, uidHigh = 0, gidLow = 0, gidHigh = 0] = ids.map((id) => id >>> 0);
+        return sentBy(asked, inverted, { low: uidLow, high: uidHigh }, { low: gidLow, high: gidHigh }) ? 1 : 0;
+      }) as unknown as WebAssembly.ExportValue,
+      rule_rpfilter: bench.imported((p, _w, flags) => {
+        const length = bench.bytes[p + PACKET.l3num] === L3.IPV4 ? 4 : 16;
+        const address = bench.bytes.slice(p + PACKET.src_lo, p + PACKET.src_lo + length);
+        return leadsBack(address, bench.view.getUint16(p + PACKET.iif, true), flags) ? 1 : 0;
       }),
       trace_rule: bench.imported((_p, _w, rule, matched) => {
         bench.trace.push([rule, matched === 1]);
@@ -278,7 +310,7 @@ export class RuleBench {
     this.view.setUint32(w + WORLD.counters, COUNTERS + index * COUNTER_BYTES, true);
     const state = STATES + index * STATE_BYTES;
     this.view.setUint32(w + WORLD.rule_state, state, true);
-    this.compiled.initState(this.bytes.subarray(state, state + this.compiled.stateBytes), start);
+    this.compiled.initState(this.bytes.subarray(state, state + this.compiled.stateBytes), start, SEED);
     const keyed = KEYED + index * KEYED_BYTES;
     this.view.setUint32(w + WORLD.keyed, keyed, true);
     this.compiled.initKeyed(this.bytes.subarray(keyed, keyed + this.compiled.keyedBytes));
@@ -330,6 +362,7 @@ export class RuleBench {
     view.setUint16(p + PACKET.iif, packet.iif ?? 0, true);
     view.setUint16(p + PACKET.oif, packet.oif ?? 0, true);
     view.setUint8(p + PACKET.ttl, packet.ttl ?? 64);
+    view.setUint8(p + PACKET.tos, packet.tos ?? 0);
     view.setUint8(l3 + (packet.family === L3.IPV4 ? 8 : 7), packet.ttl ?? 64);
     view.setUint8(p + PACKET.pkttype, packet.pkttype ?? 0);
     if (packet.protocol === Proto.TCP && offset === 0) view.setUint8(p + PACKET.tcp_flags, transport[13] ?? 0);

@@ -1,6 +1,7 @@
 // What does emitted code do with a packet: verdicts, chains, counters, states, marks, limits?
 import { describe, expect, it } from 'vitest';
 import { ChainVerdict, CtState, Dir, EventBit, Proto, RejectWith, Status } from '../../../assembly/vocabulary.ts';
+import { WORLD } from '../../../src/engine/layout.ts';
 import { ruleName } from '../../../src/ruleset/index.ts';
 import { ipv4, ipv6, RuleBench, type TestPacket } from './rule-bench.ts';
 
@@ -252,6 +253,47 @@ describe('limit', () => {
     const bench = await RuleBench.open(filter('-A FORWARD -p udp -m limit --limit 1/day --limit-burst 6 -j DROP'));
     for (let count = 0; count < 10; count++) bench.run('filter/FORWARD', SYN);
     expect(bench.run('filter/FORWARD', { ...SYN, protocol: Proto.UDP }).verdict).toBe(ChainVerdict.DROP);
+  });
+});
+
+describe('chance', () => {
+  // The count of a binomial distribution lies within five standard deviations but once in 1.7 million times.
+  for (const [probability, tests] of [
+    [0.5, '-m statistic --mode random --probability 0.5'],
+    [0.1, '-m statistic --mode random --probability 0.1'],
+    [0.9, '-m statistic --mode random ! --probability 0.1'],
+    [0.25, '-m statistic --mode random --probability 0.5 -m statistic --mode random --probability 0.5'],
+  ] as const) {
+    it(`lets ${probability} of the packets pass for ${tests}`, async () => {
+      const bench = await RuleBench.open(filter(`-A FORWARD ${tests}`));
+      const packets = 10_000;
+      for (let number = 0; number < packets; number++) {
+        bench.view.setBigUint64(bench.world(0) + WORLD.number, BigInt(number), true);
+        bench.run('filter/FORWARD', SYN);
+      }
+      const far = 5 * Math.sqrt(packets * probability * (1 - probability));
+      expect(Math.abs(Number(bench.counter(1).packets) - packets * probability)).toBeLessThan(far);
+    });
+  }
+
+  it('is thrown again when a packet comes to the rule again, and is the same for the same packet in another run', async () => {
+    const text = filter(
+      ...['-N half', '-A FORWARD -j half', '-A FORWARD -j half'],
+      '-A half -m statistic --mode random --probability 0.5',
+    );
+    const matches = async (): Promise<bigint[]> => {
+      const bench = await RuleBench.open(text);
+      const half = bench.ruleset.entries.findIndex(({ chain }) => chain?.name === 'half');
+      return Array.from({ length: 64 }, (_, number) => {
+        bench.view.setBigUint64(bench.world(0) + WORLD.number, BigInt(number), true);
+        const before = bench.counter(half).packets;
+        bench.run('filter/FORWARD', SYN);
+        return bench.counter(half).packets - before;
+      });
+    };
+    const first = await matches();
+    expect(first).toEqual(await matches());
+    expect(new Set(first)).toEqual(new Set([0n, 1n, 2n]));
   });
 });
 

@@ -15,6 +15,9 @@ const P = 0;
 /** Protocols whose ports are in a packet's tuple. */
 const PORT_PROTOCOLS = [Proto.TCP, Proto.UDP, Proto.SCTP, Proto.UDPLITE] as const;
 
+/** Bytes of a transport header from which on a packet's tuple has ports. */
+const PORTS_BYTES = 4;
+
 const NANOSECONDS_PER_JIFFY = BigInt(1_000_000_000 / HZ);
 /** No Ethernet header: no address has more than 48 bits. */
 const NO_MAC = -1n;
@@ -295,6 +298,7 @@ export class Fields {
       code.i32(protocol).op('i32.eq');
       if (index > 0) code.op('i32.or');
     }
+    code.get(P).memory('i32.load', PACKET.l4_captured).i32(PORTS_BYTES).op('i32.ge_u', 'i32.and');
     code.op('select');
   }
 

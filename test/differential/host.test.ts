@@ -139,6 +139,8 @@ describe('a host directory', () => {
 
   it('gives rules, sysctls that a namespace has, and addresses by interface', () => {
     write('iptables-save', '*filter\nCOMMIT\n');
+    write('nft', 'table inet t {\n}\n');
+    write('ipset', 'create s hash:ip\n');
     write(
       'sysctl',
       'net.netfilter.nf_conntrack_tcp_loose = 0\nnet.netfilter.nf_conntrack_max = 9\nvm.swappiness = 1\n',
@@ -148,6 +150,8 @@ describe('a host directory', () => {
     expect(readHostDirectory(folder)).toEqual({
       rules4: ['*filter\nCOMMIT\n'],
       rules6: [],
+      nft: ['table inet t {\n}\n'],
+      sets: ['create s hash:ip\n'],
       sysctls: { 'net.netfilter.nf_conntrack_tcp_loose': '0' },
       locals: [
         { address: '192.0.2.1', length: 24, side: 0 },
@@ -161,11 +165,11 @@ describe('a host directory', () => {
     });
   });
 
-  it('is refused with more interfaces than the router has, and with nft rules', () => {
+  it('is refused with more interfaces than the router has, and with a table to start from', () => {
     write('addr.json', [link('a', '10.0.0.1'), link('b', '10.0.1.1'), link('c', '10.0.2.1')]);
     expect(() => readHostDirectory(folder)).toThrow('has two interfaces, not 3 (a, b, c)');
     write('addr.json', []);
-    write('nft', 'table inet t {\n}\n');
-    expect(() => readHostDirectory(folder)).toThrow('not asked about nft');
+    write('conntrack', 'udp 17 29 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=10.0.0.2 dst=10.0.0.1 sport=2 dport=1\n');
+    expect(() => readHostDirectory(folder)).toThrow('cannot be given a table to start from');
   });
 });

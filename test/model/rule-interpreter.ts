@@ -163,7 +163,9 @@ export class RuleInterpreter {
         return this.u16be(l4 + 2);
       case 'any sport':
       case 'any dport': {
-        const decoded = PORT_PROTOCOLS.includes(view.getUint8(p + PACKET.protonum));
+        const ported = PORT_PROTOCOLS.includes(view.getUint8(p + PACKET.protonum));
+        // With fewer bytes a tuple has no ports, but the header may have one.
+        const decoded = ported && view.getUint32(p + PACKET.l4_captured, true) >= 4;
         if (field === 'any sport') return decoded ? this.number('sport', p) : this.number('th sport', p);
         return decoded ? this.number('dport', p) : this.number('th dport', p);
       }

@@ -264,7 +264,6 @@ export class ValueLowering {
     const message = protocol === 'icmp' || protocol === 'icmpv6';
     if (message && field === 'id') return { op: 'number', field: 'sport', bits: 16 };
     if (message && offset === 0 && bits === 8) return { op: 'number', field: 'icmp type', bits: 8 };
-    if (protocol === 'tcp' && field === 'flags') return { op: 'number', field: 'tcp flags', bits: 8 };
     if (bits === 16 && (offset === 0 || offset === 16) && !message && protocol !== 'igmp') {
       return { op: 'number', field: this.port(offset === 0 ? 'sport' : 'dport'), bits: 16 };
     }
@@ -280,7 +279,8 @@ export class ValueLowering {
 
   private port(side: 'sport' | 'dport'): NumberField {
     const { protocols } = this;
-    if (protocols && [...protocols].every((each) => PORT_PROTOCOLS.has(each))) return side;
+    // A header of two bytes has a source port that the packet's tuple does not know.
+    if (side === 'dport' && protocols && [...protocols].every((each) => PORT_PROTOCOLS.has(each))) return side;
     if (protocols && [...protocols].every((each) => !PORT_PROTOCOLS.has(each))) return `th ${side}`;
     return `any ${side}`;
   }

@@ -47,7 +47,7 @@ export const FLAGS: readonly Flag[] = [
     short: 'the firewall: a folder of files that a host prints, or one file',
     long:
       'Files of the folder, each optional: iptables-save, ip6tables-save (also *.v4, *.v6, with or without counters), ' +
-      'ipset (ipset save), sysctl (lines of sysctl -a), addr.json, link.json, route.json, rule.json (ip -j ...), conntrack (the table to start from). ' +
+      'nft (nft list ruleset, text or JSON), ipset (ipset save), sysctl (lines of sysctl -a), addr.json, link.json, route.json, rule.json (ip -j ...), conntrack (the table to start from). ' +
       'Without a host there are no rules and every packet is forwarded.',
     commands: ONE_HOST,
   },
@@ -69,7 +69,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'rules',
     value: 'FILE',
     repeat: true,
-    short: 'a ruleset: output of iptables-save, ip6tables-save or ipset save (repeatable)',
+    short: 'a ruleset: output of iptables-save, ip6tables-save, nft list ruleset or ipset save (repeatable)',
     commands: ONE_HOST,
   },
   {

@@ -491,17 +491,20 @@ export class RuleWriter {
         this.call('rule_restore_mark');
         return true;
       case 'notrack':
-        this.firstOfAll(() => code.get(P).i32(CtState.UNTRACKED).memory('i32.store8', PACKET.ct_state));
+        // An INVALID packet has no connection either (nft_notrack_eval(); those of iptables come before there is any).
+        code.get(P).memory('i32.load8_u', PACKET.ct_state).op('i32.eqz');
+        code.get(P).memory('i32.load8_u', PACKET.ct_state).i32(CtState.INVALID).op('i32.eq', 'i32.or').if();
+        code.get(P).i32(CtState.UNTRACKED).memory('i32.store8', PACKET.ct_state).op('end');
         return true;
       case 'template':
-        // A packet with a template is NEW to rules until connection tracking has seen it (nf_ct_set()).
-        this.firstOfAll(() => {
-          code
-            .get(P)
-            .i32(action.template + 1)
-            .memory('i32.store8', PACKET.template);
-          code.get(P).i32(CtState.NEW).memory('i32.store8', PACKET.ct_state);
-        });
+        // Only where no rule before has decided on it in this way (skb->_nfct is 0). A packet with a template is NEW to rules
+        // until connection tracking has seen it (nf_ct_set()).
+        code.get(P).memory('i32.load8_u', PACKET.ct_state).op('i32.eqz').if();
+        code
+          .get(P)
+          .i32(action.template + 1)
+          .memory('i32.store8', PACKET.template);
+        code.get(P).i32(CtState.NEW).memory('i32.store8', PACKET.ct_state).op('end');
         return true;
       case 'nat':
         code.get(P).i32(rule).memory('i32.store', PACKET.rule);
@@ -571,13 +574,6 @@ export class RuleWriter {
       if (open) code.br(last - 1 - index);
     }
     code.op('end');
-  }
-
-  /** Only for a packet that no rule before has decided on in this way (skb->_nfct is 0). */
-  private firstOfAll(write: () => void): void {
-    this.code.get(P).memory('i32.load8_u', PACKET.ct_state).op('i32.eqz').if();
-    write();
-    this.code.op('end');
   }
 
   /** RETURN: to the policy of a base chain, or out of the function. */

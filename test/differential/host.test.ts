@@ -169,7 +169,10 @@ describe('a host directory', () => {
     write('addr.json', [link('a', '10.0.0.1'), link('b', '10.0.1.1'), link('c', '10.0.2.1')]);
     expect(() => readHostDirectory(folder)).toThrow('has two interfaces, not 3 (a, b, c)');
     write('addr.json', []);
-    write('conntrack', 'udp 17 29 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=10.0.0.2 dst=10.0.0.1 sport=2 dport=1\n');
+    write(
+      'conntrack',
+      'udp 17 29 src=10.0.0.1 dst=10.0.0.2 sport=1 dport=2 src=10.0.0.2 dst=10.0.0.1 sport=2 dport=1\n',
+    );
     expect(() => readHostDirectory(folder)).toThrow('cannot be given a table to start from');
   });
 });

@@ -630,11 +630,17 @@ export class RuleInterpreter {
         view.setUint32(p + PACKET.mark, ((mark & ~action.nfmask) ^ (connection & action.ctmask)) >>> 0, true);
         return ChainVerdict.CONTINUE;
       }
-      case 'notrack':
+      case 'notrack': {
+        const state = view.getUint8(p + PACKET.ct_state);
+        if (state === CtState.NONE || state === CtState.INVALID) {
+          view.setUint8(p + PACKET.ct_state, CtState.UNTRACKED);
+        }
+        return ChainVerdict.CONTINUE;
+      }
       case 'template':
         if (view.getUint8(p + PACKET.ct_state) !== CtState.NONE) return ChainVerdict.CONTINUE;
-        if (action.op === 'template') view.setUint8(p + PACKET.template, action.template + 1);
-        view.setUint8(p + PACKET.ct_state, action.op === 'template' ? CtState.NEW : CtState.UNTRACKED);
+        view.setUint8(p + PACKET.template, action.template + 1);
+        view.setUint8(p + PACKET.ct_state, CtState.NEW);
         return ChainVerdict.CONTINUE;
       case 'nat':
         // What the binding does is the engine's; the chain ends here.

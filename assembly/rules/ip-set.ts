@@ -4,9 +4,8 @@
 import { be16, bswap16 } from "../bytes";
 import { IP_SET_NOMATCH, IpSet, IpSetSlot, Packet, World } from "../layout";
 import { IpSetAnswer, IpSetPart, L3, PacketFlag, Path, Proto } from "../vocabulary";
+import { HZ, jiffies, tick_of } from "./jiffies";
 
-const NANOSECONDS_PER_JIFFY: u64 = 4_000_000; // HZ = 250
-const JIFFIES_PER_SECOND: u64 = 250;
 const SECONDS: u32 = 0x3fffffff;
 const KEY: usize = offsetof<IpSetSlot>();
 
@@ -69,7 +68,7 @@ function find(slots: usize, slot_mask: u32, shape: u32, key: usize, masks: usize
 // @ts-ignore: decorator
 @inline function lives(w: World, p: Packet, seconds: u32): bool {
   if (seconds == 0) return true;
-  return p.clock / NANOSECONDS_PER_JIFFY - w.began / NANOSECONDS_PER_JIFFY <= <u64>seconds * JIFFIES_PER_SECOND;
+  return jiffies(p) - tick_of(w.began) <= <u64>seconds * HZ;
 }
 
 /** Puts together what the packet is looked up by. False if it lacks something of it. */

@@ -6,10 +6,10 @@
 
 import { KeySet, LiveSet, Packet, World } from "../layout";
 import { SetKind } from "../vocabulary";
+import { jiffies } from "./jiffies";
 
 /** 2^64 divided by the golden ratio: spreads all bits into the upper ones. */
 const SPREAD: u64 = 0x9e3779b97f4a7c15;
-const NANOSECONDS_PER_JIFFY: u64 = 4_000_000; // HZ = 250
 const FREE: u64 = 0;
 const NEVER: u64 = -1;
 
@@ -115,11 +115,6 @@ function in_parts(tables: usize, s: KeySet, key: usize): usize {
   return changetype<usize>(s) + offsetof<LiveSet>() + <usize>slot * slot_size(s);
 }
 
-// @ts-ignore: decorator
-@inline function jiffies(packet: usize): u64 {
-  return changetype<Packet>(packet).clock / NANOSECONDS_PER_JIFFY;
-}
-
 /** The slot that has the key, or the free one where it would be put. */
 function place_of(s: LiveSet, key: usize): u32 {
   const words = s.key_words;
@@ -136,7 +131,7 @@ export function rule_look_up_live(packet: usize, world: usize, state: u32, key: 
   const s = live(world, state);
   const at = slot_at(s, place_of(s, key));
   // Free is long ago, too.
-  return load<u64>(at) > jiffies(packet) ? at + 8 + (<usize>s.key_words << 3) : 0;
+  return load<u64>(at) > jiffies(changetype<Packet>(packet)) ? at + 8 + (<usize>s.key_words << 3) : 0;
 }
 
 /**
@@ -145,7 +140,7 @@ export function rule_look_up_live(packet: usize, world: usize, state: u32, key: 
  */
 export function rule_add(packet: usize, world: usize, state: u32, key: usize, timeout: u64, renew: u32): usize {
   const s = live(world, state);
-  const now = jiffies(packet);
+  const now = jiffies(changetype<Packet>(packet));
   const expires: u64 = timeout ? now + timeout : NEVER;
   let at = slot_at(s, place_of(s, key));
   const data: usize = 8 + (<usize>s.key_words << 3);

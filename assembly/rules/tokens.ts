@@ -1,5 +1,6 @@
 // State that nft's statements keep: net/netfilter/nft_limit.c, nft_quota.c, nft_numgen.c.
 
+import { PER_DRAW, PER_PACKET, splitmix } from "../chance";
 import { Packet, World } from "../layout";
 
 // Tokens (16 bytes): ns of tokens, and the time of the last packet (ns since 1970)
@@ -42,8 +43,6 @@ export function rule_next_number(world: usize, state: u32, modulus: u32): u32 {
  */
 export function rule_random(world: usize, salt: u32, modulus: u32): u32 {
   const w = changetype<World>(world);
-  let z = w.seed + w.number * 0x9e3779b97f4a7c15 + <u64>(salt + 1) * 0xd1342543de82ef95;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
+  const z = splitmix(w.seed + w.number * PER_PACKET + <u64>(salt + 1) * PER_DRAW);
   return <u32>(((z >> 32) * <u64>modulus) >> 32);
 }

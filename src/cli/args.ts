@@ -15,10 +15,10 @@ import type { Moment } from '../run.ts';
 import { camelCase, type FilterValues } from './filter.ts';
 import { FILTER_FLAGS } from './filter-flags.ts';
 import {
-  CAPTURES_HELP,
   COMMAND_HELP,
   COMMANDS,
   type CommandName,
+  capturesHelp,
   EXIT_HELP,
   FLAGS,
   type Flag,
@@ -331,7 +331,9 @@ export function parseArguments(argv: readonly string[], version: string): Parsed
       .command(name)
       .description(COMMAND_HELP[name])
       .helpOption('--help', 'print this help')
-      .addArgument(new Argument(name === 'plan' || name === 'bench' ? '[capture...]' : '<capture...>', CAPTURES_HELP))
+      .addArgument(
+        new Argument(name === 'plan' || name === 'bench' ? '[capture...]' : '<capture...>', capturesHelp(name)),
+      )
       .exitOverride()
       .configureOutput(collect)
       .addHelpText('after', details(name))

@@ -116,7 +116,7 @@ export const FLAGS: readonly Flag[] = [
     name: 'seed',
     value: 'N',
     default: '0',
-    short: 'decides what is random in the kernel: the ports that NAT chooses, -m statistic',
+    short: 'decides what is random in the kernel: the ports that NAT chooses, -m statistic, numgen random',
     long: 'Equal seeds give equal outputs. A number from 0 to 18446744073709551615; docs/nat.md says what it decides.',
     commands: REPLAYING,
   },
@@ -246,7 +246,7 @@ export const FLAGS: readonly Flag[] = [
   {
     name: 'counters',
     value: 'FILE',
-    short: 'write the rulesets with the counters of the replay, as iptables-save -c',
+    short: 'write the rulesets with the counters of the replay, as iptables-save -c or nft list ruleset',
     commands: ['replay'],
   },
   {
@@ -332,8 +332,11 @@ export const COMMAND_HELP: Record<CommandName, string> = {
   plan: 'say how packets are dealt to lanes, and which rule forced it; captures play no part',
 };
 
-export const CAPTURES_HELP =
-  'captures: pcap or pcapng, each also gzip compressed, - for standard input; IFACE=FILE names the interface';
+/** What a command reads. bench reads several times. */
+export function capturesHelp(command: CommandName): string {
+  const input = command === 'bench' ? '' : ', - for standard input';
+  return `captures: pcap or pcapng, each also gzip compressed${input}; IFACE=FILE names the interface`;
+}
 
 export const EXIT_HELP =
   'Exit status: 0 done (diff: no difference; check: all holds), 1 diff found differences or an expectation fails, 2 trouble.';

@@ -26,7 +26,7 @@ import {
   valuesOf,
 } from './expression.ts';
 import { helperName } from './helpers.ts';
-import { HZ } from './jiffies.ts';
+import { NANOSECONDS_PER_JIFFY } from './jiffies.ts';
 import { initKeyed } from './keyed.ts';
 import { lowerRuleset } from './lower.ts';
 import { type INET, infoOf, usesOf } from './nft/info.ts';
@@ -138,7 +138,6 @@ export interface CompileOptions {
   tableBase: number;
 }
 
-const NANOSECONDS_PER_JIFFY = 1_000_000_000n / BigInt(HZ);
 /** What the number of a draw adds to the seed (assembly/chance.ts). */
 const PER_DRAW = 0xd1342543de82ef95n;
 

@@ -6,7 +6,7 @@
 import { PacketFlag, Proto, Status } from '../../assembly/vocabulary.ts';
 import { FLOW, INTERFACES_MAX, PACKET } from '../engine/layout.ts';
 import type { AddressField, ConntrackField, NumberField, PacketField, Test } from './expression.ts';
-import { HZ } from './jiffies.ts';
+import { HZ, NANOSECONDS_PER_JIFFY } from './jiffies.ts';
 import type { Family } from './source.ts';
 import { Code, I32, I64, type ValueType } from './wasm.ts';
 
@@ -18,7 +18,6 @@ const PORT_PROTOCOLS = [Proto.TCP, Proto.UDP, Proto.SCTP, Proto.UDPLITE] as cons
 /** Bytes of a transport header from which on a packet's tuple has ports. */
 const PORTS_BYTES = 4;
 
-const NANOSECONDS_PER_JIFFY = BigInt(1_000_000_000 / HZ);
 /** No Ethernet header: no address has more than 48 bits. */
 const NO_MAC = -1n;
 

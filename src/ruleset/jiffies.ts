@@ -2,6 +2,7 @@
 
 /** Ticks per second, as distributions configure it (CONFIG_HZ). */
 export const HZ = 250;
+export const NANOSECONDS_PER_JIFFY = BigInt(1_000_000_000 / HZ);
 
 /** Longer times never end. */
 const MILLISECONDS_MAX = 0x7fff_ffff;

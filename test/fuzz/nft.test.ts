@@ -7,6 +7,7 @@ import { parseNftJson } from '../../src/ruleset/nft/json.ts';
 import { parseNft } from '../../src/ruleset/nft/parse.ts';
 import { DECLARATIONS, DESTINATIONS, FORWARDS, RULES, rulesOf, SOURCES } from '../unit/ruleset/nft/rules.ts';
 import { numbers } from '../unit/ruleset/random.ts';
+import { mutate } from './mutate.ts';
 
 const RUNS = 1500;
 
@@ -128,34 +129,6 @@ function draw(next: () => number): string {
     return `\tchain c${index} {\n\t\ttype ${type};\n\t\t${lines.join('\n\t\t')}\n\t}`;
   });
   return `table inet test {\n${DECLARATIONS}\n${chains.join('\n')}\n}\n`;
-}
-
-function mutate(text: string, scraps: readonly string[], next: () => number): string {
-  let mutated = text;
-  for (let count = next() % 4; count > 0; count--) {
-    const at = next() % (mutated.length + 1);
-    const length = next() % 12;
-    const scrap = scraps[next() % scraps.length] ?? '';
-    switch (next() % 5) {
-      case 0:
-        mutated = mutated.slice(0, at) + scrap + mutated.slice(at);
-        break;
-      case 1:
-        mutated = mutated.slice(0, at) + mutated.slice(at + length);
-        break;
-      case 2:
-        mutated = mutated.slice(0, at) + scrap + mutated.slice(at + length);
-        break;
-      case 3: {
-        const from = next() % (mutated.length + 1);
-        mutated = mutated.slice(0, at) + mutated.slice(from, from + 40) + mutated.slice(at);
-        break;
-      }
-      default:
-        mutated = mutated.slice(0, at) + String.fromCharCode(next() % 0x180) + mutated.slice(at + 1);
-    }
-  }
-  return mutated;
 }
 
 /** Whether the text was taken. Throws for any error but one that names a place in the text. */

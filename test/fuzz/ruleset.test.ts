@@ -7,6 +7,7 @@ import { compileRuleset, parseRulesets } from '../../src/ruleset/index.ts';
 import { parseIpSets } from '../../src/ruleset/ipset/parse.ts';
 import { GENERATED_SETS, generateRuleset } from '../unit/ruleset/generate.ts';
 import { numbers } from '../unit/ruleset/random.ts';
+import { mutate } from './mutate.ts';
 
 const RULESETS = fileURLToPath(new URL('../../../shared/rulesets/', import.meta.url));
 const RUNS = 1500;
@@ -58,34 +59,6 @@ const SCRAPS = [
   ...['constructor', '__proto__', 'toString', '-m __proto__', '-j constructor', '--constructor', ':__proto__ - [0:0]'],
 ];
 
-function mutate(text: string, next: () => number): string {
-  let mutated = text;
-  for (let count = next() % 4; count > 0; count--) {
-    const at = next() % (mutated.length + 1);
-    const length = next() % 12;
-    const scrap = SCRAPS[next() % SCRAPS.length] ?? '';
-    switch (next() % 5) {
-      case 0:
-        mutated = mutated.slice(0, at) + scrap + mutated.slice(at);
-        break;
-      case 1:
-        mutated = mutated.slice(0, at) + mutated.slice(at + length);
-        break;
-      case 2:
-        mutated = mutated.slice(0, at) + scrap + mutated.slice(at + length);
-        break;
-      case 3: {
-        const from = next() % (mutated.length + 1);
-        mutated = mutated.slice(0, at) + mutated.slice(from, from + 40) + mutated.slice(at);
-        break;
-      }
-      default:
-        mutated = mutated.slice(0, at) + String.fromCharCode(next() % 0x180) + mutated.slice(at + 1);
-    }
-  }
-  return mutated;
-}
-
 /** Whether the text was taken. Throws for any error but one that names a place in the text. */
 function swallow(text: string, family?: 2 | 10): boolean {
   try {
@@ -115,7 +88,7 @@ describe('ruleset parser', () => {
     for (let seed = 1; seed <= RUNS; seed++) {
       const next = numbers(seed);
       const family = next() % 2 === 0 ? 2 : 10;
-      const text = mutate(generateRuleset(family, next), next);
+      const text = mutate(generateRuleset(family, next), SCRAPS, next);
       try {
         if (swallow(text, next() % 2 === 0 ? family : undefined)) taken++;
       } catch (error) {
@@ -132,7 +105,7 @@ describe('ruleset parser', () => {
     let taken = 0;
     for (let seed = 1; seed <= RUNS; seed++) {
       const next = numbers(seed);
-      const text = mutate(GENERATED_SETS, next);
+      const text = mutate(GENERATED_SETS, SCRAPS, next);
       try {
         const sets = parseIpSets('fuzz', text);
         taken++;
@@ -186,7 +159,7 @@ describe('ruleset parser', () => {
       const text = readFileSync(`${RULESETS}${file}`, 'utf8');
       swallow(text);
       const next = numbers(file.length);
-      for (let count = 0; count < 10; count++) swallow(mutate(text, next));
+      for (let count = 0; count < 10; count++) swallow(mutate(text, SCRAPS, next));
       for (let count = 0; count < 10; count++) swallow(text.slice(0, next() % text.length));
     }
   });

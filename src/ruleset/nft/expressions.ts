@@ -389,7 +389,18 @@ const RAW_BASES: Readonly<Record<string, Payload['base']>> = {
 };
 
 /** Longest raw load: what a register holds. */
-export const RAW_BITS_MAX = 128;
+const RAW_BITS_MAX = 128;
+
+/** `OFFSET,BITS`, the end of what began at `from`. */
+export function readRawRange(context: Context, from: Place): { offset: number; bits: number; at: Place } {
+  const { cursor } = context;
+  const offset = readNumber(context, 0xffff);
+  cursor.expect(',');
+  const bits = readNumber(context, RAW_BITS_MAX);
+  const at = cursor.since(from);
+  if (bits === 0) refuseAt('RULESET_INVALID', 'a length of 0 bits', at);
+  return { offset, bits, at };
+}
 
 function readRawPayload(context: Context): Payload {
   const { cursor } = context;
@@ -398,11 +409,7 @@ function readRawPayload(context: Context): Payload {
   const base = own(RAW_BASES, name.text);
   if (base === undefined) refuseAt('RULESET_SYNTAX', `'${name.text}' is not ll, nh, th or ih`, name.at);
   cursor.expect(',');
-  const offset = readNumber(context, 0xffff);
-  cursor.expect(',');
-  const bits = readNumber(context, RAW_BITS_MAX);
-  const at = cursor.since(first.at);
-  if (bits === 0) refuseAt('RULESET_INVALID', 'a length of 0 bits', at);
+  const { offset, bits, at } = readRawRange(context, first.at);
   const type = typed('integer', bits);
   if (base === 'transport' && bits === 16 && (offset === 0 || offset === 16)) {
     // What nft prints for this, and so what JSON has: the same load.

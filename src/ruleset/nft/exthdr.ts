@@ -3,7 +3,7 @@ import { own } from '../iptables/names.ts';
 import type { Exthdr, Place } from './ast.ts';
 import type { Context } from './context.ts';
 import { typed } from './datatypes.ts';
-import { RAW_BITS_MAX, readNumber } from './expressions.ts';
+import { readNumber, readRawRange } from './expressions.ts';
 import { EXTENSION_HEADERS, IP_OPTIONS, SCTP_CHUNKS, type Searched, TCP_OPTIONS } from './headers.ts';
 import type { Token } from './lex.ts';
 import { refuseAt } from './text.ts';
@@ -70,11 +70,7 @@ export function readOption(context: Context): Exthdr {
   if (of === 'tcp option' && cursor.accept('@')) {
     const number = readNumber(context, 255);
     cursor.expect(',');
-    const offset = readNumber(context, 0xffff);
-    cursor.expect(',');
-    const bits = readNumber(context, RAW_BITS_MAX);
-    const at = cursor.since(first.at);
-    if (bits === 0) refuseAt('RULESET_INVALID', 'a length of 0 bits', at);
+    const { offset, bits, at } = readRawRange(context, first.at);
     return { kind: 'exthdr', of, number, field: `@${offset},${bits}`, offset, ...typed('integer', bits), at };
   }
   if (cursor.peek().kind === 'number') {
